@@ -1,0 +1,1 @@
+"""Benchmarks: ours against the peer in one run."""
