@@ -1,0 +1,9 @@
+"""Small reference networks, seeded and untrained unless said.
+
+In: a seed. Out: a ``torch.nn.Module`` with named layers for ``features.extract``.
+To add one: a module with one class, and its line in ``__init__.pyi``.
+"""
+
+import lazy_loader as _lazy
+
+__getattr__, __dir__, __all__ = _lazy.attach_stub(__name__, __file__)

@@ -1,0 +1,3 @@
+from .convolutional import SmallConvNet as SmallConvNet
+
+__all__ = ["SmallConvNet"]

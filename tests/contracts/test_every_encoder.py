@@ -1,0 +1,81 @@
+"""What every encoder promises: scikit-learn's contract, and labels in, labels out."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+from sklearn.base import clone
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from neuroalign import encoders
+
+ENCODERS = [getattr(encoders, name) for name in encoders.__all__]
+# Name of the encoder -> {check: cause}; at most two each.
+EXPECTED_FAILURES: dict[str, dict[str, str]] = {}
+
+
+def _expected_failures(estimator: Any) -> dict[str, str]:
+    return EXPECTED_FAILURES.get(type(estimator).__name__, {})
+
+
+@pytest.mark.filterwarnings("ignore::neuroalign.errors.NeuroalignWarning")
+@parametrize_with_checks(
+    [encoder() for encoder in ENCODERS], expected_failed_checks=_expected_failures
+)
+def test_encoder_keeps_the_scikit_learn_contract(estimator: Any, check: Any) -> None:
+    check(estimator)
+
+
+def _pair(rng: np.random.Generator) -> tuple[xr.DataArray, xr.DataArray]:
+    stimuli = [f"image-{i}" for i in range(40)]
+    X = rng.normal(size=(40, 4))
+    Y = X @ rng.normal(size=(4, 3)) + rng.normal(size=(40, 3))
+    features = xr.DataArray(X, dims=("sample", "feature"), coords={"stimulus": ("sample", stimuli)})
+    responses = xr.DataArray(
+        Y,
+        dims=("sample", "neuroid"),
+        coords={"stimulus": ("sample", stimuli), "neuroid": ["a", "b", "c"]},
+    )
+    return features, responses
+
+
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_labelled_arrays_give_labelled_predictions(encoder: Any, rng: np.random.Generator) -> None:
+    features, responses = _pair(rng)
+    predicted = encoder().fit(features, responses).predict(features[:7])
+    assert predicted.dims == ("sample", "neuroid")
+    assert predicted["neuroid"].values.tolist() == ["a", "b", "c"]
+    assert predicted["stimulus"].values.tolist() == features["stimulus"].values[:7].tolist()
+
+
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_labels_do_not_change_the_numbers(encoder: Any, rng: np.random.Generator) -> None:
+    features, responses = _pair(rng)
+    labelled = encoder().fit(features, responses).predict(features)
+    bare = encoder().fit(features.values, responses.values).predict(features.values)
+    np.testing.assert_array_equal(labelled.values, bare)
+
+
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_fit_leaves_its_inputs_and_parameters_alone(
+    encoder: Any, rng: np.random.Generator
+) -> None:
+    features, responses = _pair(rng)
+    before = features.copy(deep=True), responses.copy(deep=True)
+    model = encoder()
+    asked = clone(model).get_params()
+    model.fit(features, responses)
+    assert features.identical(before[0])
+    assert responses.identical(before[1])
+    assert str(model.get_params()) == str(asked)
+
+
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_parts_of_the_targets_are_fitted_as_if_alone(
+    encoder: Any, rng: np.random.Generator
+) -> None:
+    features, responses = _pair(rng)
+    together = encoder().fit(features, responses).predict(features)
+    alone = encoder().fit(features, responses[:, 1:2]).predict(features)
+    np.testing.assert_allclose(together.values[:, 1:2], alone.values, rtol=1e-6, atol=1e-8)

@@ -1,0 +1,72 @@
+"""The command line as a user meets it: exit codes, one-line errors, no traceback."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from neuroalign.cli import printable
+from neuroalign.loaders import from_arrays
+from neuroalign.storage import save
+
+
+def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    code = "from neuroalign.cli import main; main()"
+    command = [sys.executable, "-c", code, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, check=False)
+
+
+def test_version_is_printed() -> None:
+    done = run("--version")
+    assert done.returncode == 0
+    assert done.stdout.startswith("neuroalign 0.")
+
+
+def test_help_loads_no_numerical_library() -> None:
+    code = (
+        "import sys; sys.argv = ['neuroalign', '--help']\n"
+        "from neuroalign.cli import main\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "print([m for m in ('numpy', 'xarray', 'torch', 'sklearn') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip().endswith("[]")
+    assert "demo" in done.stdout
+
+
+def test_unknown_option_is_wrong_usage() -> None:
+    assert run("info").returncode == 2
+    assert run("dmeo").returncode == 2
+
+
+def test_info_describes_a_store(tmp_path: Path) -> None:
+    responses = from_arrays(
+        np.zeros((4, 3)), stimulus=["a", "b", "c", "d"], modality="eeg", units="V"
+    )
+    done = run("info", str(save(responses, tmp_path / "responses.nc")))
+    assert done.returncode == 0, done.stderr
+    assert "responses" in done.stdout
+    assert "sample 4" in done.stdout
+    assert "eeg" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [("gone.nii.gz", None, "gone"), ("page.nii.gz", b"<!DOCTYPE html><html>", "HTML")],
+)
+def test_bad_data_is_one_line_and_exit_3(
+    tmp_path: Path, name: str, content: bytes | None, expected: str
+) -> None:
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    done = run("info", str(tmp_path / name))
+    assert done.returncode == 3
+    assert "Traceback" not in done.stderr
+    assert name in done.stderr
+    assert expected in done.stderr
+
+
+def test_control_characters_cannot_reach_the_terminal() -> None:
+    assert printable("a\x1b[31mb\nc") == "a\\x1b[31mb\nc"
