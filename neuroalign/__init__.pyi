@@ -4,6 +4,7 @@ from . import encoders as encoders
 from . import evaluate as evaluate
 from . import features as features
 from . import loaders as loaders
+from . import models as models
 from . import report as report
 from . import schema as schema
 from . import scores as scores
@@ -18,6 +19,7 @@ __all__ = [
     "evaluate",
     "features",
     "loaders",
+    "models",
     "report",
     "schema",
     "scores",

@@ -5,10 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
+from neuroalign import encoders
 from sklearn.base import clone
 from sklearn.utils.estimator_checks import parametrize_with_checks
-
-from neuroalign import encoders
 
 ENCODERS = [getattr(encoders, name) for name in encoders.__all__]
 # Name of the encoder -> {check: cause}; at most two each.
@@ -58,9 +57,7 @@ def test_labels_do_not_change_the_numbers(encoder: Any, rng: np.random.Generator
 
 
 @pytest.mark.parametrize("encoder", ENCODERS)
-def test_fit_leaves_its_inputs_and_parameters_alone(
-    encoder: Any, rng: np.random.Generator
-) -> None:
+def test_fit_leaves_its_inputs_and_parameters_alone(encoder: Any, rng: np.random.Generator) -> None:
     features, responses = _pair(rng)
     before = features.copy(deep=True), responses.copy(deep=True)
     model = encoder()

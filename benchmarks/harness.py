@@ -1,0 +1,164 @@
+"""One way to race: ours and the peer, interleaved, each run in a fresh process.
+
+In: rows, each with a setup and two jobs that name functions of an importable module. Out: a table
+and, with ``--json FILE``, a list of dicts. To add a room: write ``benchmarks/<room>.py`` with a
+list of ``Race`` and call ``main``.
+"""
+
+import argparse
+import importlib
+import json
+import multiprocessing
+import platform
+import resource
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+KEYS = (
+    "name",
+    "ours_s",
+    "peer",
+    "peer_s",
+    "ratio",
+    "ours_peak_mb",
+    "peer_peak_mb",
+    "limit_fraction",
+    "equal",
+)
+
+
+@dataclass(frozen=True)
+class Race:
+    """One row of the table.
+
+    ``module`` holds the functions named by ``setup`` (size -> inputs), ``ours`` and ``theirs``
+    (inputs -> array). ``peer`` says what the peer is. ``flops`` (inputs -> float) counts the
+    multiplications and additions no exact method can avoid; the limit is that many at the speed
+    of a large matrix product. ``full`` and ``quick`` are the sizes.
+    """
+
+    name: str
+    module: str
+    setup: str
+    ours: str
+    peer: str
+    theirs: str
+    full: dict[str, int] = field(default_factory=dict)
+    quick: dict[str, int] = field(default_factory=dict)
+    flops: str | None = None
+
+
+def _peak_mb() -> float:
+    """Peak resident memory of this process and its finished children."""
+    unit = 1 if platform.system() == "Darwin" else 1024
+    peak = sum(
+        resource.getrusage(who).ru_maxrss
+        for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
+    return peak * unit / 1e6
+
+
+def _work(module: str, setup: str, job: str, size: dict[str, int], pipe: Connection) -> None:
+    room = importlib.import_module(module)
+    inputs = getattr(room, setup)(**size)
+    function: Callable[[Any], Any] = getattr(room, job)
+    start = time.perf_counter()
+    result = np.asarray(function(inputs))
+    pipe.send((time.perf_counter() - start, _peak_mb(), result))
+    pipe.close()
+
+
+def run_once(race: Race, job: str, size: dict[str, int]) -> tuple[float, float, Any]:
+    """Run one job in a fresh process: seconds, peak memory in MB, result."""
+    context = multiprocessing.get_context("spawn")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_work, args=(race.module, race.setup, job, size, sender))
+    process.start()
+    sender.close()
+    try:
+        seconds, peak, result = receiver.recv()
+    except EOFError as error:
+        raise RuntimeError(f"{race.name}: expected '{job}' to finish, got no result.") from error
+    finally:
+        process.join()
+    return seconds, peak, result
+
+
+def measure_flops_per_second(n: int = 1500) -> float:
+    """Speed of a large float32 matrix product with the threads in use, best of 5."""
+    A = np.ones((n, n), dtype=np.float32)
+    best = float("inf")
+    for _ in range(5):
+        start = time.perf_counter()
+        A @ A
+        best = min(best, time.perf_counter() - start)
+    return 2 * n**3 / best
+
+
+def run_race(race: Race, *, quick: bool, repeats: int, speed: float) -> dict[str, Any]:
+    """Run both jobs ``repeats`` times, taking turns, and make the row."""
+    size = race.quick if quick else race.full
+    ours, theirs = [], []
+    for _ in range(repeats):
+        ours.append(run_once(race, race.ours, size))
+        theirs.append(run_once(race, race.theirs, size))
+    ours_s = statistics.median(run[0] for run in ours)
+    peer_s = statistics.median(run[0] for run in theirs)
+    limit = None
+    if race.flops is not None:
+        room = importlib.import_module(race.module)
+        limit = getattr(room, race.flops)(**size) / speed / ours_s
+    difference = np.abs(np.asarray(ours[-1][2], float) - np.asarray(theirs[-1][2], float))
+    values = (
+        race.name,
+        ours_s,
+        race.peer,
+        peer_s,
+        peer_s / ours_s,
+        statistics.median(run[1] for run in ours),
+        statistics.median(run[1] for run in theirs),
+        limit,
+        float(difference.max()),
+    )
+    return dict(zip(KEYS, values, strict=True))
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def format_table(rows: Sequence[dict[str, Any]]) -> str:
+    """Lay the rows out as aligned text."""
+    cells = [list(KEYS), *([_cell(row[key]) for key in KEYS] for row in rows)]
+    widths = [max(len(line[column]) for line in cells) for column in range(len(KEYS))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in cells
+    )
+
+
+def main(races: Sequence[Race], arguments: Sequence[str] | None = None) -> None:
+    """Run all races from the command line."""
+    parser = argparse.ArgumentParser(description="Ours against the peer.")
+    parser.add_argument("--quick", action="store_true", help="smaller sizes, under 60 s")
+    parser.add_argument("--json", type=Path, help="also write the rows here")
+    parser.add_argument("--repeats", type=int, default=3, help="runs of each, at least 3")
+    options = parser.parse_args(arguments)
+    if options.repeats < 3:
+        parser.error(f"--repeats: expected at least 3, got {options.repeats}.")
+    speed = measure_flops_per_second()
+    rows = [
+        run_race(race, quick=options.quick, repeats=options.repeats, speed=speed) for race in races
+    ]
+    print(format_table(rows))
+    if options.json is not None:
+        options.json.write_text(json.dumps(rows, indent=2) + "\n")

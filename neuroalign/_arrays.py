@@ -1,0 +1,127 @@
+"""Between labelled and bare arrays: take the numbers out, put the labels back.
+
+In: a DataArray or anything array-like. Out: an ndarray and a template that remembers the labels
+but holds no data. To add a dim: name it in ``TARGET_DIMS``.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from neuroalign.errors import SchemaError
+
+Array = npt.NDArray[Any]
+TARGET_DIMS = ("neuroid", "time")
+
+
+def unwrap(array: Any) -> tuple[Any, xr.DataArray | None]:
+    """Take the numbers out of a DataArray; leave anything else as it is.
+
+    Parameters
+    ----------
+    array : DataArray (sample, ...), or array-like
+
+    Returns
+    -------
+    array (sample, ...)
+        The values; the very object when it is not a DataArray.
+    DataArray or None
+        The labels of the other dims, with no sample and no data.
+    """
+    if not isinstance(array, xr.DataArray):
+        return array, None
+    return np.asarray(array.values), describe(array)
+
+
+def describe(array: xr.DataArray) -> xr.DataArray:
+    """Keep the labels of all dims but the first, on an array of zero samples."""
+    first = array.dims[0]
+    coords = {key: coord for key, coord in array.coords.items() if first not in coord.dims}
+    empty = np.empty((0, *array.shape[1:]), dtype=array.dtype)
+    return xr.DataArray(empty, dims=array.dims, coords=coords, attrs=array.attrs)
+
+
+def flatten_targets(targets: Any, name: str = "y") -> tuple[Array, tuple[int, ...]]:
+    """Join neuroids and time into one axis of targets.
+
+    Parameters
+    ----------
+    targets : array (sample,), (sample, neuroid) or (sample, neuroid, time)
+    name : str
+        Argument named in the message.
+
+    Returns
+    -------
+    array (sample,) or (sample, target)
+    tuple of int
+        The shape of one sample: (), (neuroid,) or (neuroid, time).
+
+    Raises
+    ------
+    SchemaError
+        With more than three dims.
+    """
+    targets = np.asarray(targets)
+    ndim = targets.ndim
+    if ndim < 3:
+        return targets, targets.shape[1:]
+    if ndim > 3:
+        raise SchemaError(
+            f"{name}: expected (sample,), (sample, neuroid) or (sample, neuroid, time), "
+            f"got {ndim} dims. Reshape it."
+        )
+    return targets.reshape(targets.shape[0], -1), targets.shape[1:]
+
+
+def wrap_samples(
+    values: Array, inputs: xr.DataArray, template: xr.DataArray | None
+) -> xr.DataArray:
+    """Label predictions: samples as in the inputs, targets as in the training responses.
+
+    Parameters
+    ----------
+    values : array (sample, ...)
+    inputs : DataArray (sample, feature)
+        Gives the coords of ``sample``.
+    template : DataArray (0 samples, neuroid[, time]), or None for no labels
+
+    Returns
+    -------
+    DataArray (sample, neuroid[, time])
+    """
+    first = inputs.dims[0]
+    coords: dict[Any, Any] = {
+        key: coord for key, coord in inputs.coords.items() if coord.dims == (first,)
+    }
+    dims = (first, *TARGET_DIMS[: values.ndim - 1])
+    if template is not None:
+        dims = (first, *template.dims[1:])
+        coords |= dict(template.coords)
+    return xr.DataArray(values, dims=dims, coords=coords)
+
+
+def wrap_weights(
+    values: Array, features: xr.DataArray | None, template: xr.DataArray | None
+) -> xr.DataArray:
+    """Label weights.
+
+    Parameters
+    ----------
+    values : array (feature, neuroid[, time])
+    features : DataArray (0 samples, feature), or None
+    template : DataArray (0 samples, neuroid[, time]), or None
+
+    Returns
+    -------
+    DataArray (feature, neuroid[, time])
+    """
+    coords: dict[Any, Any] = {}
+    dims = ("feature", *TARGET_DIMS[: values.ndim - 1])
+    if template is not None:
+        dims = ("feature", *map(str, template.dims[1:]))
+        coords |= dict(template.coords)
+    if features is not None:
+        coords |= {key: c for key, c in features.coords.items() if c.dims == ("feature",)}
+    return xr.DataArray(values, dims=dims, coords=coords)

@@ -1,0 +1,3 @@
+from .ridge import Ridge as Ridge
+
+__all__ = ["Ridge"]

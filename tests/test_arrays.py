@@ -1,0 +1,75 @@
+"""Labels come off and go back on."""
+
+import numpy as np
+import pytest
+import xarray as xr
+from neuroalign import _arrays
+from neuroalign.errors import SchemaError
+
+
+def _responses() -> xr.DataArray:
+    return xr.DataArray(
+        np.arange(24.0).reshape(4, 3, 2),
+        dims=("sample", "neuroid", "time"),
+        coords={
+            "stimulus": ("sample", list("abcd")),
+            "neuroid": ["u", "v", "w"],
+            "roi": ("neuroid", ["V1", "V1", "IT"]),
+            "time": [0.1, 0.2],
+        },
+    )
+
+
+def test_a_template_holds_labels_and_no_data() -> None:
+    values, template = _arrays.unwrap(_responses())
+    assert values.shape == (4, 3, 2)
+    assert template is not None
+    assert template.shape == (0, 3, 2)
+    assert set(template.coords) == {"neuroid", "roi", "time"}
+
+
+def test_bare_arrays_pass_untouched() -> None:
+    bare = np.ones((2, 2))
+    values, template = _arrays.unwrap(bare)
+    assert values is bare
+    assert template is None
+
+
+@pytest.mark.parametrize("shape", [(4,), (4, 3), (4, 3, 2)])
+def test_targets_flatten_and_come_back(shape: tuple[int, ...]) -> None:
+    targets = np.random.default_rng(0).normal(size=shape)
+    flat, rest = _arrays.flatten_targets(targets)
+    assert flat.ndim == min(len(shape), 2)
+    np.testing.assert_array_equal(flat.reshape(4, *rest), targets)
+
+
+def test_four_dims_are_refused() -> None:
+    with pytest.raises(SchemaError, match=r"responses: expected \(sample,\).*got 4 dims\. Reshape"):
+        _arrays.flatten_targets(np.ones((2, 2, 2, 2)), "responses")
+
+
+def test_predictions_wear_the_labels_of_inputs_and_targets() -> None:
+    responses = _responses()
+    _, template = _arrays.unwrap(responses)
+    inputs = xr.DataArray(
+        np.ones((2, 5)), dims=("sample", "feature"), coords={"stimulus": ("sample", ["p", "q"])}
+    )
+    wrapped = _arrays.wrap_samples(np.zeros((2, 3, 2)), inputs, template)
+    assert wrapped.dims == responses.dims
+    assert wrapped["stimulus"].values.tolist() == ["p", "q"]
+    assert wrapped["roi"].values.tolist() == ["V1", "V1", "IT"]
+
+
+def test_weights_wear_the_labels_of_features_and_targets() -> None:
+    features = xr.DataArray(
+        np.ones((4, 2)), dims=("sample", "feature"), coords={"space": ("feature", ["a", "b"])}
+    )
+    weights = _arrays.wrap_weights(
+        np.zeros((2, 3, 2)), _arrays.describe(features), _arrays.describe(_responses())
+    )
+    assert weights.dims == ("feature", "neuroid", "time")
+    assert weights["space"].values.tolist() == ["a", "b"]
+
+
+def test_weights_without_labels_still_have_dims() -> None:
+    assert _arrays.wrap_weights(np.zeros((2, 3)), None, None).dims == ("feature", "neuroid")
