@@ -7,11 +7,11 @@ from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
-from neuroalign.encoders import Ridge
 from sklearn.linear_model import Ridge as PeerRidge
 from sklearn.model_selection import KFold
 
 from benchmarks.harness import Race, main
+from neuroalign.encoders import Ridge
 
 GRID = np.logspace(-1, 5, 20)
 N_FOLDS = 5
@@ -62,9 +62,9 @@ def fit_himalaya(inputs: Inputs) -> np.ndarray:
 
 def count_flops(n: int, p: int, t: int) -> float:
     """Products of exact k-fold selection: predict, project, refit (no factorisation)."""
-    rank, share = min(n, p), 1 - 1 / N_FOLDS
-    rows = len(GRID) + N_FOLDS * share
-    return 2.0 * n * rank * t * rows + 2.0 * (n + p) * rank * t
+    n_train = n * (1 - 1 / N_FOLDS)
+    select = 2.0 * min(n_train, p) * t * (len(GRID) * n + N_FOLDS * n_train)
+    return select + 2.0 * (n + p) * min(n, p) * t
 
 
 FULL = {"n": 1000, "p": 1000, "t": 20_000}

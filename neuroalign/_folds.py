@@ -53,7 +53,7 @@ def make_folds(
     ValueError
         With fewer than two groups or rows, or labels that do not count n.
     """
-    labels = groups if groups is not None else _repeated(stimulus)
+    labels = groups if groups is not None else find_repeated(stimulus)
     if labels is None:
         k = min(5 if n_splits is None else n_splits, n)
         _check_count(k, "n_splits", "rows")
@@ -75,7 +75,8 @@ def make_folds(
     return list(splitter.split(rows, groups=labels))
 
 
-def _repeated(stimulus: Sequence[str] | npt.NDArray[np.str_] | None) -> npt.NDArray[Any] | None:
+def find_repeated(stimulus: Sequence[str] | npt.NDArray[np.str_] | None) -> npt.NDArray[Any] | None:
+    """Give the stimuli as an array when one of them comes more than once."""
     if stimulus is None or len(np.unique(stimulus)) == len(stimulus):
         return None
     return np.asarray(stimulus)
@@ -108,3 +109,46 @@ def check_leakage(folds: Folds, stimulus: Sequence[str] | npt.NDArray[np.str_]) 
                 f"fold {number} ({some(shared)}). Use group='stimulus', or pass "
                 "allow_shared_stimuli=True when labels are conditions of a continuous design."
             )
+
+
+def permute_rows(
+    folds: Folds,
+    scheme: str,
+    rng: np.random.Generator,
+    *,
+    stimulus: npt.NDArray[Any] | None = None,
+    run: npt.NDArray[Any] | None = None,
+) -> Rows:
+    """Draw a row order that keeps rows in their fold, and together what depends on each other.
+
+    Parameters
+    ----------
+    folds : list of (train, test)
+        Every row tested once.
+    scheme : {"block", "circular"}
+        ``block``: stimuli shown equally often change places with all their rows. ``circular``:
+        the rows of each run within a fold are shifted in time, the end coming to the front.
+    rng : Generator
+    stimulus, run : array (n,), optional
+
+    Returns
+    -------
+    array (n,)
+        Row to be put in each place.
+    """
+    order = np.arange(sum(len(test) for _, test in folds))
+    run = np.zeros(len(order)) if run is None else run
+    stimulus = order if stimulus is None else stimulus
+    for _, test in folds:
+        if scheme == "circular":
+            for one in np.unique(run[test]):
+                rows = test[run[test] == one]
+                order[rows] = np.roll(rows, rng.integers(len(rows)))
+            continue
+        _, inverse, counts = np.unique(stimulus[test], return_inverse=True, return_counts=True)
+        blocks = np.split(test[np.argsort(inverse, kind="stable")], np.cumsum(counts)[:-1])
+        for count in np.unique(counts):
+            same = np.flatnonzero(counts == count)
+            for target, source in zip(same, rng.permutation(same), strict=True):
+                order[blocks[target]] = blocks[source]
+    return order

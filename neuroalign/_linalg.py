@@ -20,7 +20,7 @@ Array = npt.NDArray[Any]
 class Spectrum(NamedTuple):
     """Eigenvalues and the two projections of one (centred) matrix of n rows and p columns.
 
-    ``values`` (r,), ``left`` (n, r), ``right`` (p, r), ``center`` (p,), with r = min(n, p).
+    ``values`` (r,), ``left`` (n, r), ``right`` (p, r), ``center`` (p,), with r the rank.
     """
 
     values: Array
@@ -47,10 +47,11 @@ def is_dual(shape: tuple[int, ...], solver: str = "auto") -> bool:
     return solver == "dual" or (solver == "auto" and shape[1] > shape[0])
 
 
-def eigh_clipped(gram: Array) -> tuple[Array, Array]:
-    """Eigenvalues (ascending, negative ones set to zero) and eigenvectors of a Gram matrix."""
+def eigh_ranked(gram: Array) -> tuple[Array, Array]:
+    """Eigenvalues (ascending) and eigenvectors, without those that rounding alone makes."""
     values, vectors = linalg.eigh(gram, overwrite_a=True, check_finite=False, driver="evd")
-    return np.maximum(values, 0.0), vectors
+    kept = values > values.max(initial=0.0) * len(values) * np.finfo(np.float64).eps
+    return values[kept], vectors[:, kept]
 
 
 def eigh_gram(X: Array, *, center: bool = True, solver: str = "auto") -> Spectrum:
@@ -72,14 +73,14 @@ def eigh_gram(X: Array, *, center: bool = True, solver: str = "auto") -> Spectru
     mean = X.mean(axis=0) if center else np.zeros(X.shape[1])
     X = X - mean
     if is_dual(X.shape, solver):
-        values, vectors = eigh_clipped(X @ X.T)
+        values, vectors = eigh_ranked(X @ X.T)
         return Spectrum(values, vectors, X.T @ vectors, mean)
-    values, vectors = eigh_clipped(X.T @ X)
+    values, vectors = eigh_ranked(X.T @ X)
     return Spectrum(values, X @ vectors, vectors, mean)
 
 
 def shrink(values: Array, alpha: Array | float) -> Array:
-    """Compute 1 / (values + alpha); directions without data and without penalty give 0.
+    """Compute 1 / (values + alpha); a direction without data and without penalty gives 0.
 
     Parameters
     ----------
@@ -144,7 +145,7 @@ def _factorise_block(kernel: Array, train: Array, test: Array, center: bool) -> 
         mean = inner.mean(axis=0)
         outer = outer - outer.mean(axis=1, keepdims=True) - mean + mean.mean()
         inner = inner - mean - mean[:, None] + mean.mean()
-    values, vectors = eigh_clipped(inner)
+    values, vectors = eigh_ranked(inner)
     return FoldFactors(values, vectors, outer @ vectors, train, test)
 
 

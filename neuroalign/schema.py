@@ -15,10 +15,25 @@ from neuroalign.errors import SchemaError, choose, some
 
 SCHEMA_VERSION = "neuroalign/1"
 MODALITIES = ("fmri", "meg", "eeg", "ieeg", "spikes", "calcium", "behaviour", "model")
-STRING_COORDS = (
-    "stimulus run session subject neuroid roi hemisphere structure channel_type region quality "
-    "units space first second first_category second_category"
-).split()
+STRING_COORDS = [
+    "stimulus",
+    "run",
+    "session",
+    "subject",
+    "neuroid",
+    "roi",
+    "hemisphere",
+    "structure",
+    "channel_type",
+    "region",
+    "quality",
+    "units",
+    "space",
+    "first",
+    "second",
+    "first_category",
+    "second_category",
+]
 
 Labelled = TypeVar("Labelled", xr.DataArray, xr.Dataset)
 
@@ -148,7 +163,9 @@ def _check_sample_identity(array: xr.DataArray, name: str) -> None:
 def _check_runs(array: xr.DataArray, name: str) -> None:
     for outer in ("session", "subject"):
         if "run" in array.coords and outer in array.coords:
-            pairs = set(zip(array["run"].values.tolist(), array[outer].values.tolist(), strict=True))
+            pairs = set(
+                zip(array["run"].values.tolist(), array[outer].values.tolist(), strict=True)
+            )
             runs = [run for run, _ in pairs]
             twice = sorted({run for run in runs if runs.count(run) > 1})
             if twice:
@@ -230,7 +247,9 @@ def check_matched(matched: xr.Dataset, name: str = "matched") -> xr.Dataset:
     check_plain(matched, name)
     missing = {"features", "responses"} - set(map(str, matched.data_vars))
     if missing:
-        raise SchemaError(f"{name}: expected 'features' and 'responses', missing {sorted(missing)}.")
+        raise SchemaError(
+            f"{name}: expected 'features' and 'responses', missing {sorted(missing)}."
+        )
     check_features(matched["features"], f"{name}.features")
     check_responses(matched["responses"], f"{name}.responses")
     return matched

@@ -9,7 +9,9 @@ import numpy as np
 import neuroalign as na
 
 for library in ("torch", "matplotlib", "nibabel"):
-    assert importlib.util.find_spec(library) is None, f"{library} is installed: not a core-only check"
+    assert importlib.util.find_spec(library) is None, (
+        f"{library} is installed: not a core-only check"
+    )
 
 planted = na.loaders.simulate_linear(
     n_samples=120, n_features=8, n_neuroids=5, snr=5.0, n_runs=4, seed=0

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import xarray as xr
+
 from neuroalign import _arrays
 from neuroalign.errors import SchemaError
 

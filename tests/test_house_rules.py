@@ -13,7 +13,20 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "neuroalign"
 MODULES = sorted(PACKAGE.rglob("*.py"))
-HEAVY = "xarray pandas scipy sklearn torch mne numpy matplotlib nibabel nilearn dask zarr".split()
+HEAVY = [
+    "xarray",
+    "pandas",
+    "scipy",
+    "sklearn",
+    "torch",
+    "mne",
+    "numpy",
+    "matplotlib",
+    "nibabel",
+    "nilearn",
+    "dask",
+    "zarr",
+]
 ROOMS = sorted(
     path.parent.name for path in PACKAGE.glob("*/__init__.pyi") if path.parent.name != "neuroalign"
 )

@@ -10,11 +10,26 @@ import numpy as np
 import xarray as xr
 from sklearn.pipeline import make_pipeline
 
-from neuroalign import align, encoders, evaluate, features, loaders, models, report, storage
+from neuroalign import (
+    align,
+    ceilings,
+    encoders,
+    evaluate,
+    features,
+    loaders,
+    models,
+    report,
+    storage,
+)
 from neuroalign.provenance import collect
 from neuroalign.study.images import cut_natural_images
 
-PLANTED = {"V1": "stages.stage1", "V2": "stages.stage2", "V4": "stages.stage3", "LO": "stages.stage4"}
+PLANTED = {
+    "V1": "stages.stage1",
+    "V2": "stages.stage2",
+    "V4": "stages.stage3",
+    "LO": "stages.stage4",
+}
 
 
 def summarise_layers(results: dict[str, xr.Dataset], planted: dict[str, str]) -> xr.Dataset:
@@ -53,7 +68,9 @@ def summarise_layers(results: dict[str, xr.Dataset], planted: dict[str, str]) ->
         metric=first.attrs["metric"],
         model="SmallConvNet",
         seed=first.attrs["seed"],
-        provenance=collect(layers=",".join(names), chosen_by="mean held-out score of each region"),
+        provenance=collect(
+            {"layers": ",".join(names), "chosen_by": "mean held-out score of each region"}
+        ),
     )
 
 
@@ -96,15 +113,19 @@ def run_demo(
     responses = loaders.simulate_layered_cortex(
         layers, PLANTED, n_neuroids_per_roi=n_neuroids_per_roi, seed=seed
     )
+    # Models are fitted to averages over repeats, which is what the split-half ceiling bounds.
+    ceiling = ceilings.split_half(responses, seed=seed)["ceiling"]
+    averaged = align.average_repeats(responses)
     results = {}
     for name, layer in layers.items():
-        matched = align.match(layer, responses)
+        matched = align.match(layer, averaged)
         encoder = make_pipeline(features.PrincipalComponents(100), encoders.Ridge())
         results[name] = evaluate.cross_validate(
             encoder,
             matched["features"],
             matched["responses"],
             group="run",
+            ceiling=ceiling,
             n_permutations=n_permutations,
             seed=seed,
             progress=progress,

@@ -27,9 +27,7 @@ def _photographs() -> dict[str, npt.NDArray[np.float32]]:
     color = require("skimage.color", "torch")
     images = {name: np.asarray(getattr(data, name)()) for name in PHOTOGRAPHS}
     samples = require("sklearn.datasets", "all")
-    images |= {
-        name: samples.load_sample_image(f"{name}.jpg") for name in ("china", "flower")
-    }
+    images |= {name: samples.load_sample_image(f"{name}.jpg") for name in ("china", "flower")}
     coloured = {
         name: color.gray2rgb(image) if image.ndim == 2 else image[..., :3]
         for name, image in images.items()

@@ -5,9 +5,10 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
-from neuroalign import encoders
 from sklearn.base import clone
 from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from neuroalign import encoders
 
 ENCODERS = [getattr(encoders, name) for name in encoders.__all__]
 # Name of the encoder -> {check: cause}; at most two each.

@@ -6,12 +6,13 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
-from neuroalign.encoders import Ridge
-from neuroalign.errors import NeuroalignWarning, SchemaError
 from sklearn.linear_model import Ridge as PeerRidge
 from sklearn.model_selection import GridSearchCV, GroupKFold, KFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+
+from neuroalign.encoders import Ridge
+from neuroalign.errors import NeuroalignWarning, SchemaError
 
 GRID = np.logspace(-3, 4, 15)
 

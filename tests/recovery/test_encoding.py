@@ -1,6 +1,7 @@
 """Planted weights and penalties come back."""
 
 import numpy as np
+
 from neuroalign.encoders import Ridge
 
 

@@ -8,8 +8,8 @@ import xarray as xr
 
 pytest.importorskip("torch")
 
-from neuroalign.storage import load  # noqa: E402
-from neuroalign.study.demo import PLANTED, run_demo, summarise_layers  # noqa: E402
+from neuroalign.storage import load
+from neuroalign.study.demo import PLANTED, run_demo, summarise_layers
 
 
 def test_the_best_layer_of_a_region_is_chosen_by_its_mean_score() -> None:

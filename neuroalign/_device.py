@@ -1,0 +1,48 @@
+"""Which processor does the work: a name in, a ``torch.device`` out."""
+
+from neuroalign.errors import choose, require
+
+try:
+    import torch
+except ModuleNotFoundError:
+    require("torch", "torch")
+    raise
+
+
+def list_devices() -> dict[str, torch.device]:
+    """List the devices of this machine: name -> device, the fastest kind under ``auto``.
+
+    Returns
+    -------
+    dict of str to torch.device
+        ``auto`` and ``cpu`` always; ``cuda``, ``cuda:0``, ... and ``mps`` where they work.
+    """
+    found = {"cpu": torch.device("cpu")}
+    if torch.backends.mps.is_available():
+        found["mps"] = torch.device("mps")
+    if torch.cuda.is_available():
+        indices = range(torch.cuda.device_count())
+        found |= {f"cuda:{index}": torch.device("cuda", index) for index in indices}
+        found["cuda"] = torch.device("cuda")
+    fastest = list(found.values())[-1]
+    return {"auto": fastest, **found}
+
+
+def resolve_device(device: str) -> torch.device:
+    """Turn the name of a device into a ``torch.device`` that exists here.
+
+    Parameters
+    ----------
+    device : {"cpu", "cuda", "cuda:<index>", "mps", "auto"}
+        ``auto`` takes cuda, else mps, else cpu.
+
+    Returns
+    -------
+    torch.device
+
+    Raises
+    ------
+    ValueError
+        When this machine has no such device; the message names those it has.
+    """
+    return choose(list_devices(), device, "device")

@@ -1,0 +1,84 @@
+"""Average and split repeated presentations."""
+
+import numpy as np
+import xarray as xr
+
+from neuroalign.errors import SchemaError
+from neuroalign.schema import add_history, check_responses
+
+
+def _codes(responses: xr.DataArray, by: str) -> tuple[np.ndarray, np.ndarray]:
+    """Number the labels in order of first appearance; return codes and first rows."""
+    if by not in responses.coords:
+        raise SchemaError(f"responses: expected coord '{by}' to average by, got none. Assign it.")
+    labels, first, codes = np.unique(responses[by].values, return_index=True, return_inverse=True)
+    rank = np.empty(len(labels), dtype=np.intp)
+    rank[np.argsort(first)] = np.arange(len(labels))
+    return rank[codes], np.sort(first)
+
+
+def average_repeats(responses: xr.DataArray, by: str = "stimulus") -> xr.DataArray:
+    """Average the samples of each stimulus.
+
+    Parameters
+    ----------
+    responses : DataArray (sample, neuroid[, time])
+    by : str
+        Coord on sample that names what is averaged.
+
+    Returns
+    -------
+    DataArray (sample, neuroid[, time])
+        One sample a label, in order of first appearance, with coord ``n_repeats``. Other sample
+        coords stay where they agree within each label. NaN entries are left out of the mean.
+
+    Raises
+    ------
+    SchemaError
+        When the coord is absent.
+    """
+    check_responses(responses)
+    codes, first = _codes(responses, by)
+    grouped = responses.drop_vars([n for n, c in responses.coords.items() if "sample" in c.dims])
+    grouped = grouped.assign_coords(code=("sample", codes)).groupby("code").mean(skipna=True)
+    averaged = grouped.rename(code="sample").drop_vars("sample").transpose(*responses.dims)
+    averaged = averaged.astype(responses.dtype)
+    for name, coord in responses.coords.items():
+        if coord.dims == ("sample",) and (coord.values == coord.values[first][codes]).all():
+            averaged = averaged.assign_coords({name: ("sample", coord.values[first])})
+    averaged = averaged.assign_coords(n_repeats=("sample", np.bincount(codes)))
+    return add_history(averaged.assign_attrs(responses.attrs), f"average_repeats by {by}")
+
+
+def split_repeats(responses: xr.DataArray, *, seed: int = 0) -> tuple[xr.DataArray, xr.DataArray]:
+    """Split the repeats of each stimulus at random in two halves and average each.
+
+    Parameters
+    ----------
+    responses : DataArray (sample, neuroid[, time])
+    seed : int
+
+    Returns
+    -------
+    tuple of two DataArray (sample, neuroid[, time])
+        The same stimuli in the same order; stimuli with one presentation are left out.
+
+    Raises
+    ------
+    SchemaError
+        When nothing is repeated.
+    """
+    codes, _ = _codes(responses, "stimulus")
+    rng = np.random.default_rng(seed)
+    order = np.lexsort((rng.random(len(codes)), codes))
+    start = np.searchsorted(codes[order], codes[order])
+    place = np.arange(len(codes)) - start
+    counts = np.bincount(codes)[codes[order]]
+    kept = (counts >= 2) & (place < counts // 2 * 2)
+    if not kept.any():
+        raise SchemaError("responses: expected repeated stimuli, got each once. Halves need two.")
+    halves = [np.sort(order[kept & (place % 2 == half)]) for half in (0, 1)]
+    first, second = (average_repeats(responses.isel(sample=rows)) for rows in halves)
+    names = list(second["stimulus"].values)
+    position = {name: index for index, name in enumerate(names)}
+    return first, second.isel(sample=[position[name] for name in first["stimulus"].values])

@@ -1,0 +1,181 @@
+"""Bare arrays and their labels to responses and features."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import xarray as xr
+
+from neuroalign.errors import SchemaError
+from neuroalign.schema import SCHEMA_VERSION, as_labels, check_features, check_responses
+
+LABELS = ("stimulus", "run", "session", "subject", "roi", "hemisphere", "neuroid")
+Values = Sequence[Any] | npt.NDArray[Any]
+
+
+def _coords(named: Mapping[str, Values | None], dim: str, size: int) -> dict[str, Any]:
+    """Check the length of each label and turn names into strings."""
+    coords: dict[str, Any] = {}
+    for name, values in named.items():
+        if values is None:
+            continue
+        column = as_labels(values, name) if name in LABELS else np.asarray(values)
+        if column.shape != (size,):
+            raise SchemaError(
+                f"{name}: expected {size} values (one for each {dim}), got shape {column.shape}. "
+                f"Give every {dim} its {name}."
+            )
+        coords[name] = (dim, column)
+    return coords
+
+
+def _number_repeats(stimulus: Values) -> npt.NDArray[np.int64]:
+    labels = pd.Series(as_labels(stimulus, "stimulus"))
+    return labels.groupby(labels).cumcount().to_numpy()
+
+
+def from_arrays(
+    values: Any,
+    *,
+    modality: str,
+    stimulus: Values | None = None,
+    run: Values | None = None,
+    onset: Values | None = None,
+    duration: Values | None = None,
+    session: Values | None = None,
+    subject: Values | None = None,
+    repeat: Values | None = None,
+    neuroid: Values | None = None,
+    roi: Values | None = None,
+    time: Values | None = None,
+    units: str = "a.u.",
+    sampling_rate: float | None = None,
+    sample_coords: Mapping[str, Values] | None = None,
+    neuroid_coords: Mapping[str, Values] | None = None,
+    attrs: Mapping[str, Any] | None = None,
+    dtype: str = "float32",
+) -> xr.DataArray:
+    """Label an array of responses.
+
+    Parameters
+    ----------
+    values : array (sample, neuroid) or (sample, neuroid, time)
+    modality : {"fmri", "meg", "eeg", "ieeg", "spikes", "calcium", "behaviour", "model"}
+    stimulus, run, session, subject : sequence of str (sample,), optional
+        ``stimulus``, or ``run`` with ``onset``, is required.
+    onset, duration : sequence of float (sample,), optional
+        [s], onset from the start of the run.
+    repeat : sequence of int (sample,), optional
+        Counted from 0 for each stimulus when not given.
+    neuroid, roi : sequence of str (neuroid,), optional
+        Neuroids are named ``neuroid-0000`` and so on when not given.
+    time : sequence of float (time,), optional
+        [s] from stimulus onset; required with three dims.
+    units : str
+    sampling_rate : float, optional
+        [Hz]
+    sample_coords, neuroid_coords : mapping of str to sequence, optional
+        More coords.
+    attrs : mapping, optional
+    dtype : str
+
+    Returns
+    -------
+    DataArray (sample, neuroid) or (sample, neuroid, time)
+
+    Raises
+    ------
+    SchemaError
+        When lengths differ or labels are missing.
+    """
+    array = np.asarray(values, dtype=dtype)
+    if array.ndim not in (2, 3):
+        raise SchemaError(
+            f"values: expected 2 dims (sample, neuroid) or 3 with time, got shape {array.shape}. "
+            "Reshape it."
+        )
+    n_samples, n_neuroids = array.shape[:2]
+    if repeat is None and stimulus is not None:
+        repeat = _number_repeats(stimulus)
+    if neuroid is None:
+        neuroid = [f"neuroid-{index:04d}" for index in range(n_neuroids)]
+    samples = dict(
+        stimulus=stimulus,
+        run=run,
+        onset=onset,
+        duration=duration,
+        session=session,
+        subject=subject,
+        repeat=repeat,
+        **(sample_coords or {}),
+    )
+    coords = _coords(samples, "sample", n_samples)
+    coords |= _coords(
+        {"neuroid": neuroid, "roi": roi, **(neuroid_coords or {})}, "neuroid", n_neuroids
+    )
+    if array.ndim == 3:
+        if time is None:
+            raise SchemaError("time: expected times [s] for 3-D values, got none. Pass time=.")
+        coords |= _coords({"time": time}, "time", array.shape[2])
+    known: dict[str, Any] = {
+        "kind": "responses",
+        "modality": modality,
+        "units": units,
+        "schema_version": SCHEMA_VERSION,
+    }
+    if sampling_rate is not None:
+        known["sampling_rate"] = float(sampling_rate)
+    dims = ("sample", "neuroid", "time")[: array.ndim]
+    labelled = xr.DataArray(array, dims=dims, coords=coords, attrs={**known, **(attrs or {})})
+    return check_responses(labelled)
+
+
+def features_from_arrays(
+    values: Any,
+    *,
+    stimulus: Values | None = None,
+    run: Values | None = None,
+    onset: Values | None = None,
+    duration: Values | None = None,
+    space: Values | None = None,
+    model: str = "",
+    layer: str = "",
+    dtype: str = "float32",
+) -> xr.DataArray:
+    """Label an array of stimulus features.
+
+    Parameters
+    ----------
+    values : array (sample, feature)
+    stimulus, run : sequence of str (sample,), optional
+    onset, duration : sequence of float (sample,), optional
+        [s]
+    space : sequence of str (feature,), optional
+        Feature space of each column, for banded models.
+    model, layer : str
+    dtype : str
+
+    Returns
+    -------
+    DataArray (sample, feature)
+
+    Raises
+    ------
+    SchemaError
+        When lengths differ or labels are missing.
+    """
+    array = np.asarray(values, dtype=dtype)
+    if array.ndim != 2:
+        raise SchemaError(
+            f"values: expected (sample, feature), got shape {array.shape}. Reshape it."
+        )
+    samples = {"stimulus": stimulus, "run": run, "onset": onset, "duration": duration}
+    coords = _coords(samples, "sample", len(array))
+    if space is not None:
+        coords |= _coords({"space": as_labels(space, "space")}, "feature", array.shape[1])
+    attrs = {"kind": "features", "model": model, "layer": layer, "schema_version": SCHEMA_VERSION}
+    return check_features(
+        xr.DataArray(array, dims=("sample", "feature"), coords=coords, attrs=attrs)
+    )

@@ -1,0 +1,132 @@
+"""How well predictions fit: one number for each neuroid (and time).
+
+In: observed and predicted responses of the same samples. Out: scores over the other dims.
+To add one: a function of ``(observed, predicted)`` arrays and its row in ``METRICS``.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+from scipy.stats import rankdata
+
+from neuroalign.errors import AlignError, choose
+
+Array = npt.NDArray[Any]
+
+
+def _is_constant(values: Array) -> Array:
+    constant: Array = (values == values[:1]).all(axis=0)
+    return constant
+
+
+def pearson(observed: Array, predicted: Array) -> Array:
+    """Pearson correlation over the first axis.
+
+    Parameters
+    ----------
+    observed, predicted : array (sample, ...)
+
+    Returns
+    -------
+    array (...)
+        float64; NaN where either side is constant or holds NaN.
+    """
+    observed, predicted = np.asarray(observed, np.float64), np.asarray(predicted, np.float64)
+    x, y = observed - observed.mean(axis=0), predicted - predicted.mean(axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        r = (x * y).sum(axis=0) / np.sqrt((x * x).sum(axis=0) * (y * y).sum(axis=0))
+    result: Array = np.where(_is_constant(observed) | _is_constant(predicted), np.nan, r)
+    return np.clip(result, -1.0, 1.0)
+
+
+def r2(observed: Array, predicted: Array) -> Array:
+    """Coefficient of determination about the mean of the observed rows.
+
+    Parameters
+    ----------
+    observed, predicted : array (sample, ...)
+
+    Returns
+    -------
+    array (...)
+        float64; NaN where the observed side is constant or either holds NaN.
+    """
+    observed, predicted = np.asarray(observed, np.float64), np.asarray(predicted, np.float64)
+    total = ((observed - observed.mean(axis=0)) ** 2).sum(axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share = 1.0 - ((observed - predicted) ** 2).sum(axis=0) / total
+    result: Array = np.where(_is_constant(observed), np.nan, share)
+    return result
+
+
+def spearman(observed: Array, predicted: Array) -> Array:
+    """Spearman rank correlation over the first axis, ties at their mean rank.
+
+    Parameters
+    ----------
+    observed, predicted : array (sample, ...)
+
+    Returns
+    -------
+    array (...)
+        float64; NaN where either side is constant or holds NaN.
+    """
+    return pearson(
+        rankdata(observed, axis=0, nan_policy="propagate"),
+        rankdata(predicted, axis=0, nan_policy="propagate"),
+    )
+
+
+METRICS: dict[str, Callable[[Array, Array], Array]] = {
+    "pearson": pearson,
+    "r2": r2,
+    "spearman": spearman,
+}
+
+
+def score(observed: xr.DataArray, predicted: xr.DataArray, metric: str = "pearson") -> xr.DataArray:
+    """Score predictions of the same samples and neuroids.
+
+    Parameters
+    ----------
+    observed, predicted : DataArray (sample, neuroid) or (sample, neuroid, time)
+    metric : {"pearson", "r2", "spearman"}
+
+    Returns
+    -------
+    DataArray (neuroid,) or (neuroid, time)
+        attrs: ``metric`` and ``n_constant``, how many entries are NaN for want of variance.
+
+    Raises
+    ------
+    AlignError
+        When shapes or labels differ.
+    """
+    function = choose(METRICS, metric, "metric")
+    if observed.dims != predicted.dims or observed.shape != predicted.shape:
+        raise AlignError(
+            f"predicted: expected dims {dict(observed.sizes)}, got {dict(predicted.sizes)}. "
+            "Predict the same samples and neuroids."
+        )
+    for coord in ("stimulus", "neuroid"):
+        if coord in observed.coords and coord in predicted.coords:
+            first, second = observed[coord].values, predicted[coord].values
+            if not np.array_equal(first, second):
+                row = int(np.flatnonzero(first != second)[0])
+                raise AlignError(
+                    f"predicted: expected {coord} '{first[row]}' in row {row}, "
+                    f"got '{second[row]}'. Run neuroalign.align.match first."
+                )
+    values = function(observed.values, predicted.values)
+    template = observed.isel(sample=0, drop=True)
+    keep = {name: coord for name, coord in template.coords.items() if coord.ndim}
+    constant = _is_constant(observed.values) | (_is_constant(predicted.values) & (metric != "r2"))
+    return xr.DataArray(
+        values.astype(np.float64),
+        dims=template.dims,
+        coords=keep,
+        attrs={"metric": metric, "n_constant": int(constant.sum())},
+    )

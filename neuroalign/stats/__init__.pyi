@@ -1,0 +1,3 @@
+from .multiple import fdr as fdr
+
+__all__ = ["fdr"]

@@ -1,0 +1,222 @@
+"""Save and load schema objects as zarr or netCDF: whole or not at all, and bit-equal.
+
+A zarr store is written beside its place, closed by a manifest with the hash of every file, and
+renamed; a store without a true manifest does not open. A netCDF file carries the hash of each variable.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from neuroalign.errors import DataCorruptionError, choose
+from neuroalign.provenance import hash_array
+from neuroalign.schema import SCHEMA_VERSION, check_plain
+
+Stored = xr.DataArray | xr.Dataset
+MANIFEST = "neuroalign.json"
+LONE = "_neuroalign_array"
+NAME, HASH, SCHEMA = "_neuroalign_name", "_neuroalign_hash", "_neuroalign_schema"
+
+
+def _pack(array: Stored) -> xr.Dataset:
+    """Turn any object into a Dataset that remembers whether it was a DataArray."""
+    if isinstance(array, xr.Dataset):
+        packed = array.copy()
+    else:
+        packed = array.to_dataset(name=LONE)
+        packed[LONE].attrs = dict(array.attrs)
+        packed.attrs = {NAME: "" if array.name is None else str(array.name)}
+    packed.attrs = {**packed.attrs, SCHEMA: SCHEMA_VERSION}
+    return packed.drop_encoding()
+
+
+def _unpack(packed: xr.Dataset) -> Stored:
+    attrs = {key: _plain(value) for key, value in packed.attrs.items() if key != SCHEMA}
+    for variable in packed.variables.values():
+        variable.attrs = {k: _plain(v) for k, v in variable.attrs.items() if k != HASH}
+        variable.encoding = {}
+    if LONE not in packed:
+        packed.attrs = attrs
+        return packed
+    array = packed[LONE]
+    return array.rename(attrs.get(NAME) or None)
+
+
+def _plain(value: Any) -> Any:
+    """Undo what a format makes of numbers and lists."""
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _hash_file(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _files(folder: Path) -> dict[str, str]:
+    paths = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != MANIFEST)
+    return {path.relative_to(folder).as_posix(): _hash_file(path) for path in paths}
+
+
+def _write_zarr(packed: xr.Dataset, path: Path) -> None:
+    strings = [name for name, variable in packed.variables.items() if variable.dtype.kind == "U"]
+    for name in strings:
+        packed[name] = packed[name].astype(np.dtypes.StringDType())
+    packed.to_zarr(path, mode="w-", consolidated=False, zarr_format=3)
+    manifest = {"schema_version": SCHEMA_VERSION, "files": _files(path)}
+    (path / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
+
+
+def _read_zarr(path: Path, verify: bool) -> xr.Dataset:
+    manifest = path / MANIFEST
+    if not manifest.is_file():
+        raise DataCorruptionError(
+            f"{path}: expected a finished store with '{MANIFEST}', got none. "
+            "Its writing was interrupted, or it is not ours; write it again."
+        )
+    if verify:
+        expected, found = json.loads(manifest.read_text(encoding="utf-8"))["files"], _files(path)
+        for name in sorted(expected.keys() | found.keys()):
+            if expected.get(name) != found.get(name):
+                state = "missing" if name not in found else "changed"
+                state = "not in the manifest" if name not in expected else state
+                raise DataCorruptionError(
+                    f"{path / name}: expected the bytes that were written, got a file that is "
+                    f"{state}. Restore or recompute the store."
+                )
+    packed = xr.open_zarr(path, consolidated=False)
+    for name, variable in list(packed.variables.items()):
+        if variable.dtype.kind in "TO":
+            text = np.array(variable.values.tolist(), dtype=np.str_)
+            packed = (
+                packed.assign({name: (variable.dims, text, variable.attrs)})
+                if (name in packed.data_vars)
+                else packed.assign_coords({name: (variable.dims, text, variable.attrs)})
+            )
+    return packed
+
+
+def _write_netcdf(packed: xr.Dataset, path: Path) -> None:
+    packed = packed.load()
+    for variable in packed.variables.values():
+        variable.attrs = {**variable.attrs, HASH: hash_array(np.asarray(variable.values))}
+    packed.to_netcdf(path, engine="h5netcdf")
+
+
+def _read_netcdf(path: Path, verify: bool) -> xr.Dataset:
+    try:
+        with xr.open_dataset(path, engine="h5netcdf", decode_times=False) as opened:
+            packed = opened.load()
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise DataCorruptionError(
+            f"{path}: expected a whole netCDF file, got '{error}'. Write or download it again."
+        ) from error
+    for name, variable in list(packed.variables.items()):
+        if variable.dtype == object:
+            text = np.array(variable.values.tolist(), dtype=np.str_)
+            filled = (variable.dims, text, variable.attrs)
+            assign = packed.assign if name in packed.data_vars else packed.assign_coords
+            packed = assign({name: filled})
+    for name, variable in packed.variables.items():
+        wanted = variable.attrs.get(HASH)
+        if verify and wanted is not None and wanted != hash_array(np.asarray(variable.values)):
+            raise DataCorruptionError(
+                f"{path}: expected variable '{name}' as it was written, got other values. "
+                "Restore or recompute the file."
+            )
+    return packed
+
+
+WRITERS: dict[str, Callable[[xr.Dataset, Path], None]] = {
+    ".nc": _write_netcdf,
+    ".zarr": _write_zarr,
+}
+READERS: dict[str, Callable[[Path, bool], xr.Dataset]] = {".nc": _read_netcdf, ".zarr": _read_zarr}
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def save(array: Stored, path: Path | str, *, overwrite: bool = False) -> Path:
+    """Write a schema object; the name appears only when all of it is there.
+
+    Parameters
+    ----------
+    array : DataArray or Dataset (any dims)
+    path : path
+        Ends in ``.nc`` or ``.zarr``.
+    overwrite : bool
+        Replace what stands there; the old stays until the new is whole.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    SchemaError
+        When the object could not come back the same.
+    FileExistsError
+        When the path exists and ``overwrite`` is false.
+    """
+    path = Path(path)
+    write = choose(WRITERS, path.suffix, "path suffix")
+    check_plain(array, str(path))
+    if path.exists() and not overwrite:
+        raise FileExistsError(
+            f"{path}: expected a free name, got an existing one. Pass overwrite=True."
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.partial")
+    try:
+        write(_pack(array), partial)
+        old = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.old.partial")
+        if path.is_dir():
+            path.rename(old)
+        os.replace(partial, path)
+        _remove(old)
+    finally:
+        _remove(partial)
+    return path
+
+
+def load(path: Path | str, *, verify: bool = True) -> Any:
+    """Read what `save` wrote.
+
+    Parameters
+    ----------
+    path : path
+        A ``.nc`` file or a ``.zarr`` store.
+    verify : bool
+        Compare the hashes; without it only the presence of the manifest is checked.
+
+    Returns
+    -------
+    DataArray or Dataset
+        Zarr comes back lazily, netCDF in memory.
+
+    Raises
+    ------
+    FileNotFoundError
+    DataCorruptionError
+        When something is missing, cut or changed.
+    """
+    path = Path(path)
+    read = choose(READERS, path.suffix, "path suffix")
+    if not path.exists():
+        near = sorted(other.name for other in path.parent.glob(f"*{path.suffix}"))[:5]
+        raise FileNotFoundError(f"{path}: expected a file, got none. In its folder: {near}.")
+    return _unpack(read(path, verify))
