@@ -79,5 +79,7 @@ def label_features(values: Any, plan: Plan, layer: LayerPlan) -> xr.DataArray:
         "schema_version": SCHEMA_VERSION,
         **layer.attrs,
     }
-    array = xr.DataArray(values, dims=DIMS[len(layer.shape)], coords=coords, attrs=attrs)
+    array = xr.DataArray(
+        values, dims=DIMS[len(layer.shape)], coords=coords, attrs=attrs, name="features"
+    )
     return add_history(array, plan.history)

@@ -216,5 +216,7 @@ def _label(values: Array, labels: list[str], channels: Array, grid: int) -> xr.D
         "schema_version": SCHEMA_VERSION,
     }
     flat = values.reshape(n_samples, -1)
-    features = xr.DataArray(flat, dims=("sample", "feature"), coords=coords, attrs=attrs)
+    features = xr.DataArray(
+        flat, dims=("sample", "feature"), coords=coords, attrs=attrs, name="features"
+    )
     return add_history(features, f"features.gabor_features({n_channels} channels, grid={grid})")

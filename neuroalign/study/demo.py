@@ -53,7 +53,7 @@ def summarise_layers(results: dict[str, xr.Dataset], planted: dict[str, str]) ->
         [results[name]["score"].mean("fold") for name in names], dim=xr.Variable("layer", names)
     )
     score = per_neuroid.groupby("roi").mean().sel(roi=list(planted))
-    best = per_neuroid.argmax("layer").astype("float32")
+    best = per_neuroid.argmax("layer").astype("float32").drop_vars("planted_layer", errors="ignore")
     summary = xr.Dataset(
         {
             "score": score.transpose("layer", "roi").astype("float32"),
