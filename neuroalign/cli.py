@@ -70,9 +70,7 @@ def demo(
 
 @app.command()
 def info(
-    path: Annotated[
-        Path, typer.Argument(help="NIfTI (.nii, .nii.gz), events (.tsv), .nc or .zarr.")
-    ],
+    path: Annotated[Path, typer.Argument(help="A stored object: .nc or .zarr.")],
 ) -> None:
     """Say what a file holds, and what is wrong with it."""
     from neuroalign.study.description import describe_file  # noqa: PLC0415

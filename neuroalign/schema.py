@@ -317,6 +317,22 @@ def check_encoding(result: xr.Dataset, name: str = "result") -> xr.Dataset:
     return result
 
 
+def check_layers(result: xr.Dataset, name: str = "result") -> xr.Dataset:
+    """Check a comparison of layers: ``score`` (layer, roi), both labelled.
+
+    Raises
+    ------
+    SchemaError
+    """
+    check_plain(result, name)
+    if "score" not in result:
+        raise SchemaError(f"{name}: expected 'score', got {some(result.data_vars)}.")
+    check_dims(result["score"], f"{name}.score", ("layer", "roi"))
+    for coord in ("layer", "roi"):
+        check_unique(result["score"], f"{name}.score", coord)
+    return result
+
+
 CHECKS: dict[str, Callable[[Any, str], Any]] = {
     "responses": check_responses,
     "features": check_features,
@@ -325,6 +341,7 @@ CHECKS: dict[str, Callable[[Any, str], Any]] = {
     "cross": check_rdm,
     "latents": check_latents,
     "encoding": check_encoding,
+    "layers": check_layers,
 }
 
 

@@ -1,7 +1,8 @@
 """Save and load schema objects as zarr or netCDF: whole or not at all, and bit-equal.
 
 A zarr store is written beside its place, closed by a manifest with the hash of every file, and
-renamed; a store without a true manifest does not open. A netCDF file carries the hash of each variable.
+renamed; a store without a true manifest does not open. A netCDF file carries the
+hash of each variable.
 """
 
 import hashlib
@@ -9,6 +10,7 @@ import json
 import os
 import shutil
 import uuid
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -57,6 +59,13 @@ def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
+def _as_text(packed: xr.Dataset, name: Any, variable: Any) -> xr.Dataset:
+    """Give strings their fixed-width dtype back."""
+    text = np.array(variable.values.tolist(), dtype=np.str_)
+    assign = packed.assign if name in packed.data_vars else packed.assign_coords
+    return assign({name: (variable.dims, text, variable.attrs)})
+
+
 def _hash_file(path: Path) -> str:
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
@@ -93,15 +102,13 @@ def _read_zarr(path: Path, verify: bool) -> xr.Dataset:
                     f"{path / name}: expected the bytes that were written, got a file that is "
                     f"{state}. Restore or recompute the store."
                 )
-    packed = xr.open_zarr(path, consolidated=False)
+    with warnings.catch_warnings():
+        # The manifest is no zarr node, and is not meant to be one.
+        warnings.filterwarnings("ignore", message=f"Object at {MANIFEST}")
+        packed = xr.open_zarr(path, consolidated=False)
     for name, variable in list(packed.variables.items()):
         if variable.dtype.kind in "TO":
-            text = np.array(variable.values.tolist(), dtype=np.str_)
-            packed = (
-                packed.assign({name: (variable.dims, text, variable.attrs)})
-                if (name in packed.data_vars)
-                else packed.assign_coords({name: (variable.dims, text, variable.attrs)})
-            )
+            packed = _as_text(packed, name, variable)
     return packed
 
 
@@ -122,10 +129,7 @@ def _read_netcdf(path: Path, verify: bool) -> xr.Dataset:
         ) from error
     for name, variable in list(packed.variables.items()):
         if variable.dtype == object:
-            text = np.array(variable.values.tolist(), dtype=np.str_)
-            filled = (variable.dims, text, variable.attrs)
-            assign = packed.assign if name in packed.data_vars else packed.assign_coords
-            packed = assign({name: filled})
+            packed = _as_text(packed, name, variable)
     for name, variable in packed.variables.items():
         wanted = variable.attrs.get(HASH)
         if verify and wanted is not None and wanted != hash_array(np.asarray(variable.values)):

@@ -59,6 +59,10 @@ def _onset_rows(
     return rows
 
 
+def _pairs(array: xr.DataArray) -> list[tuple[str, float]]:
+    return list(zip(array["run"].values.tolist(), array["onset"].values.tolist(), strict=True))
+
+
 def _guess_cause(wanted: Sequence[str], known: Sequence[str]) -> str:
     """Name the usual reason why two styles of ids do not meet."""
 

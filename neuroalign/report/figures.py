@@ -1,149 +1,229 @@
-"""Figures of results; each takes a Dataset and returns a matplotlib Figure."""
-
-from typing import Any
+"""Figures of scores: histogram, regions, layers, time courses."""
 
 import numpy as np
-import numpy.typing as npt
 import xarray as xr
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-INK, ACCENT, MUTED = "#1f2933", "#2a6f97", "#9aa5b1"
+from neuroalign.errors import SchemaError
+from neuroalign.report._style import (
+    ACCENT,
+    INK,
+    MUTED,
+    PALETTE,
+    SECOND,
+    name_ticks,
+    new_figure,
+    tidy,
+    write_label,
+)
+from neuroalign.report._summaries import (
+    average,
+    compute_interval,
+    get_ceiling,
+    get_scores,
+    group_by_roi,
+    name_metric,
+)
 
-
-def plain(label: object) -> str:
-    """Keep matplotlib from reading a label as mathematics."""
-    return str(label).replace("$", r"\$")
-
-
-def neuroid_scores(result: xr.Dataset) -> xr.DataArray:
-    """Average the score of an encoding result over folds and times: (neuroid,)."""
-    score = result["score"].mean("fold")
-    return score.mean("time") if "time" in score.dims else score
-
-
-def neuroid_ceilings(result: xr.Dataset) -> npt.NDArray[Any] | None:
-    """Bound of the metric for each neuroid, or None when no ceiling is known.
-
-    A ceiling is a share of variance: it bounds r2, and its root bounds a correlation.
-    """
-    if "ceiling" not in result or not np.isfinite(result["ceiling"].values).any():
-        return None
-    ceiling = result["ceiling"]
-    values = (ceiling.mean("time") if "time" in ceiling.dims else ceiling).values
-    bound: npt.NDArray[Any] = values if result.attrs.get("metric") == "r2" else np.sqrt(values)
-    return bound
-
-
-def mean_interval(values: npt.NDArray[Any]) -> tuple[float, float]:
-    """Mean and the half width of its normal 95 % interval over neuroids."""
-    finite = values[np.isfinite(values)]
-    if not len(finite):
-        return float("nan"), float("nan")
-    spread = finite.std(ddof=1) / np.sqrt(len(finite)) if len(finite) > 1 else np.nan
-    return float(finite.mean()), float(1.96 * spread)
-
-
-def _tidy(figure: Figure) -> Figure:
-    for axes in figure.axes:
-        for side in ("top", "right"):
-            axes.spines[side].set_visible(False)
-    figure.set_layout_engine("constrained")
-    return figure
+MOST_ROIS = 40
+MOST_CURVES = len(PALETTE)
 
 
 def plot_score_histogram(result: xr.Dataset) -> Figure:
-    """Show how scores spread over neuroids.
+    """Histogram of scores over neuroids, with the mean and the mean ceiling.
 
     Parameters
     ----------
     result : Dataset
-        Encoding result with ``score`` (fold, neuroid[, time]).
+        Of kind ``encoding``: ``score`` (fold, neuroid[, time]), optional ``ceiling``, ``q_value``.
 
     Returns
     -------
     Figure
+
+    Raises
+    ------
+    SchemaError
+        When no score is finite.
     """
-    values = neuroid_scores(result).values
-    values = values[np.isfinite(values)]
-    figure = Figure(figsize=(6, 3.2))
-    axes = figure.add_subplot()
-    axes.hist(values, bins=40, color=ACCENT, alpha=0.85)
-    if len(values):
-        axes.axvline(values.mean(), color=INK, linewidth=1.5, label=f"mean {values.mean():.3f}")
-        axes.legend(frameon=False)
-    axes.axvline(0, color=MUTED, linewidth=0.8, linestyle=":")
-    axes.set_xlabel(f"{plain(result.attrs.get('metric', 'score'))} on held-out samples")
+    scores = get_scores(result).values
+    finite = np.isfinite(scores)
+    figure = new_figure(7.2, 3.1)
+    axes = figure.subplots()
+    n_bins = min(48, max(8, int(finite.sum() ** 0.5)))
+    edges = np.histogram_bin_edges(scores[finite], bins=n_bins).tolist()
+    axes.hist(scores[finite], bins=edges, color=ACCENT, alpha=0.32, label="all neuroids")
+    if "q_value" in result and result["q_value"].dims == ("neuroid",):
+        passed = finite & (result["q_value"].values < 0.05)
+        axes.hist(scores[passed], bins=edges, color=ACCENT, label="q < 0.05")
+    axes.axvline(0, color=MUTED, linewidth=0.8)
+    mean = float(scores[finite].mean())
+    axes.axvline(mean, color=INK, linewidth=1.6, label=f"mean {mean:.3f}")
+    ceiling = get_ceiling(result)
+    if ceiling is not None:
+        top = compute_interval(ceiling).mean
+        axes.axvline(top, color=SECOND, linewidth=1.6, linestyle="--", label=f"ceiling {top:.3f}")
+    axes.set_xlabel(write_label(name_metric(result)))
     axes.set_ylabel("neuroids")
-    return _tidy(figure)
+    tidy(axes, grid="y")
+    axes.legend(frameon=False, fontsize=9, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    return figure
 
 
 def plot_roi_bars(result: xr.Dataset) -> Figure:
-    """Show the mean score of each region beside its noise ceiling.
+    """Mean score of each region with its 95 % interval over neuroids, and the ceiling.
 
     Parameters
     ----------
     result : Dataset
-        Encoding result with coord ``roi`` on neuroid.
+        Of kind ``encoding``, with coord ``roi`` on ``neuroid``. The 40 highest regions are drawn.
 
     Returns
     -------
     Figure
-        Bars with 95 % intervals over neuroids; outlined markers are mean ceilings.
+
+    Raises
+    ------
+    SchemaError
+        Without ``roi``, or when no score is finite.
+
+    Notes
+    -----
+    The interval is a t-interval over neuroids. Neuroids share noise, so it describes this sample
+    and says nothing about other subjects.
     """
-    scores, ceilings = neuroid_scores(result).values, neuroid_ceilings(result)
-    rois = list(dict.fromkeys(result["roi"].values.tolist()))
-    figure = Figure(figsize=(max(4.0, 1.0 + 0.9 * len(rois)), 3.4))
-    axes = figure.add_subplot()
-    for place, roi in enumerate(rois):
-        inside = result["roi"].values == roi
-        mean, half = mean_interval(scores[inside])
-        axes.bar(place, mean, yerr=half, width=0.62, color=ACCENT, ecolor=INK, capsize=3)
-        if ceilings is not None:
-            bound, _ = mean_interval(ceilings[inside])
-            axes.plot(
-                [place - 0.36, place + 0.36],
-                [bound, bound],
-                color=INK,
-                linewidth=2,
-                label="noise ceiling" if place == 0 else None,
-            )
-    axes.set_xticks(range(len(rois)), [plain(roi) for roi in rois])
-    axes.set_ylabel(plain(result.attrs.get("metric", "score")))
-    axes.axhline(0, color=MUTED, linewidth=0.8)
-    if ceilings is not None:
-        axes.legend(frameon=False, loc="best")
-    return _tidy(figure)
+    scores, ceiling = get_scores(result).values, get_ceiling(result)
+    groups = group_by_roi(result)
+    intervals = {roi: compute_interval(scores[inside]) for roi, inside in groups.items()}
+    rois = [roi for roi in groups if intervals[roi].n]
+    if len(rois) > MOST_ROIS:
+        rois = sorted(rois, key=lambda roi: -intervals[roi].mean)[:MOST_ROIS]
+    means = np.array([intervals[roi].mean for roi in rois])
+    halves = np.nan_to_num([intervals[roi].high - intervals[roi].mean for roi in rois])
+    figure = new_figure(7.2, 1.15 + 0.36 * len(rois))
+    axes = figure.subplots()
+    rows = np.arange(len(rois))
+    axes.barh(rows, means, height=0.62, color=ACCENT, alpha=0.85, label="mean over neuroids")
+    axes.errorbar(
+        means, rows, xerr=halves, fmt="none", ecolor=INK, elinewidth=1.3, capsize=3, label="95 %"
+    )
+    if ceiling is not None:
+        tops = [compute_interval(ceiling[groups[roi]]).mean for roi in rois]
+        axes.scatter(
+            tops, rows, s=52, marker="D", facecolors="white", edgecolors=SECOND, linewidths=1.6,
+            zorder=3, label="noise ceiling",
+        )  # fmt: skip
+    axes.axvline(0, color=MUTED, linewidth=0.8)
+    name_ticks(axes, "y", rois)
+    axes.set_ylim(len(rois) - 0.4, -0.6)
+    axes.set_xlabel(f"{write_label(name_metric(result))}, interval over neuroids")
+    tidy(axes, grid="x")
+    axes.legend(frameon=False, fontsize=9, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    return figure
 
 
-def plot_layer_roi(scores: xr.DataArray) -> Figure:
-    """Show the score of every layer in every region.
+def _write_numbers(axes: Axes, values: np.ndarray, low: float, high: float) -> None:
+    """Write each value into its cell, in the ink that its ground allows."""
+    for row, column in np.ndindex(*values.shape):
+        value = values[row, column]
+        if np.isfinite(value):
+            dark = high > low and (value - low) / (high - low) < 0.6
+            axes.text(
+                column, row, f"{value:.2f}", ha="center", va="center", fontsize=9,
+                color="white" if dark else INK,
+            )  # fmt: skip
+
+
+def plot_layer_roi(scores: xr.DataArray, planted: xr.DataArray | None = None) -> Figure:
+    """Heat map of layers (rows, in their given order) by regions, with numbers.
 
     Parameters
     ----------
     scores : DataArray (layer, roi)
+    planted : DataArray (roi), optional
+        The true layer of each region where it is known; marked by a dot.
 
     Returns
     -------
     Figure
-        Heat map with the number in each cell; a frame marks the best layer of a region.
+        The best layer of each region is framed.
+
+    Raises
+    ------
+    SchemaError
+        When dims are others, or no score is finite.
     """
-    values = scores.transpose("layer", "roi").values
-    layers, rois = scores["layer"].values.tolist(), scores["roi"].values.tolist()
-    figure = Figure(figsize=(2.2 + 0.9 * len(rois), 1.4 + 0.5 * len(layers)))
-    axes = figure.add_subplot()
-    image = axes.imshow(values, cmap="viridis", aspect="auto")
-    middle = (np.nanmin(values) + np.nanmax(values)) / 2
-    for row, column in np.ndindex(*values.shape):
-        value = values[row, column]
-        colour = "white" if value < middle else "black"
-        axes.text(column, row, f"{value:.2f}", ha="center", va="center", color=colour)
-    for column, row in enumerate(np.nanargmax(values, axis=0)):
-        frame: dict[str, Any] = {"fill": False, "edgecolor": "#e63946", "linewidth": 2}
-        axes.add_patch(Rectangle((column - 0.5, int(row) - 0.5), 1, 1, **frame))
-    axes.set_xticks(range(len(rois)), [plain(roi) for roi in rois])
-    axes.set_yticks(range(len(layers)), [plain(layer) for layer in layers])
-    figure.colorbar(image, ax=axes, label=plain(scores.attrs.get("metric", "score")))
-    figure.set_layout_engine("constrained")
+    if scores.dims != ("layer", "roi"):
+        raise SchemaError(f"scores: expected dims ('layer', 'roi'), got {scores.dims}. Transpose.")
+    values = np.asarray(scores.values, dtype=np.float64)
+    if not np.isfinite(values).any():
+        raise SchemaError("scores: expected finite scores, got none. Check for constant responses.")
+    n_layers, n_rois = values.shape
+    low, high = min(0.0, float(np.nanmin(values))), float(np.nanmax(values))
+    figure = new_figure(min(11.0, 2.6 + 0.95 * n_rois), min(14.0, 1.3 + 0.46 * n_layers))
+    axes = figure.subplots()
+    image = axes.imshow(values, cmap="viridis", vmin=low, vmax=high, aspect="auto")
+    if values.size <= 200:
+        _write_numbers(axes, values, low, high)
+    layers = scores["layer"].values.astype(str).tolist()
+    for column in range(n_rois):
+        if np.isfinite(values[:, column]).any():
+            corner = (column - 0.47, int(np.nanargmax(values[:, column])) - 0.46)
+            axes.add_patch(Rectangle(corner, 0.94, 0.92, fill=False, edgecolor=SECOND, lw=2.2))
+        truth = None if planted is None else str(planted.values[column])
+        if truth in layers:
+            axes.plot(column + 0.38, layers.index(truth) - 0.3, "o", ms=5, color="white", mec=INK)
+    name_ticks(axes, "x", scores["roi"].values.tolist())
+    name_ticks(axes, "y", layers)
+    axes.set_xlabel("region")
+    axes.set_ylabel("layer")
+    tidy(axes)
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0)
+    bar = figure.colorbar(image, ax=axes, shrink=0.9, pad=0.02)
+    bar.outline.set_visible(False)
+    bar.set_label("mean score", fontsize=9)
+    bar.ax.tick_params(labelsize=8, length=2)
     return figure
 
+
+def plot_time_course(result: xr.Dataset) -> Figure:
+    """Mean score over neuroids at each time, with its 95 % interval over neuroids.
+
+    Parameters
+    ----------
+    result : Dataset
+        Of kind ``encoding`` with ``score`` (fold, neuroid, time); ``time`` [s]. One curve for each
+        region where ``roi`` is there (the first 8), else one for all.
+
+    Returns
+    -------
+    Figure
+
+    Raises
+    ------
+    SchemaError
+        Without ``time``, or when no score is finite.
+    """
+    score = result["score"]
+    if "time" not in score.dims:
+        raise SchemaError(f"score: expected dim 'time', got {score.dims}. Nothing to draw in time.")
+    get_scores(result)
+    values = average(score.transpose("fold", "neuroid", "time").values, 0)
+    time = score["time"].values if "time" in score.coords else np.arange(score.sizes["time"])
+    everywhere = {"all neuroids": np.ones(len(values), dtype=bool)}
+    groups = group_by_roi(result) if "roi" in result.coords else everywhere
+    figure = new_figure(7.2, 3.3)
+    axes = figure.subplots()
+    for (roi, inside), color in zip(list(groups.items())[:MOST_CURVES], PALETTE, strict=False):
+        curve = np.array([compute_interval(column) for column in values[inside].T])
+        axes.plot(time, curve[:, 0], color=color, linewidth=1.8, label=write_label(roi, 24))
+        axes.fill_between(time, curve[:, 1], curve[:, 2], color=color, alpha=0.18, linewidth=0)
+    axes.axhline(0, color=MUTED, linewidth=0.8)
+    axes.set_xlabel("time from onset [s]" if "time" in score.coords else "time [samples]")
+    axes.set_ylabel(write_label(name_metric(result)))
+    tidy(axes, grid="y")
+    axes.legend(frameon=False, fontsize=9, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    return figure

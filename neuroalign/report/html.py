@@ -1,61 +1,129 @@
-"""One self-contained HTML file: nothing is fetched, everything is escaped."""
+"""One page for all results: self-contained, offline, and inert to what labels may hold."""
 
 import base64
 import hashlib
-import io
 import os
-import uuid
+import warnings
 from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import xarray as xr
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from matplotlib.figure import Figure
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
 
-from neuroalign import __version__
-from neuroalign.errors import choose
+from neuroalign import __version__, schema
+from neuroalign.errors import NeuroalignWarning, choose
+from neuroalign.report._blocks import Note
+from neuroalign.report._style import clean
 from neuroalign.report.screens import SCREENS
+from neuroalign.report.verdicts import state_verdict
 
-SORT = """
-for (const table of document.querySelectorAll("table")) {
-  table.querySelectorAll("th").forEach((cell, column) => {
-    cell.tabIndex = 0;
-    const sort = () => {
-      const up = cell.dataset.up !== "1";
-      cell.dataset.up = up ? "1" : "0";
-      const rows = [...table.tBodies[0].rows];
-      const key = row => row.cells[column].textContent;
-      rows.sort((a, b) => key(a).localeCompare(key(b), undefined, {numeric: true}) * (up ? 1 : -1));
-      table.tBodies[0].append(...rows);
-    };
-    cell.addEventListener("click", sort);
-    cell.addEventListener("keydown", event => { if (event.key === "Enter") sort(); });
-  });
-}
-"""
+Result = xr.DataArray | xr.Dataset
+HEAVY_PAGE = 20_000_000
 
 
-def encode_figure(figure: Figure) -> str:
-    """Render a figure as a PNG data address."""
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png", dpi=110)
-    return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
+def _read(name: str) -> str:
+    return files("neuroalign.report").joinpath(name).read_text(encoding="utf-8")
 
 
-def write_html(
-    results: Mapping[str, xr.Dataset] | xr.Dataset,
-    path: Path | str,
-    *,
-    title: str = "neuroalign report",
-) -> Path:
-    """Write results as one page that needs no network.
+def hash_source(text: str) -> str:
+    """Hash of an inline style or script as a content security policy names it.
 
     Parameters
     ----------
-    results : Dataset, or mapping of str to Dataset
-        Each with ``attrs['kind']`` (as "encoding" (fold, neuroid[, time])); names become headings.
+    text : str
+        Everything between the tags.
+
+    Returns
+    -------
+    str
+    """
+    digest = hashlib.sha256(text.encode("utf-8")).digest()
+    return f"sha256-{base64.b64encode(digest).decode('ascii')}"
+
+
+def _finalize(value: Any) -> Any:
+    """Clean what the template prints; our own markup passes as it is."""
+    return value if isinstance(value, Markup) else clean(value)
+
+
+def _name(results: Mapping[str, Result] | Result) -> dict[str, Result]:
+    """Name a single result by its kind; refuse an empty page."""
+    if isinstance(results, xr.DataArray | xr.Dataset):
+        return {str(results.attrs.get("kind", "result")): results}
+    if not isinstance(results, Mapping) or not results:
+        raise ValueError(
+            "results: expected a schema object or a mapping of names to them, got "
+            f"{'an empty mapping' if isinstance(results, Mapping) else type(results).__name__}. "
+            "Pass at least one result."
+        )
+    return {str(name): result for name, result in results.items()}
+
+
+def render_html(results: Mapping[str, Result] | Result, *, title: str = "neuroalign report") -> str:
+    """Make the page as text.
+
+    Parameters
+    ----------
+    results : mapping of str to Dataset or DataArray, or one of them
+    title : str
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    SchemaError, ValueError
+        When a result breaks its kind, or its kind is unknown.
+    """
+    screens = []
+    for number, (name, result) in enumerate(_name(results).items(), 1):
+        schema.check(result, name)
+        kind = str(result.attrs["kind"])
+        make = choose(SCREENS, kind, f"{name}.attrs['kind']")
+        blocks = make(result)
+        screens.append(
+            {
+                "anchor": f"result-{number}",
+                "name": name,
+                "kind": kind,
+                "verdict": state_verdict(result),
+                "blocks": blocks,
+                "n_warnings": sum(isinstance(b, Note) and b.tone == "warning" for b in blocks),
+            }
+        )
+    style, script = _read("page.css"), _read("page.js")
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, finalize=_finalize, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    return environment.from_string(_read("page.html.j2")).render(
+        title=title,
+        screens=screens,
+        made=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        version=__version__,
+        style=Markup(style),
+        style_hash=hash_source(style),
+        script=Markup(script),
+        script_hash=hash_source(script),
+    )
+
+
+def write_html(
+    results: Mapping[str, Result] | Result, path: str | Path, *, title: str = "neuroalign report"
+) -> Path:
+    """Write one HTML file that holds all figures and tables and needs no network.
+
+    Parameters
+    ----------
+    results : mapping of str to Dataset or DataArray, or one of them
+        Objects of the schema; each kind has its screen. The first gives the headline.
     path : path
-        The ``.html`` file; replaced whole.
+        Replaced in one step: an old page or the whole new one, never half.
     title : str
 
     Returns
@@ -64,38 +132,36 @@ def write_html(
 
     Raises
     ------
-    ValueError
-        When a kind has no screen.
+    SchemaError, ValueError
+        When a result breaks its kind, or its kind is unknown.
+
+    Notes
+    -----
+    Text from results is escaped and stripped of control characters. The page's content security
+    policy admits one style and one script, by hash, and images from the page itself.
+
+    Warns
+    -----
+    NeuroalignWarning
+        When the page is larger than 20 MB.
     """
     path = Path(path)
-    named = {"result": results} if isinstance(results, xr.Dataset) else dict(results)
-    chapters = []
-    for name, result in named.items():
-        show = choose(SCREENS, str(result.attrs.get("kind", "")), f"{name}.attrs['kind']")
-        sections = [
-            {
-                "title": section.title,
-                "notes": section.notes,
-                "image": encode_figure(section.figure) if section.figure is not None else "",
-                "alt": section.alt,
-                "head": section.head,
-                "rows": section.rows,
-            }
-            for section in show(result)
-        ]
-        chapters.append({"name": name, "sections": sections})
-    environment = Environment(
-        autoescape=True, loader=PackageLoader("neuroalign.report", "."), undefined=StrictUndefined
-    )
-    script_hash = base64.b64encode(hashlib.sha256(SORT.encode()).digest()).decode("ascii")
-    page = environment.get_template("page.html.j2").render(
-        title=title, chapters=chapters, script=SORT, script_hash=script_hash, version=__version__
-    )
+    page = render_html(results, title=title).encode("utf-8")
+    if len(page) > HEAVY_PAGE:
+        warnings.warn(
+            f"results: expected a page below {HEAVY_PAGE / 1e6:.0f} MB, got {len(page) / 1e6:.0f} "
+            "MB. Split the results over several pages.",
+            NeuroalignWarning,
+            stacklevel=2,
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.partial")
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        partial.write_text(page, encoding="utf-8")
-        os.replace(partial, path)
+        with unfinished.open("wb") as stream:
+            stream.write(page)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(unfinished, path)
     finally:
-        partial.unlink(missing_ok=True)
+        unfinished.unlink(missing_ok=True)
     return path

@@ -1,141 +1,235 @@
-"""What each kind of result shows: sections of text, figures and tables."""
+"""What each kind of result shows on the page, in order of reading.
 
-import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+To add a kind: a function from the result to blocks, and its row in ``SCREENS``. A part that lacks
+its dims or coords becomes a visible note.
+"""
+
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import xarray as xr
-from matplotlib.figure import Figure
 
+from neuroalign.errors import SchemaError
+from neuroalign.report._blocks import Block, Note, Table
+from neuroalign.report._style import to_picture
+from neuroalign.report._summaries import get_scores, name_metric
 from neuroalign.report.figures import (
-    mean_interval,
-    neuroid_ceilings,
-    neuroid_scores,
+    MOST_CURVES,
+    MOST_ROIS,
     plot_layer_roi,
     plot_roi_bars,
     plot_score_histogram,
+    plot_time_course,
 )
-from neuroalign.report.surface import plot_cortex
+from neuroalign.report.matrices import MOST_PANELS, plot_mds, plot_rdm
+from neuroalign.report.surface import plot_cortex, plot_volume
+from neuroalign.report.tables import (
+    list_warnings,
+    tabulate_provenance,
+    tabulate_recovery,
+    tabulate_rois,
+)
+from neuroalign.report.verdicts import state_verdict
+
+GEOMETRY = ("n_vertices", "grid_shape", "space")
 
 
-@dataclass(frozen=True)
-class Section:
-    """One part of a screen: notes, a figure with its description, a table."""
-
-    title: str
-    notes: Sequence[str] = ()
-    figure: Figure | None = None
-    alt: str = ""
-    head: Sequence[str] = ()
-    rows: Sequence[Sequence[str]] = field(default_factory=list)
+def _attempt(title: str, make: Callable[[], Block]) -> Block:
+    """Make a block, or say which part is missing and why."""
+    try:
+        return make()
+    except SchemaError as error:
+        return Note(f"{title} left out. {error}")
 
 
-def _number(value: float) -> str:
-    return f"{value:.3f}" if np.isfinite(value) else "–"
+def _warn(result: xr.Dataset | xr.DataArray) -> list[Block]:
+    return [Note(line, "warning") for line in list_warnings(result)]
 
 
-def summarise(result: xr.Dataset) -> str:
-    """Say the outcome of an encoding result in one sentence."""
-    scores = neuroid_scores(result).values
-    mean, half = mean_interval(scores)
-    parts = [
-        f"mean {result.attrs.get('metric', 'score')} {_number(mean)} "
-        f"[{_number(mean - half)}, {_number(mean + half)}] over {len(scores)} neuroids "
-        f"and {result.sizes['fold']} folds"
-    ]
-    ceilings = neuroid_ceilings(result)
-    if ceilings is not None:
-        parts.append(f"mean ceiling {_number(float(np.nanmean(ceilings)))}")
-    if "q_value" in result:
-        share = float((result["q_value"] < 0.05).mean())
-        parts.append(f"{share:.0%} of neuroids at q < .05")
-    return "; ".join(parts)
-
-
-def _roi_table(result: xr.Dataset) -> Section:
-    scores, ceilings = neuroid_scores(result).values, neuroid_ceilings(result)
-    rows = []
-    for roi in dict.fromkeys(result["roi"].values.tolist()):
-        inside = result["roi"].values == roi
-        mean, half = mean_interval(scores[inside])
-        bound = float(np.nanmean(ceilings[inside])) if ceilings is not None else np.nan
-        share = (
-            f"{float((result['q_value'].values[inside] < 0.05).mean()):.0%}"
-            if "q_value" in result
-            else "–"
-        )
-        row = [roi, str(int(inside.sum())), _number(mean)]
-        row += [f"{_number(mean - half)} to {_number(mean + half)}", _number(bound)]
-        rows.append([*row, _number(mean / bound) if bound > 0 else "–", share])
-    head = ["ROI", "neuroids", "score", "95 % interval", "ceiling", "score / ceiling", "q < .05"]
-    return Section("Regions", ["Intervals are over neuroids."], head=head, rows=rows)
-
-
-def _provenance(attrs: dict[str, Any]) -> Section:
-    rows = []
-    for key, value in attrs.items():
-        if key == "provenance":
-            record = json.loads(str(value))
-            for group, content in record.items():
-                pairs = content.items() if isinstance(content, dict) else [("", content)]
-                rows += [[f"{group} {name}".strip(), str(item)] for name, item in pairs]
-        elif key != "warnings":
-            rows.append([str(key), str(value)])
-    return Section("Provenance", head=["what", "value"], rows=rows)
-
-
-def show_encoding(result: xr.Dataset) -> list[Section]:
-    """Sections of an encoding result (fold, neuroid[, time])."""
-    warnings = [line for line in str(result.attrs.get("warnings", "")).split("\n") if line]
-    sections = [Section("Summary", [summarise(result)])]
-    sections.append(Section("Warnings", warnings or ["None."]))
-    histogram = plot_score_histogram(result)
-    sections.append(Section("Scores", figure=histogram, alt="Histogram of scores over neuroids"))
-    if "roi" in result.coords:
-        bars = plot_roi_bars(result)
-        sections.append(Section("Score by region", figure=bars, alt="Mean score by region"))
-        sections.append(_roi_table(result))
+def _map_values(
+    values: xr.DataArray, label: str, categories: list[str] | None = None, caption: str = ""
+) -> Block:
+    """Draw on the cortex where there are vertices, in slices where there are voxels."""
+    if "vertex" in values.coords:
+        figure = plot_cortex(values, label=label, categories=categories)
+        title, ground = "Cortical map", "the inflated fsaverage5 cortex"
+    elif {"i", "j", "k"} <= set(values.coords) and categories is None:
+        figure = plot_volume(values, label=label)
+        title, ground = "Volume map", "slices of the volume"
     else:
-        sections.append(Section("Regions", ["Left out: neuroids have no coord 'roi'."]))
-    sections.append(_map(neuroid_scores(result), str(result.attrs.get("metric", "score"))))
-    return [*sections, _provenance(dict(result.attrs))]
+        raise SchemaError(
+            "result: expected coords 'hemisphere' and 'vertex', or 'i', 'j', 'k', on 'neuroid', "
+            "got neither. Assign them to see a map."
+        )
+    n = int(np.isfinite(values.values).sum())
+    return to_picture(
+        figure, title, f"{label} of {n} neuroids drawn on {ground}.", f"{n} neuroids. {caption}"
+    )
 
 
-def _map(values: xr.DataArray, label: str) -> Section:
-    if {"hemisphere", "vertex"} <= set(values.coords):
-        return Section("Cortical map", figure=plot_cortex(values, label=label), alt=f"Map of {label}")
-    return Section("Cortical map", ["Left out: neuroids have no 'hemisphere' and 'vertex'."])
+def show_encoding(result: xr.Dataset) -> list[Block]:
+    """Warnings, regions, map, histogram, time course, provenance of an encoding result.
+
+    Parameters
+    ----------
+    result : Dataset
+        ``score`` (fold, neuroid[, time]); see `neuroalign.evaluate.cross_validate`.
+
+    Returns
+    -------
+    list of Block
+    """
+    said, metric = state_verdict(result), name_metric(result)
+
+    def draw_map() -> Block:
+        scores = get_scores(result)
+        geometry = {key: result.attrs[key] for key in GEOMETRY if key in result.attrs}
+        return _map_values(
+            scores.assign_attrs(geometry), f"mean {metric}",
+            caption="Grey: sulci (dark), gyri (light), and wherever there is no value. "
+            "Colours end at the 98th percentile.",
+        )  # fmt: skip
+
+    parts: list[tuple[str, Callable[[], Block]]] = [
+        ("Table of regions", lambda: tabulate_rois(result)),
+        (
+            "Scores by region",
+            lambda: to_picture(
+                plot_roi_bars(result), "Scores by region",
+                f"Bars of mean {metric} by region; the table of regions holds the numbers.",
+                "Mean over neuroids with a 95 % t-interval over neuroids. Diamonds: mean noise "
+                f"ceiling in units of the score. At most {MOST_ROIS} regions.",
+            ),
+        ),
+        ("Map", draw_map),
+        (
+            "Distribution of scores",
+            lambda: to_picture(
+                plot_score_histogram(result), "Distribution of scores",
+                f"Histogram over neuroids. {said}",
+                "Each neuroid's score is averaged over folds (and times).",
+            ),
+        ),
+    ]  # fmt: skip
+    if "time" in result["score"].dims:
+        parts.append(
+            (
+                "Time course",
+                lambda: to_picture(
+                    plot_time_course(result), "Time course",
+                    f"Mean {metric} at each time with its interval.",
+                    "Mean over neuroids; band: 95 % t-interval over neuroids. At most "
+                    f"{MOST_CURVES} regions.",
+                ),
+            )
+        )  # fmt: skip
+    blocks = [_attempt(title, make) for title, make in parts]
+    return [*_warn(result), *blocks, tabulate_provenance(result)]
 
 
-def show_layers(summary: xr.Dataset) -> list[Section]:
-    """Sections of a comparison of layers: ``score`` (layer, roi) and ``best_layer`` (roi)."""
-    best = summary["best_layer"].values.tolist()
-    rois = summary["roi"].values.tolist()
-    head, rows = ["ROI", "best layer", "score"], []
-    for index, roi in enumerate(rois):
-        top = float(summary["score"].sel(layer=best[index], roi=roi))
-        rows.append([roi, best[index], _number(top)])
-    notes = []
-    if "planted_layer" in summary:
-        head = ["ROI", "planted layer", "recovered layer", "score"]
-        planted = summary["planted_layer"].values.tolist()
-        rows = [[r[0], p, *r[1:]] for r, p in zip(rows, planted, strict=True)]
-        hits = sum(p == b for p, b in zip(planted, best, strict=True))
-        notes = [f"{hits} of {len(rois)} regions recovered the planted layer."]
-    heat = plot_layer_roi(summary["score"].assign_attrs(metric=summary.attrs.get("metric", "")))
-    sections = [
-        Section("Layers and regions", notes, head=head, rows=rows),
-        Section("Layer by region", figure=heat, alt="Score of every layer in every region"),
-    ]
-    if "best_layer_index" in summary:
-        index = summary["best_layer_index"]
-        sections.append(_map(index, "index of the best layer"))
-    return [*sections, _provenance(dict(summary.attrs))]
+def show_layers(result: xr.Dataset) -> list[Block]:
+    """Heat map, recovery table and map of the best layer of a comparison of layers.
+
+    Parameters
+    ----------
+    result : Dataset
+        ``score`` (layer, roi), optional ``best_layer`` and ``planted_layer`` (roi), and
+        ``best_layer_index`` (neuroid).
+
+    Returns
+    -------
+    list of Block
+    """
+    planted = result.get("planted_layer")
+
+    def draw_map() -> Block:
+        if "best_layer_index" not in result:
+            raise SchemaError("result: expected 'best_layer_index' (neuroid), got none. Assign it.")
+        index = result["best_layer_index"].astype("float64")
+        geometry = {key: result.attrs[key] for key in GEOMETRY if key in result.attrs}
+        layers = result["layer"].values.astype(str).tolist()
+        return _map_values(
+            index.where(index >= 0).assign_attrs(geometry), "best layer", layers,
+            "Each neuroid in the colour of the layer that predicts it best.",
+        )  # fmt: skip
+
+    dot = " Dot: the planted layer." if planted is not None else ""
+    parts: list[tuple[str, Callable[[], Block]]] = [
+        (
+            "Layers by regions",
+            lambda: to_picture(
+                plot_layer_roi(result["score"], planted), "Layers by regions",
+                f"Heat map of mean score by layer and region. {state_verdict(result)}",
+                f"Mean score over neuroids. Frame: the best layer of the region.{dot}",
+            ),
+        ),
+        ("Table of layers", lambda: tabulate_recovery(result)),
+        ("Map of the best layer", draw_map),
+    ]  # fmt: skip
+    blocks = [_attempt(title, make) for title, make in parts]
+    return [*_warn(result), *blocks, tabulate_provenance(result)]
 
 
-SCREENS: dict[str, Callable[[xr.Dataset], list[Section]]] = {
+def show_rdm(rdm: xr.DataArray) -> list[Block]:
+    """Gallery and plane of an RDM or a stack of them.
+
+    Parameters
+    ----------
+    rdm : DataArray (..., first, second) or (..., pair)
+
+    Returns
+    -------
+    list of Block
+    """
+    said = state_verdict(rdm)
+    parts: list[tuple[str, Callable[[], Block]]] = [
+        (
+            "RDM",
+            lambda: to_picture(
+                plot_rdm(rdm), "Dissimilarities", f"Matrix of dissimilarities. {said}",
+                f"All panels share one colour scale; at most {MOST_PANELS} are drawn.",
+            ),
+        ),
+        (
+            "Conditions in a plane",
+            lambda: to_picture(
+                plot_mds(rdm), "Conditions in a plane",
+                f"Classical scaling of the conditions to two axes. {said}",
+                "Classical (Torgerson) scaling of the mean over the stack.",
+            ),
+        ),
+    ]  # fmt: skip
+    blocks = [_attempt(title, make) for title, make in parts]
+    return [*_warn(rdm), *blocks, tabulate_provenance(rdm)]
+
+
+def show_plain(result: xr.DataArray | xr.Dataset) -> list[Block]:
+    """Dims, coords and provenance of anything else.
+
+    Parameters
+    ----------
+    result : DataArray or Dataset
+
+    Returns
+    -------
+    list of Block
+    """
+    rows = tuple(
+        (str(name), ", ".join(map(str, coord.dims)), str(coord.dtype), int(coord.size))
+        for name, coord in result.coords.items()
+    )
+    coords = Table("Coordinates", ("coord", "dims", "type", "values"), rows)
+    return [*_warn(result), coords, tabulate_provenance(result)]
+
+
+SCREENS: dict[str, Callable[[Any], list[Block]]] = {
     "encoding": show_encoding,
     "layers": show_layers,
+    "dissimilarity": show_rdm,
+    "cross": show_rdm,
+    "responses": show_plain,
+    "features": show_plain,
+    "matched": show_plain,
+    "latents": show_plain,
 }

@@ -1,108 +1,289 @@
-"""Cortical maps on fsaverage5, drawn without a browser or a graphics card."""
+"""Values on the brain: the inflated fsaverage5 cortex, or slices of a volume.
 
-from typing import Any
+The surface comes with the nilearn wheel, so nothing is downloaded. Faces are rotated, culled,
+sorted by depth and painted from the back: a few thousand triangles need no graphics card.
+"""
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
 from matplotlib import colormaps
+from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import PolyCollection
-from matplotlib.colors import Normalize
+from matplotlib.colors import BoundaryNorm, Colormap, ListedColormap, Normalize
 from matplotlib.figure import Figure
 
-from neuroalign.errors import SchemaError
-from neuroalign.report.figures import plain
+from neuroalign.errors import SchemaError, require
+from neuroalign.report._style import INK, new_figure, write_label
+from neuroalign.report._summaries import need_coord
 
 Array = npt.NDArray[Any]
-SIDES = {"L": "left", "R": "right"}
-# Direction from the brain to the eye, and what points up in the picture; x is to the right,
-# y to the front, z up.
-VIEWS: dict[str, tuple[tuple[float, float, float], tuple[float, float, float]]] = {
-    "lateral": ((-1.0, -0.35, 0.0), (0.0, 0.0, 1.0)),
-    "ventral": ((0.0, 0.0, -1.0), (0.0, 1.0, 0.0)),
+N_VERTICES = 10242
+# Finer icosahedra of FreeSurfer begin with the vertices of the coarser ones.
+FINER = {40962: "fsaverage6", 163842: "fsaverage"}
+HEMISPHERES = {"l": "left", "r": "right"}
+MOST_SLICES = 12
+
+# (to the right, up, towards the reader) in the axes of the mesh: x right, y front, z up [mm].
+VIEWS = {
+    ("left", "lateral"): ((0, -1, 0), (0, 0, 1), (-1, 0, 0)),
+    ("left", "medial"): ((0, 1, 0), (0, 0, 1), (1, 0, 0)),
+    ("left", "ventral"): ((0, -1, 0), (-1, 0, 0), (0, 0, -1)),
+    ("right", "lateral"): ((0, 1, 0), (0, 0, 1), (1, 0, 0)),
+    ("right", "medial"): ((0, -1, 0), (0, 0, 1), (-1, 0, 0)),
+    ("right", "ventral"): ((0, 1, 0), (1, 0, 0), (0, 0, -1)),
 }
 
 
-def _project(points: Array, eye: Array, up: Array) -> tuple[Array, Array]:
-    """Give picture coordinates and nearness to the eye of each vertex."""
-    eye = eye / np.linalg.norm(eye)
-    right = np.cross(up, eye)
-    right /= np.linalg.norm(right)
-    true_up = np.cross(eye, right)
-    return points @ np.stack([right, true_up], axis=1), points @ eye
+class Mesh(NamedTuple):
+    """One hemisphere: ``points`` (vertex, 3), ``faces`` (face, 3), ``sulci`` (vertex)."""
+
+    points: Array
+    faces: Array
+    sulci: Array
 
 
-def _draw(axes: Any, mesh: Any, colours: Array, eye: Array, up: Array) -> None:
-    """Paint the faces that look at the eye, far ones first."""
-    points, faces = np.asarray(mesh.coordinates), np.asarray(mesh.faces)
-    flat, near = _project(points, eye, up)
-    edges = points[faces[:, 1:]] - points[faces[:, :1]]
-    normals = np.cross(edges[:, 0], edges[:, 1])
-    normals /= np.linalg.norm(normals, axis=1, keepdims=True) + 1e-12
-    facing = normals @ (eye / np.linalg.norm(eye))
-    shown = np.flatnonzero(facing > 0)
-    shown = shown[np.argsort(near[faces[shown]].mean(axis=1))]
-    shade = (0.55 + 0.45 * facing[shown])[:, None]
-    colour = np.clip(colours[faces[shown]].mean(axis=1)[:, :3] * shade, 0, 1)
+@cache
+def load_mesh(hemisphere: str) -> Mesh:
+    """Read the inflated fsaverage5 hemisphere that nilearn ships.
+
+    Parameters
+    ----------
+    hemisphere : {"left", "right"}
+
+    Returns
+    -------
+    Mesh
+        10242 vertices [mm] and 20480 faces, normals outward.
+
+    References
+    ----------
+    Fischl, Sereno, Tootell & Dale (1999), Human Brain Mapping 8(4), 272-284.
+    """
+    datasets = require("nilearn.datasets", "report")
+    part = datasets.load_fsaverage("fsaverage5")["inflated"].parts[hemisphere]
+    depth = datasets.load_fsaverage_data("fsaverage5", data_type="sulcal").data.parts[hemisphere]
+    return Mesh(np.asarray(part.coordinates), np.asarray(part.faces), np.asarray(depth).ravel())
+
+
+def _place(values: xr.DataArray) -> dict[str, Array]:
+    """Put values of neuroids on the vertices of each hemisphere; NaN elsewhere."""
+    if values.dims != ("neuroid",):
+        raise SchemaError(f"values: expected dims ('neuroid',), got {values.dims}. Average first.")
+    need_coord(values, "hemisphere", "vertex")
+    given = int(np.max(values.attrs.get("n_vertices", N_VERTICES)))
+    if given not in (N_VERTICES, 2 * N_VERTICES, *FINER):
+        raise SchemaError(
+            f"values: expected n_vertices of fsaverage5 ({N_VERTICES}), got {given}. "
+            "Resample to fsaverage5 first."
+        )
+    vertex = values["vertex"].values.astype(np.int64)
+    sides = np.array([label[:1].lower() for label in values["hemisphere"].values.astype(str)])
+    if given == 2 * N_VERTICES and (vertex >= N_VERTICES).any():
+        # Both hemispheres counted through: the right one begins where the left one ends.
+        vertex = np.where(sides == "r", vertex - N_VERTICES, vertex)
+    if not set(sides.tolist()) <= set(HEMISPHERES):
+        raise SchemaError(
+            f"values: expected hemispheres 'left' and 'right', got {sorted(set(sides.tolist()))} "
+            "as first letters. Rename them."
+        )
+    limit = given if given in FINER else N_VERTICES
+    if vertex.min(initial=0) < 0 or vertex.max(initial=0) >= limit:
+        raise SchemaError(
+            f"values: expected vertices from 0 to {limit - 1}, got {vertex.min()} to "
+            f"{vertex.max()}. Count them within each hemisphere."
+        )
+    placed = {}
+    for letter, name in HEMISPHERES.items():
+        inside = (sides == letter) & (vertex < N_VERTICES)
+        placed[name] = np.full(N_VERTICES, np.nan)
+        placed[name][vertex[inside]] = values.values[inside]
+    return placed
+
+
+def _color_faces(mesh: Mesh, values: Array, norm: Normalize, cmap: Colormap, whole: bool) -> Array:
+    """Colour each face (face, 3) by its vertices that hold a value, else by the sulci."""
+    corners = values[mesh.faces]
+    finite = np.isfinite(corners)
+    count = finite.sum(axis=1)
+    mean = np.where(finite, corners, 0).sum(axis=1) / np.maximum(count, 1)
+    if whole:
+        # A mean of categories is no category: take the middle one of those present.
+        ordered = np.sort(np.where(finite, corners, np.inf), axis=1)
+        mean = ordered[np.arange(len(ordered)), np.maximum(count - 1, 0) // 2]
+    grey = 0.80 - 0.13 * np.tanh(2.2 * mesh.sulci[mesh.faces].mean(axis=1))
+    colors = np.repeat(grey[:, None], 3, axis=1)
+    seen = count > 0
+    colors[seen] = np.asarray(cmap(norm(mean[seen])))[:, :3]
+    return colors
+
+
+def _paint(axes: Axes, mesh: Mesh, colors: Array, view: tuple[str, str]) -> None:
+    """Draw one view from back to front, lit from the reader and a little from above."""
+    camera = np.array(VIEWS[view], dtype=np.float64)
+    points = (mesh.points - mesh.points.mean(axis=0)) @ camera.T
+    corners = points[mesh.faces]
+    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    smooth = np.zeros_like(points)
+    for corner in range(3):
+        np.add.at(smooth, mesh.faces[:, corner], normals)
+    smooth /= np.linalg.norm(smooth, axis=1, keepdims=True)
+    light = np.array([0.0, 0.35, 1.0]) / np.hypot(0.35, 1.0)
+    shade = 0.58 + 0.45 * np.clip(smooth[mesh.faces].mean(axis=1) @ light, 0, 1)
+    front = np.flatnonzero(normals[:, 2] > 0)
+    order = front[np.argsort(corners[front, :, 2].mean(axis=1))]
+    painted = np.clip(colors[order] * shade[order, None], 0, 1)
+    # Thin edges of the face's own colour close the seams that antialiasing leaves.
     axes.add_collection(
-        PolyCollection(list(flat[faces[shown]]), facecolors=colour, edgecolors=colour, linewidths=0.3)
+        PolyCollection(
+            list(corners[order][:, :, :2]), facecolors=painted, edgecolors=painted, linewidths=0.25
+        )
     )
-    axes.autoscale_view()
+    axes.set_xlim(-112, 112)
+    half = 46 if view[1] == "ventral" else 76
+    axes.set_ylim(-half, half)
     axes.set_aspect("equal")
     axes.set_axis_off()
 
 
-def plot_cortex(values: xr.DataArray, *, label: str = "", cmap: str = "viridis") -> Figure:
-    """Map one value a neuroid on the inflated fsaverage5 surface.
+def _choose_colors(
+    finite: Array, categories: Sequence[str] | None, limits: tuple[float, float] | None
+) -> tuple[Colormap, Normalize]:
+    """Steps for categories; else a range from zero (or below) to the 98th percentile."""
+    if categories is not None:
+        n = len(categories)
+        shades = colormaps["viridis"](np.linspace(0.05, 0.95, n))
+        return ListedColormap(shades), BoundaryNorm(np.arange(n + 1) - 0.5, n)
+    low, high = limits or (min(0.0, float(np.quantile(finite, 0.02))), np.quantile(finite, 0.98))
+    cmap = ListedColormap(colormaps["inferno"](np.linspace(0.12, 0.96, 256)))
+    return cmap, Normalize(float(low), float(high) if high > low else float(low) + 1e-6)
+
+
+def plot_cortex(
+    values: xr.DataArray,
+    *,
+    label: str = "score",
+    categories: Sequence[str] | None = None,
+    limits: tuple[float, float] | None = None,
+) -> Figure:
+    """Draw values on the inflated fsaverage5 cortex: lateral, medial and ventral, both sides.
 
     Parameters
     ----------
-    values : DataArray (neuroid,)
-        With coords ``hemisphere`` ("L" or "R") and ``vertex`` on neuroid.
+    values : DataArray (neuroid)
+        With coords ``hemisphere`` and ``vertex`` (counted within the hemisphere) on ``neuroid``;
+        attrs ``n_vertices``, taken as fsaverage5 when absent. Of finer fsaverage meshes the
+        vertices that fsaverage5 shares are drawn. NaN is left grey.
     label : str
-        Of the colour bar.
-    cmap : str
-        Name of a matplotlib colour map.
+        Beside the colour bar.
+    categories : sequence of str, optional
+        Values are then indices into these names.
+    limits : (float, float), optional
+        Range of colours; otherwise from zero (or the 2nd percentile, when below) to the 98th.
 
     Returns
     -------
     Figure
-        Lateral and ventral views of both hemispheres; sulci are dark grey.
 
     Raises
     ------
     SchemaError
-        When the neuroids are not vertices of fsaverage5.
+        When coords are missing, vertices are out of range, or nothing is finite.
     """
-    # nilearn is slow to load, and only maps need it.
-    from nilearn.datasets import load_fsaverage, load_fsaverage_data  # noqa: PLC0415
+    placed = _place(values)
+    finite = np.concatenate([side[np.isfinite(side)] for side in placed.values()])
+    if not finite.size:
+        raise SchemaError(
+            "values: expected finite values on vertices of fsaverage5, got none. "
+            "Check for constant responses."
+        )
+    cmap, norm = _choose_colors(finite, categories, limits)
+    figure = new_figure(9.6, 4.0)
+    figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0.0, hspace=0.0)  # type: ignore[union-attr]
+    grid = figure.subplots(2, 3)
+    for (side, view), axes in zip(VIEWS, grid.ravel(), strict=True):
+        mesh = load_mesh(side)
+        colors = _color_faces(mesh, placed[side], norm, cmap, categories is not None)
+        _paint(axes, mesh, colors, (side, view))
+        axes.set_title(f"{side} {view}", fontsize=9, color=INK, pad=0)
+    _add_bar(figure, grid, norm, cmap, label, categories, bool(finite.max() > norm.vmax))
+    return figure
 
-    missing = {"hemisphere", "vertex"} - set(values.coords)
-    if missing:
-        raise SchemaError(f"values: expected coords hemisphere and vertex, missing {sorted(missing)}.")
-    meshes = load_fsaverage("fsaverage5")["inflated"].parts
-    sulci = load_fsaverage_data(mesh="fsaverage5", data_type="sulcal").data.parts
+
+def _add_bar(
+    figure: Figure,
+    axes: Array,
+    norm: Normalize,
+    cmap: Colormap,
+    label: str,
+    categories: Sequence[str] | None,
+    clipped: bool,
+) -> None:
+    """Add one colour bar for all views."""
+    source = ScalarMappable(norm, cmap)
+    extend = "max" if clipped and categories is None else "neither"
+    bar = figure.colorbar(source, ax=axes, shrink=0.6, pad=0.02, aspect=18, extend=extend)
+    bar.outline.set_visible(False)
+    bar.set_label(write_label(label), fontsize=9, color=INK)
+    bar.ax.tick_params(labelsize=8, length=2)
+    if categories is not None:
+        bar.set_ticks(list(range(len(categories))), labels=[write_label(c, 20) for c in categories])
+
+
+def plot_volume(values: xr.DataArray, *, label: str = "score") -> Figure:
+    """Draw values on voxels as a mosaic of up to 12 slices along the third axis.
+
+    Parameters
+    ----------
+    values : DataArray (neuroid)
+        With coords ``i``, ``j``, ``k`` (voxel indices) on ``neuroid``; attrs ``grid_shape``, taken
+        from the largest indices when absent.
+    label : str
+        Beside the colour bar.
+
+    Returns
+    -------
+    Figure
+
+    Raises
+    ------
+    SchemaError
+        When coords are missing, indices are outside the grid, or nothing is finite.
+    """
+    if values.dims != ("neuroid",):
+        raise SchemaError(f"values: expected dims ('neuroid',), got {values.dims}. Average first.")
+    need_coord(values, "i", "j", "k")
+    where = np.stack([values[name].values.astype(np.int64) for name in "ijk"])
+    if not np.isfinite(values.values).any():
+        raise SchemaError("values: expected finite values, got none. Check for constant responses.")
+    shape = tuple(map(int, values.attrs.get("grid_shape", where.max(axis=1) + 1)))
+    if len(shape) != 3 or where.min() < 0 or (where.max(axis=1) >= np.array(shape)).any():
+        raise SchemaError(
+            f"values: expected voxels inside grid_shape {shape}, got indices up to "
+            f"{where.max(axis=1).tolist()}. Keep i, j, k of the image the mask belongs to."
+        )
+    low, high = where.min(axis=1), where.max(axis=1) + 1
+    box = np.full(high - low, np.nan)
+    box[tuple(where - low[:, None])] = values.values
+    filled = np.flatnonzero(np.isfinite(box).any(axis=(0, 1)))
+    chosen = filled[np.linspace(0, len(filled) - 1, min(MOST_SLICES, len(filled))).astype(int)]
     finite = values.values[np.isfinite(values.values)]
-    span = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
-    norm = Normalize(*span)
-    figure = Figure(figsize=(9, 5.2))
-    for row, (eye, up) in enumerate(VIEWS.values()):
-        for column, (side, part) in enumerate(SIDES.items()):
-            depth = np.asarray(sulci[part]).ravel()
-            colours = np.repeat(np.where(depth > 0, 0.55, 0.8)[:, None], 4, axis=1)
-            inside = (values["hemisphere"].values == side) & np.isfinite(values.values)
-            vertices = values["vertex"].values[inside]
-            if len(vertices) and vertices.max() >= len(colours):
-                raise SchemaError(
-                    f"values.vertex: expected vertices below {len(colours)} (fsaverage5), "
-                    f"got {vertices.max()}. Resample to fsaverage5."
-                )
-            colours[vertices] = colormaps[cmap](norm(values.values[inside]))
-            mirrored = np.array(eye) * (1, 1, 1) if side == "L" else np.array(eye) * (-1, 1, 1)
-            axes = figure.add_subplot(2, 2, 2 * row + column + 1)
-            _draw(axes, meshes[part], colours, mirrored, np.array(up))
-            axes.set_title(f"{part} {list(VIEWS)[row]}", fontsize=9)
-    bar = ScalarMappable(norm, cmap)
-    figure.colorbar(bar, ax=figure.axes, shrink=0.6, label=plain(label))
+    cmap, norm = _choose_colors(finite, None, None)
+    n_columns = min(6, len(chosen))
+    n_rows = -(-len(chosen) // n_columns)
+    figure = new_figure(1.5 * n_columns + 1.2, 1.65 * n_rows + 0.2)
+    grid = figure.subplots(n_rows, n_columns, squeeze=False)
+    for number, axes in enumerate(grid.ravel()):
+        axes.set_axis_off()
+        if number < len(chosen):
+            piece = box[:, :, chosen[number]].T
+            axes.imshow(np.zeros_like(piece), cmap="Greys", vmin=-0.1, vmax=1, origin="lower")
+            axes.imshow(piece, cmap=cmap, norm=norm, origin="lower", interpolation="nearest")
+            axes.set_title(f"k = {chosen[number] + low[2]}", fontsize=8, color=INK, pad=2)
+    _add_bar(figure, grid, norm, cmap, label, None, bool(finite.max() > norm.vmax))
     return figure

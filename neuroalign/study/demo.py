@@ -53,6 +53,7 @@ def summarise_layers(results: dict[str, xr.Dataset], planted: dict[str, str]) ->
         [results[name]["score"].mean("fold") for name in names], dim=xr.Variable("layer", names)
     )
     score = per_neuroid.groupby("roi").mean().sel(roi=list(planted))
+    score = score.assign_coords(roi=np.array(list(planted)))
     best = per_neuroid.argmax("layer").astype("float32").drop_vars("planted_layer", errors="ignore")
     summary = xr.Dataset(
         {
@@ -79,7 +80,7 @@ def run_demo(
     *,
     n_images: int = 240,
     n_neuroids_per_roi: int = 150,
-    n_permutations: int = 200,
+    n_permutations: int = 100,
     seed: int = 0,
     progress: bool = True,
 ) -> tuple[xr.Dataset, Path]:

@@ -487,7 +487,8 @@ def test_a_process_killed_from_outside_resumes(images: Any, tmp_path: Path) -> N
         "    if len(calls) == int(sys.argv[2]): os.kill(os.getpid(), signal.SIGKILL)\n"
         "model[0].register_forward_hook(die)\n"
         "named = {f'im{i}': image for i, image in enumerate(images)}\n"
-        "found = extract(model, named, '0', store=sys.argv[1] + '/s', batch_size=3, progress=False)\n"
+        "options = {'store': sys.argv[1] + '/s', 'batch_size': 3, 'progress': False}\n"
+        "found = extract(model, named, '0', **options)\n"
         "assert len(calls) == 2, calls\n"
         "np.testing.assert_array_equal(found['0'].values, images.reshape(11, -1))"
     )

@@ -1,0 +1,72 @@
+"""How figures look, and how foreign text gets into them unread."""
+
+import base64
+import io
+import warnings
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from neuroalign.report._blocks import Picture
+
+INK, MUTED, LINE = "#1d2330", "#667085", "#d5dae3"
+ACCENT, SECOND = "#2f6690", "#c8553d"
+# Okabe & Ito (2008): told apart by colour-blind readers too.
+PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#8C6D1F", "#444444")
+PIXELS_PER_INCH = 144
+
+
+def clean(text: object) -> str:
+    """Replace control and direction characters, which could hide or reorder text."""
+    return "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in str(text))
+
+
+def write_label(text: object, limit: int = 40) -> str:
+    """Make foreign text a one-line label that matplotlib does not read as mathematics."""
+    line = clean(text).replace("\n", " ")
+    short = line if len(line) <= limit else line[: limit - 1] + "…"
+    return short.replace("$", r"\$")
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """Make a figure [inch] that no global state knows of."""
+    return Figure(figsize=(width, height), layout="constrained", facecolor="white")
+
+
+def tidy(axes: Axes, *, grid: str | None = None) -> None:
+    """Leave only the lines that carry something."""
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(LINE)
+    axes.tick_params(colors=MUTED, labelcolor=INK, labelsize=9, length=3)
+    axes.xaxis.label.set_color(INK)
+    axes.yaxis.label.set_color(INK)
+    if grid == "x":
+        axes.xaxis.grid(True, color=LINE, linewidth=0.6)
+    elif grid == "y":
+        axes.yaxis.grid(True, color=LINE, linewidth=0.6)
+    axes.set_axisbelow(True)
+
+
+def name_ticks(axes: Axes, which: str, names: Sequence[object], *, size: float = 9) -> None:
+    """Put labels on positions 0, 1, 2, ... of one axis."""
+    labels = [write_label(name, 24) for name in names]
+    if which == "x":
+        turned = max(map(len, labels), default=0) * len(labels) > 60
+        axes.set_xticks(range(len(labels)), labels, rotation=40 if turned else 0, fontsize=size)
+        if turned:
+            for label in axes.get_xticklabels():
+                label.set_horizontalalignment("right")
+                label.set_rotation_mode("anchor")
+    else:
+        axes.set_yticks(range(len(labels)), labels, fontsize=size)
+
+
+def to_picture(figure: Figure, title: str, alt: str, caption: str = "") -> Picture:
+    """Render a figure as a PNG in base64."""
+    stream = io.BytesIO()
+    with warnings.catch_warnings():
+        # A label in a script that the font lacks is drawn as boxes; the tables still show it.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        figure.savefig(stream, format="png", dpi=PIXELS_PER_INCH, metadata={"Software": None})
+    return Picture(title, base64.b64encode(stream.getvalue()).decode("ascii"), alt, caption)

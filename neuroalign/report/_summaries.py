@@ -1,0 +1,103 @@
+"""The few numbers that figures, tables and verdicts share."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+from scipy.stats import t as student
+
+from neuroalign.errors import SchemaError, some
+
+Array = npt.NDArray[Any]
+
+
+class Interval(NamedTuple):
+    """Mean of finite values with its 95 % t-interval; ``n`` counts them."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
+
+
+def compute_interval(values: Any) -> Interval:
+    """Mean and 95 % t-interval over finite values; the interval is NaN below two of them."""
+    finite = np.asarray(values, dtype=np.float64)
+    finite = finite[np.isfinite(finite)]
+    n = len(finite)
+    if n == 0:
+        return Interval(np.nan, np.nan, np.nan, 0)
+    mean = float(finite.mean())
+    if n == 1:
+        return Interval(mean, np.nan, np.nan, 1)
+    half = float(student.ppf(0.975, n - 1) * finite.std(ddof=1) / np.sqrt(n))
+    return Interval(mean, mean - half, mean + half, n)
+
+
+def average(values: Array, axis: int | tuple[int, ...]) -> Array:
+    """Mean over finite values; NaN, without a warning, where there is none."""
+    finite = np.isfinite(values)
+    count = finite.sum(axis=axis)
+    total = np.where(finite, values, 0).sum(axis=axis, dtype=np.float64)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def need_coord(array: xr.DataArray | xr.Dataset, *coords: str) -> None:
+    """Raise when a coord on ``neuroid`` is missing."""
+    for coord in coords:
+        if coord not in array.coords or array[coord].dims != ("neuroid",):
+            raise SchemaError(
+                f"result: expected coord '{coord}' on 'neuroid', got {some(array.coords)}. "
+                "Assign it to see this part."
+            )
+
+
+def reduce_to_neuroids(array: xr.DataArray) -> xr.DataArray:
+    """Average over every dim but ``neuroid``; complain when nothing is finite."""
+    if "neuroid" not in array.dims:
+        raise SchemaError(f"score: expected dim 'neuroid', got {tuple(array.dims)}. Rename it.")
+    others = tuple(number for number, dim in enumerate(array.dims) if dim != "neuroid")
+    values = average(array.values, others)
+    if not np.isfinite(values).any():
+        raise SchemaError(
+            f"score: expected finite scores, got none in {values.size} neuroids. "
+            "Check for constant responses."
+        )
+    template = array.isel({dim: 0 for dim in array.dims if dim != "neuroid"}, drop=True)
+    return template.copy(data=values).assign_attrs(array.attrs)
+
+
+def get_scores(result: xr.Dataset) -> xr.DataArray:
+    """Score of each neuroid (neuroid), averaged over folds and times."""
+    return reduce_to_neuroids(result["score"]).assign_attrs(result.attrs)
+
+
+def get_ceiling(result: xr.Dataset) -> Array | None:
+    """Ceiling of each neuroid (neuroid) in units of the metric, or None.
+
+    The stored ceiling is a share of variance: it bounds r2 as it is and a correlation by its root.
+    """
+    metric = result.attrs.get("metric")
+    if "ceiling" not in result or metric not in ("pearson", "r2"):
+        return None
+    ceiling = result["ceiling"]
+    others = tuple(number for number, dim in enumerate(ceiling.dims) if dim != "neuroid")
+    values = average(ceiling.values, others)
+    if not np.isfinite(values).any():
+        return None
+    return np.sqrt(np.clip(values, 0, None)) if metric == "pearson" else values
+
+
+def group_by_roi(result: xr.Dataset | xr.DataArray) -> dict[str, Array]:
+    """Roi -> which neuroids (bool, neuroid), in order of appearance."""
+    need_coord(result, "roi")
+    labels = result["roi"].values.astype(str)
+    return {roi: labels == roi for roi in dict.fromkeys(labels.tolist())}
+
+
+def name_metric(result: xr.Dataset) -> str:
+    """Name of the score for axes and sentences."""
+    names = {"pearson": "Pearson r", "r2": "R²"}
+    metric = str(result.attrs.get("metric", "score"))
+    return names.get(metric, metric)

@@ -1,0 +1,73 @@
+"""A result in a notebook: its verdict and one small table."""
+
+from dataclasses import dataclass
+from html import escape
+
+import xarray as xr
+
+from neuroalign import schema
+from neuroalign.report._blocks import Table
+from neuroalign.report._style import clean
+from neuroalign.report.tables import tabulate_recovery, tabulate_rois
+from neuroalign.report.verdicts import state_verdict
+
+MOST_ROWS = 20
+
+
+@dataclass(frozen=True)
+class Sketch:
+    """What a notebook displays; ``verdict`` is a sentence, ``table`` its numbers."""
+
+    verdict: str
+    table: Table
+
+    def _repr_html_(self) -> str:
+        head = "".join(f"<th>{_escape(name)}</th>" for name in self.table.columns)
+        rows = "".join(
+            "<tr>" + "".join(f"<td>{_escape(cell)}</td>" for cell in row) + "</tr>"
+            for row in self.table.rows[:MOST_ROWS]
+        )
+        more = len(self.table.rows) - MOST_ROWS
+        rest = f"<p>and {more} more rows</p>" if more > 0 else ""
+        return (
+            f"<div><p><strong>{_escape(self.verdict)}</strong></p><table><thead><tr>{head}</tr>"
+            f"</thead><tbody>{rows}</tbody></table>{rest}</div>"
+        )
+
+    def __repr__(self) -> str:
+        return clean(self.verdict)
+
+
+def _escape(value: object) -> str:
+    return escape("–" if value is None else clean(value), quote=True)
+
+
+def show(result: xr.DataArray | xr.Dataset) -> Sketch:
+    """Show a result in a notebook: one sentence and a small table, all text escaped.
+
+    Parameters
+    ----------
+    result : DataArray or Dataset
+        Any object of the schema.
+
+    Returns
+    -------
+    Sketch
+        With ``_repr_html_``.
+
+    Raises
+    ------
+    SchemaError
+        When the object breaks its kind.
+    ValueError
+        When its kind is unknown.
+    """
+    schema.check(result, "result")
+    kind = result.attrs["kind"]
+    verdict = state_verdict(result)
+    if kind == "layers" and "best_layer" in result:
+        return Sketch(verdict, tabulate_recovery(result))
+    if kind == "encoding" and not verdict.startswith("No verdict"):
+        return Sketch(verdict, tabulate_rois(result))
+    sizes = tuple((str(dim), size) for dim, size in result.sizes.items())
+    return Sketch(verdict, Table("Dims", ("dim", "size"), sizes))

@@ -1,0 +1,189 @@
+"""Rows for the tables of a page: regions, recovery, provenance, warnings."""
+
+import json
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from neuroalign.errors import SchemaError
+from neuroalign.report._blocks import Cell, Table
+from neuroalign.report._summaries import (
+    average,
+    compute_interval,
+    get_ceiling,
+    get_scores,
+    group_by_roi,
+    name_metric,
+)
+
+
+def _to_cell(value: float, digits: int = 3) -> Cell:
+    """Round a number; None where there is none."""
+    return round(float(value), digits) if np.isfinite(value) else None
+
+
+def tabulate_rois(result: xr.Dataset) -> Table:
+    """One row a region: how many neuroids, how well predicted, how well predictable.
+
+    Parameters
+    ----------
+    result : Dataset
+        Of kind ``encoding``; without coord ``roi`` there is one row for all neuroids.
+
+    Returns
+    -------
+    Table
+        Columns: region, finite neuroids, mean score and its 95 % t-interval over neuroids,
+        mean ceiling in units of the metric, mean score over mean ceiling, share with q < 0.05.
+
+    Raises
+    ------
+    SchemaError
+        When no score is finite.
+    """
+    scores, ceiling = get_scores(result).values, get_ceiling(result)
+    everywhere = {"all": np.ones(len(scores), dtype=bool)}
+    groups = group_by_roi(result) if "roi" in result.coords else everywhere
+    significant = _get_significant(result)
+    rows = []
+    for roi, inside in groups.items():
+        mean, low, high, n = compute_interval(scores[inside])
+        top = np.nan if ceiling is None else compute_interval(ceiling[inside]).mean
+        share = compute_interval(significant[inside]).mean
+        ratio = mean / top if top > 0 else np.nan
+        row = (mean, low, high, top, ratio, share)
+        rows.append((roi, n, *map(_to_cell, row)))
+    metric = name_metric(result)
+    columns = ("region", "n", f"mean {metric}", "95 % low", "95 % high")
+    return Table(
+        "Regions",
+        (*columns, "ceiling", "score / ceiling", "share q < 0.05"),
+        tuple(rows),
+        "n counts neuroids with a finite score. The interval is a t-interval over neuroids, which "
+        "share noise: it does not speak about other subjects.",
+    )
+
+
+def _get_significant(result: xr.Dataset) -> np.ndarray:
+    """1 where q < 0.05 (at any time), 0 where not, NaN where untested (neuroid)."""
+    if "q_value" not in result:
+        return np.full(result.sizes["neuroid"], np.nan)
+    values = result["q_value"]
+    others = tuple(number for number, dim in enumerate(values.dims) if dim != "neuroid")
+    tested = np.isfinite(values.values).any(axis=others)
+    return np.where(tested, (values.values < 0.05).any(axis=others), np.nan)
+
+
+def tabulate_recovery(result: xr.Dataset) -> Table:
+    """One row a region: the layer planted there and the layer recovered.
+
+    Parameters
+    ----------
+    result : Dataset
+        Of kind ``layers``: ``score`` (layer, roi), ``best_layer`` (roi), optional
+        ``planted_layer`` (roi).
+
+    Returns
+    -------
+    Table
+
+    Raises
+    ------
+    SchemaError
+        Without ``best_layer``.
+    """
+    if "best_layer" not in result:
+        raise SchemaError("result: expected 'best_layer' (roi), got none. Assign it.")
+    scores = np.asarray(result["score"].values, dtype=np.float64)
+    known = "planted_layer" in result
+    rows: list[tuple[Cell, ...]] = []
+    for number, roi in enumerate(result["roi"].values.astype(str).tolist()):
+        best = str(result["best_layer"].values[number])
+        ordered = np.sort(scores[:, number][np.isfinite(scores[:, number])])[::-1]
+        lead = ordered[0] - ordered[1] if len(ordered) > 1 else np.nan
+        row: tuple[Cell, ...] = (roi, best)
+        if known:
+            planted = str(result["planted_layer"].values[number])
+            row += (planted, "yes" if planted == best else "no")
+        rows.append((*row, _to_cell(ordered[0] if len(ordered) else np.nan), _to_cell(lead)))
+    named = ("region", "recovered layer", *(("planted layer", "agrees") if known else ()))
+    title = "Recovered against planted" if known else "Best layer by region"
+    caption = "Lead: how far the best layer is ahead of the second."
+    return Table(title, (*named, "best score", "lead"), tuple(rows), caption)
+
+
+def tabulate_provenance(result: xr.Dataset | xr.DataArray) -> Table:
+    """Where a result comes from: one row for each attr and each entry of ``provenance``.
+
+    Parameters
+    ----------
+    result : Dataset or DataArray
+        ``attrs['provenance']`` is JSON; text that is not is shown as it stands.
+
+    Returns
+    -------
+    Table
+        Columns ``what`` and ``value``, nested names joined by dots.
+    """
+    rows: list[tuple[Cell, ...]] = []
+    for key, value in result.attrs.items():
+        if key in ("warnings", "history"):
+            continue
+        if key == "provenance":
+            rows += _flatten(_read_json(str(value)), "")
+        else:
+            rows.append((str(key), str(value)))
+    rows += [
+        (f"step {number}", line)
+        for number, line in enumerate(str(result.attrs.get("history", "")).split("\n"), 1)
+        if line
+    ]
+    return Table("Provenance", ("what", "value"), tuple(rows))
+
+
+def _read_json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return {"provenance": text}
+
+
+def _flatten(value: Any, prefix: str, depth: int = 0) -> list[tuple[Cell, ...]]:
+    """Turn nested mappings into rows of a dotted name and a text."""
+    if isinstance(value, dict) and depth < 8:
+        rows = []
+        for key, item in value.items():
+            rows += _flatten(item, f"{prefix}.{key}" if prefix else str(key), depth + 1)
+        return rows
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return [(prefix or "provenance", text)]
+
+
+def list_warnings(result: xr.Dataset | xr.DataArray) -> list[str]:
+    """What was warned of on the way, and what the numbers themselves give away.
+
+    Parameters
+    ----------
+    result : Dataset or DataArray
+        ``attrs['warnings']`` holds one message a line; ``attrs['n_constant']`` counts neuroids
+        without variance.
+
+    Returns
+    -------
+    list of str
+    """
+    lines = [line for line in str(result.attrs.get("warnings", "")).split("\n") if line.strip()]
+    n_constant = result.attrs.get("n_constant", 0)
+    if isinstance(n_constant, int | float | np.number) and n_constant > 0:
+        lines.append(f"{int(n_constant)} neuroids never vary: their scores are undefined.")
+    if isinstance(result, xr.Dataset) and "score" in result and "neuroid" in result["score"].dims:
+        others = [n for n, dim in enumerate(result["score"].dims) if dim != "neuroid"]
+        missing = int(np.isnan(average(result["score"].values, tuple(others))).sum())
+        if missing > n_constant:
+            lines.append(f"{missing} of {result.sizes['neuroid']} neuroids have no finite score.")
+        if "ceiling" not in result or not np.isfinite(result["ceiling"].values).any():
+            lines.append("No noise ceiling: scores cannot be held against what is predictable.")
+        if "q_value" not in result:
+            lines.append("No permutation test: scores are shown without their null.")
+    return lines

@@ -1,0 +1,88 @@
+"""One sentence for each kind of result."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from neuroalign.errors import SchemaError, choose
+from neuroalign.report._summaries import compute_interval, get_ceiling, get_scores, name_metric
+
+
+def _judge_encoding(result: xr.Dataset) -> str:
+    scores = get_scores(result).values
+    mean, low, high, n = compute_interval(scores)
+    text = f"{name_metric(result)} {mean:.3f} on average over {n} neuroids"
+    if np.isfinite(low):
+        text += f" [{low:.3f}, {high:.3f}: 95 % over neuroids]"
+    ceiling = get_ceiling(result)
+    if ceiling is not None:
+        text += f", ceiling {compute_interval(ceiling).mean:.3f}"
+    if "q_value" in result and result["q_value"].dims == ("neuroid",):
+        passed = int((result["q_value"].values < 0.05).sum())
+        text += f", {passed} of {n} with q < 0.05"
+    return text + "."
+
+
+def _judge_layers(result: xr.Dataset) -> str:
+    rois = result["roi"].values.astype(str)
+    if "best_layer" not in result:
+        return f"{result.sizes['layer']} layers compared in {len(rois)} regions."
+    best = result["best_layer"].values.astype(str)
+    if "planted_layer" not in result:
+        pairs = [f"{layer} in {roi}" for layer, roi in zip(best[:6], rois[:6], strict=True)]
+        return f"Best layers: {', '.join(pairs)}{' …' if len(rois) > 6 else ''}."
+    agree = best == result["planted_layer"].values.astype(str)
+    text = f"The planted layer is recovered in {int(agree.sum())} of {len(rois)} regions"
+    return text + (f" (not in {', '.join(rois[~agree])})." if not agree.all() else ".")
+
+
+def _judge_rdm(rdm: xr.DataArray) -> str:
+    paired = rdm.dims[-1] == "pair"
+    lead = rdm.dims[:-1] if paired else rdm.dims[:-2]
+    n_panels = int(np.prod([rdm.sizes[dim] for dim in lead]))
+    of = f"{rdm.sizes['pair']} pairs" if paired else f"{rdm.sizes['first']} conditions"
+    distance = str(rdm.attrs.get("distance", "dissimilarity"))
+    return f"{n_panels} RDM{'s' if n_panels > 1 else ''} of {of} ({distance})."
+
+
+def _judge_plain(result: xr.DataArray | xr.Dataset) -> str:
+    sizes = " × ".join(f"{size} {dim}" for dim, size in result.sizes.items())
+    return f"{result.attrs.get('kind', 'data')}: {sizes}."
+
+
+VERDICTS: dict[str, Callable[[Any], str]] = {
+    "encoding": _judge_encoding,
+    "layers": _judge_layers,
+    "dissimilarity": _judge_rdm,
+    "cross": _judge_rdm,
+    "responses": _judge_plain,
+    "features": _judge_plain,
+    "matched": _judge_plain,
+    "latents": _judge_plain,
+}
+
+
+def state_verdict(result: xr.DataArray | xr.Dataset) -> str:
+    """Say in one sentence what a result shows.
+
+    Parameters
+    ----------
+    result : Dataset or DataArray
+        Of a kind in ``VERDICTS``.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    ValueError
+        When the kind is unknown.
+    """
+    judge = choose(VERDICTS, str(result.attrs.get("kind", "")), "result.attrs['kind']")
+    try:
+        return judge(result)
+    except SchemaError as error:
+        return f"No verdict. {error}"
