@@ -25,7 +25,7 @@ Array = npt.NDArray[Any]
 KEEP = {"prediction": "prediction", "weights": "weights"}
 SCHEMES = {"auto": "auto", "block": "block", "circular": "circular"}
 # Permuted copies are fitted side by side up to this many targets.
-STACKED_TARGETS = 4000
+STACKED_TARGETS = 40_000
 CEILINGS = {"split_half": ceilings.split_half}
 
 

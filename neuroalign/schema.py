@@ -71,8 +71,8 @@ def as_labels(values: Any, name: str) -> npt.NDArray[np.str_]:
 
 def add_history(array: Labelled, step: str) -> Labelled:
     """Return a copy (data shared) whose ``history`` has one more line."""
-    lines = [line for line in str(array.attrs.get("history", "")).split("\n") if line]
-    return array.assign_attrs(history="\n".join([*lines, step]))
+    past = str(array.attrs.get("history", ""))
+    return array.assign_attrs(history=f"{past}\n{step}" if past else step)
 
 
 def check_plain(array: Labelled, name: str) -> Labelled:

@@ -13,7 +13,7 @@ import uuid
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import xarray as xr
@@ -22,7 +22,7 @@ from neuroalign.errors import DataCorruptionError, choose
 from neuroalign.provenance import hash_array
 from neuroalign.schema import SCHEMA_VERSION, check_plain
 
-Stored = xr.DataArray | xr.Dataset
+Stored = TypeVar("Stored", xr.DataArray, xr.Dataset)
 MANIFEST = "neuroalign.json"
 LONE = "_neuroalign_array"
 NAME, HASH, SCHEMA = "_neuroalign_name", "_neuroalign_hash", "_neuroalign_schema"
@@ -40,7 +40,7 @@ def _pack(array: Stored) -> xr.Dataset:
     return packed.drop_encoding()
 
 
-def _unpack(packed: xr.Dataset) -> Stored:
+def _unpack(packed: xr.Dataset) -> xr.DataArray | xr.Dataset:
     attrs = {key: _plain(value) for key, value in packed.attrs.items() if key != SCHEMA}
     for variable in packed.variables.values():
         variable.attrs = {k: _plain(v) for k, v in variable.attrs.items() if k != HASH}
@@ -105,7 +105,7 @@ def _read_zarr(path: Path, verify: bool) -> xr.Dataset:
     with warnings.catch_warnings():
         # The manifest is no zarr node, and is not meant to be one.
         warnings.filterwarnings("ignore", message=f"Object at {MANIFEST}")
-        packed = xr.open_zarr(path, consolidated=False)
+        packed: xr.Dataset = xr.open_zarr(path, consolidated=False)
     for name, variable in list(packed.variables.items()):
         if variable.dtype.kind in "TO":
             packed = _as_text(packed, name, variable)

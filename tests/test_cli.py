@@ -54,7 +54,7 @@ def test_info_describes_a_store(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "content", "expected"),
-    [("gone.nii.gz", None, "gone"), ("page.nii.gz", b"<!DOCTYPE html><html>", "HTML")],
+    [("gone.nc", None, "gone"), ("page.nc", b"<!DOCTYPE html><html>", "whole netCDF")],
 )
 def test_bad_data_is_one_line_and_exit_3(
     tmp_path: Path, name: str, content: bytes | None, expected: str

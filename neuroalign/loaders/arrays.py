@@ -31,7 +31,7 @@ def _coords(named: Mapping[str, Values | None], dim: str, size: int) -> dict[str
     return coords
 
 
-def _number_repeats(stimulus: Values) -> npt.NDArray[np.int64]:
+def _number_repeats(stimulus: Values) -> npt.NDArray[np.integer[Any]]:
     labels = pd.Series(as_labels(stimulus, "stimulus"))
     return labels.groupby(labels).cumcount().to_numpy()
 

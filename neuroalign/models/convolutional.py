@@ -36,7 +36,9 @@ class SmallConvNet(nn.Module):
         width = 3
         for index, out in enumerate(channels, start=1):
             # Skipping the default initialisation leaves torch's global generator untouched.
-            convolution = nn.utils.skip_init(nn.Conv2d, width, out, 3, padding=1)
+            convolution = nn.utils.skip_init(  # type: ignore[no-untyped-call]
+                nn.Conv2d, width, out, 3, padding=1
+            )
             with torch.no_grad():
                 scale = (2.0 / (width * 9)) ** 0.5
                 convolution.weight.copy_(

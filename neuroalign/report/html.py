@@ -50,7 +50,7 @@ def _finalize(value: Any) -> Any:
     return value if isinstance(value, Markup) else clean(value)
 
 
-def _name(results: Mapping[str, Result] | Result) -> dict[str, Result]:
+def _name(results: Mapping[str, Result] | Result) -> dict[str, Any]:
     """Name a single result by its kind; refuse an empty page."""
     if isinstance(results, xr.DataArray | xr.Dataset):
         return {str(results.attrs.get("kind", "result")): results}

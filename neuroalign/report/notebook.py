@@ -1,17 +1,24 @@
 """A result in a notebook: its verdict and one small table."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from html import escape
+from typing import Any
 
 import xarray as xr
 
 from neuroalign import schema
+from neuroalign.errors import SchemaError
 from neuroalign.report._blocks import Table
 from neuroalign.report._style import clean
 from neuroalign.report.tables import tabulate_recovery, tabulate_rois
 from neuroalign.report.verdicts import state_verdict
 
 MOST_ROWS = 20
+TABLES: dict[str, Callable[[xr.Dataset], Table]] = {
+    "encoding": tabulate_rois,
+    "layers": tabulate_recovery,
+}
 
 
 @dataclass(frozen=True)
@@ -62,12 +69,14 @@ def show(result: xr.DataArray | xr.Dataset) -> Sketch:
     ValueError
         When its kind is unknown.
     """
-    schema.check(result, "result")
-    kind = result.attrs["kind"]
+    checked: Any = result
+    schema.check(checked, "result")
     verdict = state_verdict(result)
-    if kind == "layers" and "best_layer" in result:
-        return Sketch(verdict, tabulate_recovery(result))
-    if kind == "encoding" and not verdict.startswith("No verdict"):
-        return Sketch(verdict, tabulate_rois(result))
+    tabulate = TABLES.get(checked.attrs["kind"])
+    if tabulate is not None:
+        try:
+            return Sketch(verdict, tabulate(checked))
+        except SchemaError as error:
+            return Sketch(f"{verdict} {error}", Table("Nothing to tabulate", (), ()))
     sizes = tuple((str(dim), size) for dim, size in result.sizes.items())
     return Sketch(verdict, Table("Dims", ("dim", "size"), sizes))

@@ -41,11 +41,12 @@ VIEWS = {
 
 
 class Mesh(NamedTuple):
-    """One hemisphere: ``points`` (vertex, 3), ``faces`` (face, 3), ``sulci`` (vertex)."""
+    """One hemisphere; ``normals`` are of unit length and point outward."""
 
-    points: Array
-    faces: Array
-    sulci: Array
+    points: Array  # (vertex, 3) [mm]
+    faces: Array  # (face, 3)
+    sulci: Array  # (vertex), positive inside sulci
+    normals: Array  # (vertex, 3)
 
 
 @cache
@@ -68,7 +69,14 @@ def load_mesh(hemisphere: str) -> Mesh:
     datasets = require("nilearn.datasets", "report")
     part = datasets.load_fsaverage("fsaverage5")["inflated"].parts[hemisphere]
     depth = datasets.load_fsaverage_data("fsaverage5", data_type="sulcal").data.parts[hemisphere]
-    return Mesh(np.asarray(part.coordinates), np.asarray(part.faces), np.asarray(depth).ravel())
+    points, faces = np.asarray(part.coordinates, dtype=np.float64), np.asarray(part.faces)
+    corners = points[faces]
+    across = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    normals = np.zeros_like(points)
+    for corner in range(3):
+        np.add.at(normals, faces[:, corner], across)
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    return Mesh(points, faces, np.asarray(depth).ravel(), normals)
 
 
 def _place(values: xr.DataArray) -> dict[str, Array]:
@@ -128,23 +136,21 @@ def _paint(axes: Axes, mesh: Mesh, colors: Array, view: tuple[str, str]) -> None
     camera = np.array(VIEWS[view], dtype=np.float64)
     points = (mesh.points - mesh.points.mean(axis=0)) @ camera.T
     corners = points[mesh.faces]
-    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    smooth = np.zeros_like(points)
-    for corner in range(3):
-        np.add.at(smooth, mesh.faces[:, corner], normals)
-    smooth /= np.linalg.norm(smooth, axis=1, keepdims=True)
+    one, two = corners[:, 1, :2] - corners[:, 0, :2], corners[:, 2, :2] - corners[:, 0, :2]
+    facing = one[:, 0] * two[:, 1] - one[:, 1] * two[:, 0]
     light = np.array([0.0, 0.35, 1.0]) / np.hypot(0.35, 1.0)
-    shade = 0.58 + 0.45 * np.clip(smooth[mesh.faces].mean(axis=1) @ light, 0, 1)
-    front = np.flatnonzero(normals[:, 2] > 0)
+    lit = mesh.normals @ camera.T @ light
+    shade = 0.58 + 0.45 * np.clip(lit[mesh.faces].mean(axis=1), 0, 1)
+    front = np.flatnonzero(facing > 0)
     order = front[np.argsort(corners[front, :, 2].mean(axis=1))]
     painted = np.clip(colors[order] * shade[order, None], 0, 1)
     # Thin edges of the face's own colour close the seams that antialiasing leaves.
     axes.add_collection(
         PolyCollection(
-            list(corners[order][:, :, :2]), facecolors=painted, edgecolors=painted, linewidths=0.25
+            corners[order][:, :, :2], facecolors=painted, edgecolors=painted, linewidths=0.25
         )
     )
-    axes.set_xlim(-112, 112)
+    axes.set_xlim(-115, 115)
     half = 46 if view[1] == "ventral" else 76
     axes.set_ylim(-half, half)
     axes.set_aspect("equal")
@@ -203,8 +209,7 @@ def plot_cortex(
             "Check for constant responses."
         )
     cmap, norm = _choose_colors(finite, categories, limits)
-    figure = new_figure(9.6, 4.0)
-    figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0.0, hspace=0.0)  # type: ignore[union-attr]
+    figure = new_figure(9.6, 4.0, dense=True)
     grid = figure.subplots(2, 3)
     for (side, view), axes in zip(VIEWS, grid.ravel(), strict=True):
         mesh = load_mesh(side)

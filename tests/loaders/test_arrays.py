@@ -1,0 +1,37 @@
+"""Bare arrays get labels, and wrong lengths are named."""
+
+import numpy as np
+import pytest
+
+from neuroalign.errors import SchemaError
+from neuroalign.loaders import features_from_arrays, from_arrays
+
+
+def test_repeats_are_counted_and_neuroids_named() -> None:
+    responses = from_arrays(np.zeros((4, 2)), stimulus=["a", "b", "a", "a"], modality="spikes")
+    assert responses["repeat"].values.tolist() == [0, 0, 1, 2]
+    assert responses["neuroid"].values.tolist() == ["neuroid-0000", "neuroid-0001"]
+    assert responses.dtype == "float32"
+    assert responses.attrs["modality"] == "spikes"
+
+
+def test_three_dims_need_times() -> None:
+    values = np.zeros((2, 1, 3))
+    timed = from_arrays(values, stimulus=["a", "b"], time=[0.0, 0.1, 0.2], modality="meg")
+    assert timed.dims == ("sample", "neuroid", "time")
+    with pytest.raises(SchemaError, match="time: expected times"):
+        from_arrays(values, stimulus=["a", "b"], modality="meg")
+
+
+def test_wrong_lengths_and_shapes_name_the_argument() -> None:
+    with pytest.raises(SchemaError, match=r"stimulus: expected 3 values .* got shape \(2,\)"):
+        from_arrays(np.zeros((3, 1)), stimulus=["a", "b"], modality="eeg")
+    with pytest.raises(SchemaError, match="values: expected 2 dims"):
+        from_arrays(np.zeros(3), stimulus=["a"], modality="eeg")
+    with pytest.raises(SchemaError, match=r"values: expected \(sample, feature\)"):
+        features_from_arrays(np.zeros(3), stimulus=["a"])
+
+
+def test_features_keep_their_spaces() -> None:
+    features = features_from_arrays(np.zeros((2, 2)), stimulus=["a", "b"], space=["x", "y"])
+    assert features["space"].values.tolist() == ["x", "y"]

@@ -1,0 +1,37 @@
+"""What a notebook shows is small and escaped."""
+
+import numpy as np
+import xarray as xr
+
+from neuroalign import report
+
+
+def test_encoding_shows_its_regions(encoding: xr.Dataset) -> None:
+    shown = report.show(encoding)._repr_html_()
+    assert shown.count("<tr>") == 3
+    assert "Pearson r" in shown
+
+
+def test_labels_are_escaped(encoding: xr.Dataset) -> None:
+    rois = np.full(40, '<script>alert("1")</script>\u202e')
+    shown = report.show(encoding.assign_coords(roi=("neuroid", rois)))._repr_html_()
+    assert "<script" not in shown
+    assert "&lt;script&gt;alert(&quot;1&quot;)" in shown
+    assert "\u202e" not in shown
+
+
+def test_other_kinds_show_their_sizes(rdm: xr.DataArray, layers: xr.Dataset) -> None:
+    assert "<td>first</td><td>9</td>" in report.show(rdm)._repr_html_()
+    assert "conv2" in report.show(layers)._repr_html_()
+    assert repr(report.show(rdm)) == "1 RDM of 9 conditions (euclidean)."
+
+
+def test_undefined_scores_are_said_not_raised(encoding: xr.Dataset) -> None:
+    shown = report.show(encoding.assign(score=encoding["score"] * np.nan))
+    assert "expected finite scores" in shown._repr_html_()
+
+
+def test_long_tables_are_cut(encoding: xr.Dataset) -> None:
+    rois = np.array([f"roi-{number}" for number in range(40)])
+    shown = report.show(encoding.assign_coords(roi=("neuroid", rois)))._repr_html_()
+    assert "and 20 more rows" in shown

@@ -1,0 +1,42 @@
+"""Noise ceilings find the planted reliability."""
+
+import numpy as np
+import pytest
+
+from neuroalign.ceilings import split_half
+from neuroalign.errors import SchemaError
+from neuroalign.loaders import from_arrays
+
+
+def test_split_half_recovers_the_planted_reliability(rng: np.random.Generator) -> None:
+    signal, noise = rng.normal(size=(400, 1, 5)), rng.normal(size=(400, 4, 5))
+    values = (signal + np.array([0.5, 1, 1, 2, 2]) * noise).reshape(1600, 5)
+    responses = from_arrays(
+        values, stimulus=np.repeat([f"s{i}" for i in range(400)], 4), modality="fmri"
+    )
+    planted = 1 / (1 + np.array([0.25, 1, 1, 4, 4]) / 4)
+    result = split_half(responses, seed=1)
+    np.testing.assert_allclose(result["ceiling"], planted, atol=0.05)
+    np.testing.assert_allclose(result["ceiling_r"] ** 2, result["ceiling"])
+    assert (result["lower"] <= result["ceiling"]).all()
+    assert (result["ceiling"] <= result["upper"]).all()
+
+
+def test_two_repeats_equal_the_closed_form(rng: np.random.Generator) -> None:
+    halves = rng.normal(size=(30, 1, 3)) + 0.5 * rng.normal(size=(30, 2, 3))
+    responses = from_arrays(
+        halves.reshape(60, 3), stimulus=np.repeat([f"s{i}" for i in range(30)], 2), modality="eeg"
+    )
+    result = split_half(responses, n_splits=200, seed=0)
+    r = np.array([np.corrcoef(halves[:, 0, n], halves[:, 1, n])[0, 1] for n in range(3)])
+    # Random assignment to halves scatters around the fixed one.
+    np.testing.assert_allclose(result["ceiling"], 2 * r / (1 + r), atol=0.03)
+
+
+def test_without_repeats_there_is_no_ceiling() -> None:
+    responses = from_arrays(np.eye(3), stimulus=["a", "b", "c"], modality="eeg")
+    with pytest.raises(SchemaError, match="expected repeated stimuli, got 3 shown once"):
+        split_half(responses)
+    timed = from_arrays(np.eye(3), run=["r"] * 3, onset=[0, 1, 2], modality="eeg")
+    with pytest.raises(SchemaError, match="expected coord 'stimulus'"):
+        split_half(timed)

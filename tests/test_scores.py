@@ -1,0 +1,64 @@
+"""Scores against scipy and scikit-learn, and their NaN policy."""
+
+import numpy as np
+import pytest
+import scipy.stats
+from sklearn.metrics import r2_score
+
+from neuroalign.errors import AlignError
+from neuroalign.loaders import from_arrays
+from neuroalign.scores import METRICS, pearson, r2, score, spearman
+
+
+def test_scores_agree_with_the_references(rng: np.random.Generator) -> None:
+    observed, predicted = rng.normal(size=(2, 40, 3, 2))
+    observed[:5] = observed[5:10]
+    flat = zip(observed.reshape(40, -1).T, predicted.reshape(40, -1).T, strict=True)
+    for index, (one, two) in enumerate(flat):
+        place = np.unravel_index(index, (3, 2))
+        assert pearson(observed, predicted)[place] == pytest.approx(
+            scipy.stats.pearsonr(one, two).statistic, abs=1e-12
+        )
+        assert spearman(observed, predicted)[place] == pytest.approx(
+            scipy.stats.spearmanr(one, two).statistic, abs=1e-12
+        )
+        assert r2(observed, predicted)[place] == pytest.approx(r2_score(one, two), abs=1e-12)
+
+
+def test_a_scaled_prediction_keeps_r_and_loses_r2(rng: np.random.Generator) -> None:
+    observed = rng.normal(size=(50, 1))
+    observed -= observed.mean()
+    assert pearson(observed, 3 * observed)[0] == pytest.approx(1.0)
+    assert r2(observed, 3 * observed)[0] == pytest.approx(-3.0)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_constant_and_missing_columns_give_nan(metric: str, rng: np.random.Generator) -> None:
+    observed, predicted = rng.normal(size=(2, 20, 3))
+    observed[:, 0] = 0.1
+    observed[4, 1] = np.nan
+    values = METRICS[metric](observed, predicted)
+    assert np.isnan(values[:2]).all()
+    assert np.isfinite(values[2])
+
+
+def test_labelled_scores_count_constant_neuroids(rng: np.random.Generator) -> None:
+    values = rng.normal(size=(10, 3))
+    values[:, 1] = 2.0
+    names = [f"s{row}" for row in range(10)]
+    observed = from_arrays(values, stimulus=names, modality="eeg")
+    result = score(observed, observed)
+    assert result.dims == ("neuroid",)
+    assert result.attrs["n_constant"] == 1
+    np.testing.assert_allclose(result.values[[0, 2]], 1.0)
+
+
+def test_other_labels_are_refused(rng: np.random.Generator) -> None:
+    values = rng.normal(size=(4, 2))
+    observed = from_arrays(values, stimulus=list("abcd"), modality="eeg")
+    with pytest.raises(AlignError, match="expected stimulus 'a' in row 0, got 'b'"):
+        score(observed, from_arrays(values, stimulus=list("bacd"), modality="eeg"))
+    with pytest.raises(AlignError, match="predicted: expected dims"):
+        score(observed, observed.isel(sample=slice(2)))
+    with pytest.raises(ValueError, match="metric: expected one of 'pearson'.*Did you mean"):
+        score(observed, observed, "pearsn")

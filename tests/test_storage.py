@@ -1,0 +1,145 @@
+"""What is saved comes back to the bit, or does not open."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from neuroalign.errors import DataCorruptionError, SchemaError
+from neuroalign.loaders import from_arrays, simulate_linear
+from neuroalign.storage import load, save
+
+SUFFIXES = [".nc", ".zarr"]
+
+
+@pytest.fixture
+def responses(rng: np.random.Generator) -> xr.DataArray:
+    values = rng.normal(size=(6, 4, 3))
+    values[1, 2] = np.nan
+    array = from_arrays(
+        values,
+        stimulus=["a", "bb", "a", "ü", "bb", "c"],
+        time=[0.1, 0.2, 0.30000000000000004],
+        roi=["V1", "V1", "V4", "V4"],
+        modality="meg",
+        attrs={"affine": [1.0, 0.5], "history": "one\ntwo"},
+    )
+    return array.assign_coords(valid=("sample", np.arange(6) % 2 == 0))
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_arrays_come_back_bit_equal(responses: xr.DataArray, tmp_path: Path, suffix: str) -> None:
+    again = load(save(responses, tmp_path / f"r{suffix}")).compute()
+    xr.testing.assert_identical(again, responses)
+    assert again.values.tobytes() == responses.values.tobytes()
+    for name, coord in responses.coords.items():
+        assert again[name].dtype.kind == coord.dtype.kind, name
+    assert {key: type(value) for key, value in again.attrs.items()} == {
+        key: type(value) for key, value in responses.attrs.items()
+    }
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_datasets_come_back_bit_equal(tmp_path: Path, suffix: str) -> None:
+    planted = simulate_linear(n_samples=10, n_features=3, n_neuroids=2)
+    again = load(save(planted, tmp_path / f"d{suffix}")).compute()
+    xr.testing.assert_identical(again, planted)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_an_existing_name_is_kept_unless_told(
+    responses: xr.DataArray, tmp_path: Path, suffix: str
+) -> None:
+    path = save(responses, tmp_path / f"r{suffix}")
+    with pytest.raises(FileExistsError, match="Pass overwrite=True"):
+        save(responses, path)
+    save(responses * 2, path, overwrite=True)
+    np.testing.assert_array_equal(load(path).values, (responses * 2).values)
+    assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_flipped_byte_is_found(responses: xr.DataArray, tmp_path: Path, suffix: str) -> None:
+    path = save(responses, tmp_path / f"r{suffix}")
+    data = responses.values.tobytes()
+    files = [path] if path.is_file() else [f for f in path.rglob("c/*/*/*") if f.is_file()]
+    content = bytearray(files[0].read_bytes())
+    place = content.find(data[:16]) if path.is_file() else len(content) // 2
+    assert place >= 0
+    content[place + 3] ^= 0x10
+    files[0].write_bytes(bytes(content))
+    with pytest.raises(DataCorruptionError, match=path.name):
+        load(path)
+
+
+def test_a_cut_or_foreign_netcdf_is_named(responses: xr.DataArray, tmp_path: Path) -> None:
+    path = save(responses, tmp_path / "r.nc")
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(DataCorruptionError, match=r"r\.nc: expected a whole netCDF file"):
+        load(path)
+    path.write_bytes(b"<!DOCTYPE html><html>")
+    with pytest.raises(DataCorruptionError, match=r"r\.nc"):
+        load(path)
+
+
+def test_a_missing_chunk_or_manifest_is_named(responses: xr.DataArray, tmp_path: Path) -> None:
+    path = save(responses, tmp_path / "r.zarr")
+    chunk = next(file for file in path.rglob("c/*/*/*") if file.is_file())
+    chunk.unlink()
+    with pytest.raises(DataCorruptionError, match="a file that is missing"):
+        load(path)
+    (path / "neuroalign.json").unlink()
+    with pytest.raises(DataCorruptionError, match="expected a finished store"):
+        load(path)
+
+
+def test_paths_are_checked(responses: xr.DataArray, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"path suffix: expected one of '\.nc', '\.zarr'"):
+        save(responses, tmp_path / "r.mat")
+    save(responses, tmp_path / "here.nc")
+    with pytest.raises(FileNotFoundError, match=r"gone\.nc.*here\.nc"):
+        load(tmp_path / "gone.nc")
+
+
+def test_nothing_is_left_of_a_failed_write(responses: xr.DataArray, tmp_path: Path) -> None:
+    path = save(responses, tmp_path / "r.zarr")
+    with pytest.raises(SchemaError, match="flat numeric list"):
+        save(responses.assign_attrs(bad={"a": 1}), path, overwrite=True)
+    xr.testing.assert_identical(load(path).compute(), responses)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["r.zarr"]
+
+
+WRITER = """
+import sys
+import numpy as np
+from neuroalign.loaders import from_arrays
+from neuroalign.storage import save
+values = np.random.default_rng(1).normal(size=(400, 4000))
+array = from_arrays(values, stimulus=[f"s{i}" for i in range(400)], modality="eeg")
+print("ready", flush=True)
+save(array.chunk(sample=10, neuroid=100), sys.argv[1], overwrite=True)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("delay", [0.05, 0.3, 0.8])
+def test_a_killed_writer_never_leaves_a_store_that_opens(
+    responses: xr.DataArray, tmp_path: Path, delay: float
+) -> None:
+    path = save(responses, tmp_path / "r.zarr")
+    command = [sys.executable, "-c", WRITER, str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "ready\n"
+        time.sleep(delay)
+        os.kill(writer.pid, signal.SIGKILL)
+    if path.exists():
+        again = load(path).compute()
+        assert again.shape in ((6, 4, 3), (400, 4000)), "the old store or the new, whole"
+        assert np.isfinite(again.values).mean() > 0.9
