@@ -23,7 +23,7 @@ assert float(result["score"].mean()) > 0.6, float(result["score"].mean())
 
 with tempfile.TemporaryDirectory() as folder:
     path = na.storage.save(result, Path(folder) / "result.zarr")
-    again = na.storage.load(path)
+    again = na.storage.load(path).compute()
 np.testing.assert_array_equal(again["score"].values, result["score"].values)
 
 message = ""
