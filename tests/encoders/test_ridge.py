@@ -116,7 +116,8 @@ def test_order_of_samples_does_not_matter_within_groups(rng: np.random.Generator
     groups, order = np.repeat(np.arange(5), 12), rng.permutation(60)
     straight = Ridge(GRID).fit(X, Y, groups=groups)
     shuffled = Ridge(GRID).fit(X[order], Y[order], groups=groups[order])
-    np.testing.assert_array_equal(straight.alpha_, shuffled.alpha_)
+    # The mean eigenvalue that scales the grid is summed in another order.
+    np.testing.assert_allclose(straight.alpha_, shuffled.alpha_, rtol=1e-14)
     np.testing.assert_allclose(straight.coef_, shuffled.coef_, rtol=1e-9)
 
 
