@@ -1,0 +1,242 @@
+"""NIfTI runs to responses: one sample a volume, one neuroid a voxel."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import xarray as xr
+from dask.delayed import delayed
+
+from neuroalign.errors import LoadError, choose
+from neuroalign.loaders.events import label_times, load_events
+from neuroalign.loaders.nifti import check_affine, open_series, read_mask, read_tr
+from neuroalign.schema import SCHEMA_VERSION, as_labels, check_responses
+
+Array = npt.NDArray[Any]
+PathLike = Path | str
+
+
+def _zscore(values: Array) -> Array:
+    spread = values.std(axis=0)
+    # A voxel without variance stays at zero instead of turning into NaN.
+    scaled: Array = (values - values.mean(axis=0)) / np.where(spread > 0, spread, 1)
+    return scaled
+
+
+def _percent(values: Array) -> Array:
+    mean = values.mean(axis=0)
+    change: Array = 100 * (values - mean) / np.where(mean != 0, mean, 1)
+    return change
+
+
+STANDARDIZE: dict[str, Callable[[Array], Array]] = {"zscore": _zscore, "percent": _percent}
+
+
+def _drifts(n: int, tr: float, detrend: bool, high_pass: float | None) -> Array:
+    """Columns to project out: a linear trend, and discrete cosines below the cut-off [Hz]."""
+    columns = []
+    if detrend:
+        columns.append(np.linspace(-1, 1, n))
+    if high_pass is not None:
+        order = int(np.floor(2 * n * high_pass * tr))
+        time = np.pi * (np.arange(n) + 0.5) / n
+        columns += [np.cos(time * number) for number in range(1, order + 1)]
+    return np.array(columns).reshape(len(columns), n).T
+
+
+def _read_run(path: PathLike, inside: Array, nuisance: Array, standardize: str | None) -> Array:
+    image, shape = open_series(path, verify=False)
+    values = np.asanyarray(image.dataobj).reshape(shape)[inside].T.astype(np.float32)
+    if nuisance.shape[1]:
+        centred = nuisance - nuisance.mean(axis=0)
+        basis = np.linalg.svd(centred, full_matrices=False)
+        kept = basis[0][:, basis[1] > 1e-10 * basis[1].max(initial=1)].astype(np.float32)
+        values = values - kept @ (kept.T @ (values - values.mean(axis=0)))
+    if standardize is not None:
+        values = STANDARDIZE[standardize](values)
+    return np.ascontiguousarray(values, dtype=np.float32)
+
+
+def _read_confounds(
+    source: Any, columns: Sequence[str] | None, n: int, path: PathLike
+) -> tuple[Array, bool]:
+    """Confounds of one run (volume, confound); NaN in the first row takes the column's mean."""
+    if isinstance(source, str | Path):
+        table = pd.read_csv(source, sep="\t", na_values=["n/a"])
+    else:
+        table = pd.DataFrame(np.asarray(source))
+    if columns is not None:
+        absent = [name for name in columns if name not in table]
+        if absent:
+            raise LoadError(
+                f"{source}: expected columns {absent}, got {list(table.columns)[:8]}..."
+            )
+        table = table[list(columns)]
+    name = source if isinstance(source, str | Path) else "confounds"
+    if len(table) != n:
+        raise LoadError(
+            f"{name}: expected {n} rows (volumes of {path}), got {len(table)}. Pair them."
+        )
+    holes = table.columns[table.iloc[1:].isna().any()].tolist()
+    if holes:
+        raise LoadError(
+            f"{name}: expected NaN in the first row at most, got more in {holes[:5]}. Drop those."
+        )
+    filled = bool(table.iloc[0].isna().any())
+    return table.fillna(table.mean()).to_numpy(dtype=float), filled
+
+
+def _per_run(value: Any, n_runs: int, name: str) -> list[Any]:
+    if value is None:
+        return [None] * n_runs
+    items = [value] if isinstance(value, str | Path | pd.DataFrame) else list(value)
+    if len(items) != n_runs:
+        raise LoadError(f"{name}: expected one for each of {n_runs} runs, got {len(items)}.")
+    return items
+
+
+def load_fmri(
+    bold: PathLike | Sequence[PathLike],
+    *,
+    mask: PathLike | None = None,
+    events: Any = None,
+    labels: Any = None,
+    stimulus: str = "trial_type",
+    confounds: Any = None,
+    confound_columns: Sequence[str] | None = None,
+    tr: float | None = None,
+    runs: Sequence[str] | None = None,
+    session: str | None = None,
+    subject: str | None = None,
+    detrend: bool = False,
+    high_pass: float | None = None,
+    standardize: str | None = None,
+    verify: bool = True,
+) -> xr.DataArray:
+    """Load runs of volumes.
+
+    Parameters
+    ----------
+    bold : path, or sequence of paths
+        4-D NIfTI, one a run, on one grid.
+    mask : path, optional
+        3-D NIfTI of 0 and 1 on that grid; all voxels without it.
+    events : path or DataFrame, or one for each run, optional
+        A volume takes the label of the event that is on at its onset, else ``rest``.
+    labels : sequence (run) of sequence of str (volume,), optional
+        Labels given directly, instead of events.
+    stimulus : str
+        The column of the events that names what was shown.
+    confounds : path or array (volume, confound), one for each run, optional
+        Regressed out.
+    confound_columns : sequence of str, optional
+    tr : float, optional
+        Repetition time [s]; from the header when not given.
+    runs : sequence of str, optional
+        Unique names, ``run-01`` and so on when not given.
+    session, subject : str, optional
+    detrend : bool
+        Remove a linear trend of each run.
+    high_pass : float, optional
+        Remove discrete cosines below this frequency [Hz].
+    standardize : {"zscore", "percent"} or None
+        Within each run, as the last step.
+    verify : bool
+        Check the CRC of gzipped files; one read of each.
+
+    Returns
+    -------
+    DataArray (sample, neuroid)
+        float32, lazy: each run is read when computed. Steps stand in ``history``, in the order
+        done: confounds, trend and cosines in one projection, then standardisation.
+
+    Raises
+    ------
+    FileNotFoundError, LoadError, DataCorruptionError, SchemaError
+    """
+    paths = [bold] if isinstance(bold, str | Path) else list(bold)
+    if not paths:
+        raise LoadError("bold: expected one or more runs, got none.")
+    names = as_labels(runs or [f"run-{n + 1:02d}" for n in range(len(paths))], "runs").tolist()
+    if len(set(names)) != len(paths):
+        raise LoadError(f"runs: expected {len(paths)} unique names, got {names}.")
+    if standardize is not None:
+        choose(STANDARDIZE, standardize, "standardize")
+    tables = _per_run(events, len(paths), "events")
+    texts = _per_run(labels, len(paths), "labels")
+    nuisances = _per_run(confounds, len(paths), "confounds")
+
+    first, shape = open_series(paths[0], verify=verify)
+    inside = np.ones(shape[:3], bool) if mask is None else read_mask(mask, first, paths[0])
+    seconds = read_tr(first, paths[0]) if tr is None else float(tr)
+    blocks, parts, filled = [], [], False
+    for number, path in enumerate(paths):
+        image, own = (first, shape) if number == 0 else open_series(path, verify=verify)
+        if own[:3] != shape[:3]:
+            raise LoadError(f"{path}: expected the grid {shape[:3]} of {paths[0]}, got {own[:3]}.")
+        check_affine(image.affine, first.affine, path, paths[0])
+        nuisance = _drifts(own[3], seconds, detrend, high_pass)
+        if nuisances[number] is not None:
+            extra, hole = _read_confounds(nuisances[number], confound_columns, own[3], path)
+            nuisance, filled = np.column_stack([extra, nuisance]), filled or hole
+        read = partial(_read_run, path, inside, nuisance, standardize)
+        size = (own[3], int(inside.sum()))
+        later = delayed(read, pure=True)()
+        blocks.append(da.from_delayed(later, size, np.float32))  # type: ignore[no-untyped-call]
+        onset = np.arange(own[3]) * seconds
+        part = {"run": np.full(own[3], names[number]), "onset": onset}
+        if tables[number] is not None:
+            part["stimulus"] = _label(tables[number], stimulus, onset, own[3] * seconds)
+        elif texts[number] is not None:
+            part["stimulus"] = as_labels(texts[number], f"labels of {names[number]}")
+            if len(part["stimulus"]) != own[3]:
+                raise LoadError(
+                    f"labels of {names[number]}: expected {own[3]} (volumes of {path}), "
+                    f"got {len(part['stimulus'])}."
+                )
+        parts.append(part)
+    ijk = np.argwhere(inside)
+    xyz = (ijk @ first.affine[:3, :3].T + first.affine[:3, 3]).astype(np.float32)
+    coords: dict[str, Any] = {
+        key: ("sample", np.concatenate([part[key] for part in parts])) for key in parts[0]
+    }
+    coords["duration"] = ("sample", np.full(len(coords["run"][1]), seconds))
+    for key, value in (("session", session), ("subject", subject)):
+        if value is not None:
+            coords[key] = ("sample", np.full(len(coords["run"][1]), value))
+    coords["neuroid"] = ("neuroid", np.array(["-".join(map(str, row)) for row in ijk.tolist()]))
+    coords |= {axis: ("neuroid", ijk[:, n]) for n, axis in enumerate("ijk")}
+    coords |= {axis: ("neuroid", xyz[:, n]) for n, axis in enumerate("xyz")}
+    steps = {
+        f"load_fmri: {len(paths)} runs, TR {seconds:g} s": True,
+        "confounds regressed out": confounds is not None,
+        "first-row NaN of confounds filled with column means": filled,
+        "linear trend removed per run": detrend,
+        f"cosines below {high_pass} Hz removed per run": high_pass is not None,
+        f"standardised per run: {standardize}": standardize is not None,
+    }
+    attrs = {
+        "kind": "responses",
+        "modality": "fmri",
+        "units": {"zscore": "z", "percent": "percent"}.get(standardize or "", "a.u."),
+        "sampling_rate": 1 / seconds,
+        "affine": first.affine.ravel().tolist(),
+        "grid_shape": list(shape[:3]),
+        "source": ", ".join(dict.fromkeys(Path(path).name for path in paths)),
+        "schema_version": SCHEMA_VERSION,
+        "history": "\n".join(step for step, done in steps.items() if done),
+    }
+    values = da.concatenate(blocks, axis=0)  # type: ignore[no-untyped-call]
+    return check_responses(xr.DataArray(values, coords, ("sample", "neuroid"), attrs=attrs))
+
+
+def _label(table: Any, stimulus: str, onset: Array, run_duration: float) -> Array:
+    """Labels of volumes from a file or a table that was loaded."""
+    if not isinstance(table, pd.DataFrame):
+        table = load_events(table, stimulus=stimulus, run_duration=run_duration)
+    return label_times(table, onset)

@@ -1,0 +1,259 @@
+"""Open NIfTI files so that damage is found at the door, and put values back into them.
+
+A flipped byte in a ``.nii.gz`` reads without an error unless the whole stream is checked against
+its CRC; a cut ``.nii`` reads as long as nobody asks for the missing part. Both are checked here.
+"""
+
+import gzip
+import os
+import uuid
+import zlib
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import HeaderDataError
+
+from neuroalign.errors import DataCorruptionError, LoadError, SchemaError
+
+Array = npt.NDArray[Any]
+MAX_BYTES = 64 * 1024**3
+PLAUSIBLE_TR = (0.2, 20.0)
+SECONDS = {"sec": 1.0, "msec": 1e-3, "usec": 1e-6, "unknown": 1.0}
+BLOCK = 1 << 20
+
+
+def check_file(path: Path) -> None:
+    """Refuse what is not there, empty, or another kind of content under this name.
+
+    Raises
+    ------
+    FileNotFoundError, DataCorruptionError, LoadError
+    """
+    if not path.exists():
+        near = sorted(other.name for other in path.parent.glob("*.nii*"))[:5]
+        raise FileNotFoundError(f"{path}: expected a file, got none. In its folder: {near}.")
+    if path.is_dir() or not path.name.endswith((".nii", ".nii.gz")):
+        raise LoadError(
+            f"{path}: expected a .nii or .nii.gz file, got another name. Name the image."
+        )
+    with path.open("rb") as stream:
+        head = stream.read(512)
+    if not head:
+        raise DataCorruptionError(
+            f"{path}: expected an image, got an empty file. Download it again."
+        )
+    text = head.lstrip().lower()
+    if text.startswith((b"<!doctype", b"<html", b"<?xml")):
+        raise DataCorruptionError(
+            f"{path}: expected an image, got an HTML or XML page. "
+            "The download failed or asked to log in; download it again."
+        )
+    if b"annex/objects" in head or text.startswith(b"version https://git-lfs"):
+        raise DataCorruptionError(
+            f"{path}: expected an image, got a pointer to one. Fetch the content (git annex get)."
+        )
+    if path.name.endswith(".gz") and not head.startswith(b"\x1f\x8b"):
+        raise DataCorruptionError(
+            f"{path}: expected gzip content, got bytes {head[:4].hex()}. Rename or download again."
+        )
+
+
+def _check_gzip(path: Path, promised: int) -> None:
+    """Read the stream to its end, so that its CRC and its length are compared."""
+    size = 0
+    try:
+        with gzip.open(path) as stream:
+            while block := stream.read(BLOCK):
+                size += len(block)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise DataCorruptionError(
+            f"{path}: expected {promised} bytes under gzip, got a damaged stream after {size} "
+            f"bytes ({error}). Download it again."
+        ) from error
+    if size < promised:
+        raise DataCorruptionError(
+            f"{path}: truncated: the header promises {promised} bytes, the file has {size}. "
+            "Download it again."
+        )
+
+
+def open_image(path: Path | str, *, verify: bool = True, max_bytes: int = MAX_BYTES) -> Any:
+    """Open an image after checking its content, header and affine; the data stay on disk.
+
+    Parameters
+    ----------
+    path : path
+    verify : bool
+        Read a gzip stream to its end and compare its CRC.
+    max_bytes : int
+        Largest size that the header may promise.
+
+    Returns
+    -------
+    nibabel image
+
+    Raises
+    ------
+    FileNotFoundError, LoadError, DataCorruptionError
+    """
+    path = Path(path)
+    check_file(path)
+    try:
+        image: Any = nib.load(path)
+    except (ImageFileError, HeaderDataError, OSError, EOFError, zlib.error, ValueError) as error:
+        raise DataCorruptionError(
+            f"{path}: expected a NIfTI image, got '{error}'. Download it again."
+        ) from error
+    if any(size < 0 for size in image.shape):
+        raise DataCorruptionError(f"{path}: expected sizes >= 0, got {image.shape}.")
+    data = int(np.prod(image.shape, dtype=object)) * image.get_data_dtype().itemsize
+    if data > max_bytes:
+        raise LoadError(
+            f"{path}: expected at most {max_bytes} bytes, the header implies {data} "
+            f"{image.shape}. Raise max_bytes if that is meant."
+        )
+    promised = int(image.dataobj.offset) + data
+    if path.name.endswith(".gz"):
+        if verify:
+            _check_gzip(path, promised)
+    elif path.stat().st_size < promised:
+        raise DataCorruptionError(
+            f"{path}: truncated: the header promises {promised} bytes, the file has "
+            f"{path.stat().st_size}. Download it again."
+        )
+    affine = image.affine
+    if affine is None or not np.isfinite(affine).all() or np.linalg.det(affine[:3, :3]) == 0:
+        raise LoadError(f"{path}: expected an invertible affine, got {affine}. Mend the header.")
+    if int(image.header["sform_code"]) == 0 and int(image.header["qform_code"]) == 0:
+        raise LoadError(
+            f"{path}: expected an affine in the header, got sform and qform codes 0: positions "
+            "are unknown. Set one with nibabel's set_sform or set_qform."
+        )
+    return image
+
+
+def open_series(path: Path | str, *, verify: bool = True) -> tuple[Any, tuple[int, ...]]:
+    """Open an image with volumes; return it and its shape (x, y, z, volume).
+
+    Raises
+    ------
+    LoadError
+        When there is no axis of volumes.
+    """
+    image = open_image(path, verify=verify)
+    shape = tuple(int(size) for size in image.shape)
+    if len(shape) == 5 and shape[3] == 1:
+        shape = (*shape[:3], shape[4])
+    if len(shape) != 4:
+        raise LoadError(f"{path}: expected 4 dims (x, y, z, volume), got shape {shape}.")
+    return image, shape
+
+
+def read_tr(image: Any, path: Path | str) -> float:
+    """Repetition time [s] from the header.
+
+    Raises
+    ------
+    LoadError
+        When it is not plausible.
+    """
+    unit = image.header.get_xyzt_units()[1]
+    tr = float(image.header.get_zooms()[-1]) * SECONDS.get(unit, float("nan"))
+    low, high = PLAUSIBLE_TR
+    if not low <= tr <= high:
+        raise LoadError(
+            f"{path}: expected a TR of {low} to {high} s in the header, got {tr:g} s "
+            f"(unit '{unit}'). Pass tr= in seconds, from the JSON beside the image."
+        )
+    return tr
+
+
+def read_mask(path: Path | str, image: Any, image_path: Path | str) -> Array:
+    """Read a mask that lies on the grid of an image: bool (x, y, z).
+
+    Raises
+    ------
+    LoadError
+        When it is not a mask, is empty, or lies elsewhere.
+    """
+    mask = open_image(path)
+    values = np.asanyarray(mask.dataobj)
+    while values.ndim > 3 and values.shape[-1] == 1:
+        values = values[..., 0]
+    if values.shape != tuple(image.shape[:3]):
+        raise LoadError(
+            f"{path}: expected the grid {tuple(image.shape[:3])} of {image_path}, got "
+            f"{values.shape}. Resample the mask, with nearest neighbours."
+        )
+    check_affine(mask.affine, image.affine, path, image_path)
+    if not np.isin(np.unique(values), (0, 1)).all():
+        raise LoadError(
+            f"{path}: expected a mask of 0 and 1, got values {np.unique(values)[:5]}. "
+            "Threshold it first."
+        )
+    inside: Array = values.astype(bool)
+    if not inside.any():
+        raise LoadError(f"{path}: expected a mask that holds voxels, got 0. Check the threshold.")
+    return inside
+
+
+def check_affine(affine: Array, expected: Array, path: Path | str, other: Path | str) -> None:
+    """Compare affines, within 1 micrometre.
+
+    Raises
+    ------
+    LoadError
+    """
+    gap = affine - expected
+    if np.abs(gap).max() > 1e-3:
+        raise LoadError(
+            f"{path}: expected the affine of {other}, got one that differs by "
+            f"{np.abs(gap[:3, 3]).max():g} mm in position, {np.abs(gap[:3, :3]).max():g} in axes. "
+            "Resample one of them."
+        )
+
+
+def to_nifti(values: xr.DataArray, path: Path | str) -> Path:
+    """Put one value a voxel back where it came from; voxels outside are NaN.
+
+    Parameters
+    ----------
+    values : DataArray (neuroid,) or (sample, neuroid)
+        With coords ``i j k`` on neuroid, and attrs ``affine`` and ``grid_shape``. Samples become
+        volumes.
+    path : path
+        ``.nii`` or ``.nii.gz``; written whole, as float32.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    SchemaError
+        When the places of the voxels are not known.
+    """
+    missing = {"i", "j", "k"} - set(values.coords) | {"affine", "grid_shape"} - set(values.attrs)
+    if missing:
+        raise SchemaError(f"values: expected voxels with their grid, missing {sorted(missing)}.")
+    path = Path(path)
+    grid = tuple(int(size) for size in values.attrs["grid_shape"])
+    place = tuple(values[axis].values for axis in "ijk")
+    rows = values.values.astype(np.float32)
+    volume = np.full(grid + rows.shape[:-1], np.nan, dtype=np.float32)
+    volume[place] = rows.T
+    affine = np.array(values.attrs["affine"], dtype=float).reshape(4, 4)
+    image = nib.Nifti1Image(volume, affine)  # type: ignore[no-untyped-call]
+    ending = ".nii.gz" if path.name.endswith(".gz") else ".nii"
+    partial = path.with_name(f".{uuid.uuid4().hex[:8]}.partial{ending}")
+    try:
+        nib.save(image, partial)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return path

@@ -1,0 +1,116 @@
+"""Runs become responses: values, places, labels and steps."""
+
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from nilearn.signal import clean
+from sklearn.model_selection import LeaveOneGroupOut, cross_val_score
+from sklearn.svm import LinearSVC
+
+from neuroalign.errors import LoadError
+from neuroalign.loaders import load_fmri
+
+AFFINE = np.diag([3.0, 3.0, 4.0, 1.0])
+
+
+def write(path: Path, values: np.ndarray, affine: np.ndarray = AFFINE) -> Path:
+    image = nib.Nifti1Image(values, affine)
+    image.header.set_zooms((3, 3, 4, 2.0))
+    image.header.set_xyzt_units("mm", "sec")
+    nib.save(image, path)
+    return path
+
+
+@pytest.fixture
+def run(rng: np.random.Generator) -> np.ndarray:
+    drift = np.linspace(0, 5, 40)
+    return (100 + drift + rng.normal(size=(3, 2, 2, 40))).astype("float32")
+
+
+def test_values_and_places_equal_the_file(run: np.ndarray, tmp_path: Path) -> None:
+    path = write(tmp_path / "bold.nii.gz", run)
+    responses = load_fmri(path, labels=[["rest"] * 40])
+    np.testing.assert_array_equal(responses.values, run.reshape(-1, 40).T)
+    assert responses["neuroid"].values[1] == "0-0-1"
+    np.testing.assert_allclose(responses["z"].values[:2], [0, 4])
+    assert responses["onset"].values[:3].tolist() == [0.0, 2.0, 4.0]
+    assert responses.attrs["sampling_rate"] == 0.5
+
+
+def test_cleaning_agrees_with_nilearn(
+    run: np.ndarray, tmp_path: Path, rng: np.random.Generator
+) -> None:
+    confounds = rng.normal(size=(40, 2))
+    path = write(tmp_path / "bold.nii", run)
+    responses = load_fmri(path, confounds=[confounds], high_pass=0.03, standardize="zscore").values
+    expected = clean(
+        run.reshape(-1, 40).T.astype(float),
+        confounds=confounds,
+        detrend=False,
+        filter="cosine",
+        high_pass=0.03,
+        t_r=2.0,
+        standardize="zscore_sample",
+        standardize_confounds=True,
+    )
+    np.testing.assert_allclose(responses * np.sqrt(39 / 40), expected, atol=2e-3)
+
+
+def test_runs_stay_lazy_and_are_standardised_apart(run: np.ndarray, tmp_path: Path) -> None:
+    paths = [write(tmp_path / f"{n}.nii", run + 50 * n) for n in range(2)]
+    responses = load_fmri(paths, standardize="zscore", detrend=True)
+    assert responses.chunks == ((40, 40), (12,))
+    one = responses.sel(sample=responses["run"] == "run-02")
+    np.testing.assert_allclose(one.mean("sample"), 0, atol=1e-4)
+    np.testing.assert_allclose(one.std("sample"), 1, atol=1e-4)
+    assert "linear trend removed per run" in responses.attrs["history"]
+
+
+def test_faults_name_the_run(run: np.ndarray, tmp_path: Path) -> None:
+    first = write(tmp_path / "1.nii", run)
+    moved = AFFINE.copy()
+    moved[0, 3] = 5
+    with pytest.raises(LoadError, match=r"2\.nii: expected the affine of .*1\.nii.*5 mm"):
+        load_fmri([first, write(tmp_path / "2.nii", run, moved)])
+    with pytest.raises(LoadError, match=r"3\.nii: expected the grid"):
+        load_fmri([first, write(tmp_path / "3.nii", run[:2])])
+    with pytest.raises(LoadError, match="expected 40 rows .* got 39"):
+        load_fmri(first, confounds=[np.zeros((39, 1))])
+    holes = np.zeros((40, 1))
+    holes[3] = np.nan
+    with pytest.raises(LoadError, match="NaN in the first row at most"):
+        load_fmri(first, confounds=[holes])
+    with pytest.raises(LoadError, match="events: expected one for each of 1 runs, got 2"):
+        load_fmri(first, events=["a.tsv", "b.tsv"])
+    with pytest.raises(LoadError, match="unique names"):
+        load_fmri([first, first], runs=["a", "a"])
+
+
+def test_haxby_blocks_decode_as_published(real_data: Path) -> None:
+    folder = real_data / "haxby2001_pymvpa"
+    runs = sorted((folder / "haxby2001/sub001/BOLD").glob("task001_run*"))
+    responses = load_fmri(
+        [run / "bold_1slice.nii.gz" for run in runs],
+        mask=folder / "mask.nii.gz",
+        events=[run / "bold_events.tsv" for run in runs],
+        detrend=True,
+    ).compute()
+    assert responses.shape == (1452, 530)
+    run, shown = responses["run"].values, responses["stimulus"].values
+    table = np.loadtxt(folder / "attributes_literal.txt", dtype=str)
+    np.testing.assert_array_equal(shown, table[:, 0])
+    labels = sorted(set(shown) - {"rest"})
+    means = np.array(
+        [
+            [responses.values[(run == r) & (shown == s)].mean(axis=0) for s in labels]
+            for r in np.unique(run)
+        ]
+    )
+    scaled = (means - means.mean(axis=1, keepdims=True)) / means.std(axis=1, keepdims=True)
+    groups, targets = np.repeat(np.arange(12), 8), labels * 12
+    score = cross_val_score(
+        LinearSVC(C=0.001), scaled.reshape(96, -1), targets, groups=groups, cv=LeaveOneGroupOut()
+    )
+    assert score.mean() == pytest.approx(0.80, abs=0.03)

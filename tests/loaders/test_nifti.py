@@ -1,0 +1,132 @@
+"""Damaged, foreign and misplaced images are refused by name."""
+
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from neuroalign.errors import DataCorruptionError, LoadError, SchemaError
+from neuroalign.loaders import from_arrays, load_fmri, to_nifti
+from neuroalign.loaders.nifti import open_image, open_series, read_mask, read_tr
+
+AFFINE = np.array([[3.0, 0, 0, -10], [0, 3, 0, -20], [0, 0, 4, 5], [0, 0, 0, 1]])
+
+
+def write(path: Path, values: np.ndarray, affine: np.ndarray = AFFINE, tr: float = 2.0) -> Path:
+    image = nib.Nifti1Image(values, affine)
+    if values.ndim == 4:
+        image.header.set_zooms((3, 3, 4, tr))
+        image.header.set_xyzt_units("mm", "sec")
+    nib.save(image, path)
+    return path
+
+
+@pytest.fixture
+def values(rng: np.random.Generator) -> np.ndarray:
+    return rng.normal(size=(4, 3, 2, 10)).astype("float32")
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-6] ^= 0x01
+    path.write_bytes(bytes(content))
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-200])
+
+
+def html(path: Path) -> None:
+    path.write_bytes(b"<!DOCTYPE html><html>log in</html>")
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def pointer(path: Path) -> None:
+    path.write_bytes(b"/annex/objects/MD5E-s1--00.nii.gz\n")
+
+
+def plain(path: Path) -> None:
+    path.write_bytes(b"not an image at all" * 40)
+
+
+@pytest.mark.parametrize(
+    ("ending", "fault", "message"),
+    [
+        (".nii.gz", flip, "damaged stream"),
+        (".nii.gz", cut, "damaged stream"),
+        (".nii", cut, "truncated: the header promises"),
+        (".nii.gz", html, "got an HTML or XML page"),
+        (".nii", html, "got an HTML or XML page"),
+        (".nii.gz", empty, "got an empty file"),
+        (".nii.gz", pointer, "got a pointer to one"),
+        (".nii.gz", plain, "expected gzip content"),
+        (".nii", plain, "expected a NIfTI image"),
+    ],
+)
+def test_each_damage_is_named(
+    values: np.ndarray, tmp_path: Path, ending: str, fault: object, message: str
+) -> None:
+    path = write(tmp_path / f"bold{ending}", values)
+    fault(path)
+    with pytest.raises(DataCorruptionError, match=rf"bold\.nii.*{message}"):
+        open_image(path)
+
+
+def test_missing_files_show_their_neighbours(values: np.ndarray, tmp_path: Path) -> None:
+    write(tmp_path / "bold.nii", values)
+    with pytest.raises(FileNotFoundError, match=r"blod\.nii.*bold\.nii"):
+        open_image(tmp_path / "blod.nii")
+
+
+def test_headers_that_cannot_be_true_are_refused(values: np.ndarray, tmp_path: Path) -> None:
+    path = write(tmp_path / "bold.nii", values, tr=2000.0)
+    with pytest.raises(LoadError, match=r"bold\.nii: expected a TR of 0.2 to 20.0 s.*got 2000 s"):
+        read_tr(open_image(path), path)
+    with pytest.raises(LoadError, match="the header implies"):
+        open_image(path, max_bytes=100)
+    image = nib.Nifti1Image(values, None)
+    nib.save(image, tmp_path / "lost.nii")
+    with pytest.raises(LoadError, match=r"lost\.nii.*sform and qform codes 0"):
+        open_image(tmp_path / "lost.nii")
+    with pytest.raises(LoadError, match=r"expected 4 dims"):
+        open_series(write(tmp_path / "flat.nii", values[..., 0]))
+
+
+def test_masks_must_lie_on_the_grid(values: np.ndarray, tmp_path: Path) -> None:
+    path = write(tmp_path / "bold.nii", values)
+    image, ones = open_image(path), np.ones((4, 3, 2), "uint8")
+    moved = AFFINE.copy()
+    moved[0, 3] += 5
+    faults = {
+        "expected the grid": (ones[:3], AFFINE),
+        "differs by 5 mm in position": (ones, moved),
+        "a mask of 0 and 1": (ones * 3, AFFINE),
+        "holds voxels, got 0": (ones * 0, AFFINE),
+    }
+    for message, (mask, affine) in faults.items():
+        with pytest.raises(LoadError, match=rf"mask\.nii.*{message}"):
+            read_mask(write(tmp_path / "mask.nii", mask, affine), image, path)
+
+
+def test_values_go_back_to_their_voxels(values: np.ndarray, tmp_path: Path) -> None:
+    mask = (values[..., 0] > 0).astype("uint8")
+    responses = load_fmri(
+        write(tmp_path / "bold.nii.gz", values),
+        mask=write(tmp_path / "mask.nii", mask),
+        labels=[["rest"] * 10],
+    )
+    again = nib.load(to_nifti(responses, tmp_path / "again.nii.gz"))
+    volume = np.asanyarray(again.dataobj)
+    np.testing.assert_array_equal(volume[mask > 0], values[mask > 0])
+    assert np.isnan(volume[mask == 0]).all()
+    np.testing.assert_array_equal(again.affine, AFFINE)
+
+
+def test_unplaced_values_cannot_go_back(tmp_path: Path) -> None:
+    responses = from_arrays(np.zeros((1, 2)), stimulus=["a"], modality="eeg")
+    with pytest.raises(SchemaError, match="expected voxels with their grid"):
+        to_nifti(responses, tmp_path / "x.nii")
