@@ -69,6 +69,11 @@ def as_labels(values: Any, name: str) -> npt.NDArray[np.str_]:
     return np.array(items, dtype=np.str_) if items else np.empty(0, dtype="<U1")
 
 
+def name_runs(n: int) -> list[str]:
+    """Name runs that were given in order: ``run-01``, ``run-02`` and so on."""
+    return [f"run-{number + 1:02d}" for number in range(n)]
+
+
 def add_history(array: Labelled, step: str) -> Labelled:
     """Return a copy (data shared) whose ``history`` has one more line."""
     past = str(array.attrs.get("history", ""))
@@ -333,6 +338,20 @@ def check_layers(result: xr.Dataset, name: str = "result") -> xr.Dataset:
     return result
 
 
+def check_lag(result: xr.Dataset, name: str = "result") -> xr.Dataset:
+    """Check an estimate of a lag: ``score`` (fold, lag), and the best lag in attrs.
+
+    Raises
+    ------
+    SchemaError
+    """
+    check_plain(result, name)
+    if "score" not in result or "lag" not in result.attrs:
+        raise SchemaError(f"{name}: expected 'score' and attrs['lag'], got {some(result)}.")
+    check_dims(result["score"], f"{name}.score", ("fold", "lag"))
+    return result
+
+
 CHECKS: dict[str, Callable[[Any, str], Any]] = {
     "responses": check_responses,
     "features": check_features,
@@ -342,6 +361,7 @@ CHECKS: dict[str, Callable[[Any, str], Any]] = {
     "latents": check_latents,
     "encoding": check_encoding,
     "layers": check_layers,
+    "lag": check_lag,
 }
 
 

@@ -14,13 +14,15 @@ from neuroalign.schema import add_history, check_features, check_responses
 HOW = {"strict": True, "inner": False}
 
 
-def _stimulus_rows(features: xr.DataArray, responses: xr.DataArray) -> npt.NDArray[np.intp]:
-    for array, name in ((features, "features"), (responses, "responses")):
-        if "stimulus" not in array.coords:
-            raise AlignError(
-                f"{name}: expected coord 'stimulus', got {some(array.coords)}. "
-                "Assign it, or match with on=('run', 'onset')."
-            )
+def find_stimuli(features: xr.DataArray, wanted: npt.NDArray[Any]) -> npt.NDArray[np.intp]:
+    """Find the row of features for each stimulus wanted, -1 where there is none.
+
+    Raises
+    ------
+    AlignError
+        When features do not name each stimulus once.
+    """
+    _check_named(features, "features")
     index = pd.Index(features["stimulus"].values.astype(object))
     if index.has_duplicates:
         twice = index[index.duplicated()].unique()
@@ -28,7 +30,15 @@ def _stimulus_rows(features: xr.DataArray, responses: xr.DataArray) -> npt.NDArr
             f"features: expected each stimulus once, got {len(twice)} repeated ({some(twice)}). "
             "Average or drop the copies."
         )
-    return np.asarray(index.get_indexer(responses["stimulus"].values.astype(object)))
+    return np.asarray(index.get_indexer(wanted.astype(object)))
+
+
+def _check_named(array: xr.DataArray, name: str) -> None:
+    if "stimulus" not in array.coords:
+        raise AlignError(
+            f"{name}: expected coord 'stimulus', got {some(array.coords)}. "
+            "Assign it, or match with on=('run', 'onset')."
+        )
 
 
 def _onset_rows(
@@ -78,6 +88,28 @@ def _guess_cause(wanted: Sequence[str], known: Sequence[str]) -> str:
     return ""
 
 
+def refuse_missing(
+    found: npt.NDArray[np.bool_],
+    labels: npt.NDArray[Any],
+    known: npt.NDArray[Any],
+    name: str,
+    remedy: str = "",
+) -> None:
+    """Raise when a label was not found, naming both styles of labels.
+
+    Raises
+    ------
+    AlignError
+    """
+    missing = np.unique(labels[~found])
+    if len(missing):
+        raise AlignError(
+            f"features: expected all {len(np.unique(labels))} labels of {name}, missing "
+            f"{len(missing)}: {some(missing)}. Features hold {some(known)}."
+            f"{_guess_cause(missing.tolist(), known.tolist())}{remedy}"
+        )
+
+
 def match(
     features: xr.DataArray,
     responses: xr.DataArray,
@@ -114,7 +146,8 @@ def match(
     check_features(features)
     check_responses(responses)
     if on == "stimulus":
-        rows = _stimulus_rows(features, responses)
+        _check_named(responses, "responses")
+        rows = find_stimuli(features, responses["stimulus"].values)
         labels = responses["stimulus"].values
         known = features["stimulus"].values
     elif tuple(on) == ("run", "onset"):
@@ -133,13 +166,9 @@ def match(
     else:
         raise ValueError(f"on: expected 'stimulus' or ('run', 'onset'), got {on!r}.")
     found = rows >= 0
-    missing = np.unique(labels[~found])
-    if len(missing) and (strict or not found.any()):
-        raise AlignError(
-            f"features: expected all {len(np.unique(labels))} labels of responses, missing "
-            f"{len(missing)}: {some(missing)}. Features hold {some(known)}."
-            f"{_guess_cause(missing.tolist(), known.tolist())} "
-            "Pass how='inner' to drop those samples."
+    if strict or not found.any():
+        refuse_missing(
+            found, labels, known, "responses", " Pass how='inner' to drop those samples."
         )
     responses = responses.isel(sample=np.flatnonzero(found))
     picked = features.isel(sample=rows[found])

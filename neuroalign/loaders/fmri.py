@@ -15,7 +15,7 @@ from dask.delayed import delayed
 from neuroalign.errors import LoadError, choose
 from neuroalign.loaders.events import label_times, load_events
 from neuroalign.loaders.nifti import check_affine, open_series, read_mask, read_tr
-from neuroalign.schema import SCHEMA_VERSION, as_labels, check_responses
+from neuroalign.schema import SCHEMA_VERSION, as_labels, check_responses, name_runs
 
 Array = npt.NDArray[Any]
 PathLike = Path | str
@@ -162,7 +162,7 @@ def load_fmri(
     paths = [bold] if isinstance(bold, str | Path) else list(bold)
     if not paths:
         raise LoadError("bold: expected one or more runs, got none.")
-    names = as_labels(runs or [f"run-{n + 1:02d}" for n in range(len(paths))], "runs").tolist()
+    names = as_labels(runs or name_runs(len(paths)), "runs").tolist()
     if len(set(names)) != len(paths):
         raise LoadError(f"runs: expected {len(paths)} unique names, got {names}.")
     if standardize is not None:

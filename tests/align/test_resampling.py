@@ -1,0 +1,115 @@
+"""Features on their own clock reach the right samples, and never the next run."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from scipy.integrate import quad
+
+from neuroalign._hrf import HRFS, impulse_response
+from neuroalign.align import convolve_hrf, events_to_features, resample_features
+from neuroalign.errors import AlignError
+from neuroalign.loaders import from_arrays
+
+TR = 2.0
+
+
+def volumes(runs: int = 2, n: int = 30) -> xr.DataArray:
+    responses = from_arrays(
+        np.zeros((runs * n, 1), np.float32),
+        run=np.repeat([f"run-{r + 1:02d}" for r in range(runs)], n),
+        onset=np.tile(np.arange(n) * TR, runs),
+        modality="fmri",
+    )
+    return responses.assign_coords(duration=("sample", np.full(runs * n, TR)))
+
+
+def table(onset: list[float], duration: list[float], names: list[str]) -> pd.DataFrame:
+    return pd.DataFrame({"onset": onset, "duration": duration, "stimulus": names})
+
+
+@pytest.fixture
+def events() -> xr.DataArray:
+    return events_to_features(
+        [table([3.0, 50.0], [5.0, 6.0], ["a", "b"]), table([11.0], [0.0], ["a"])]
+    )
+
+
+def test_convolution_equals_numerical_integration(events: xr.DataArray) -> None:
+    responses = volumes()
+    lag = -1.5
+    result = convolve_hrf(events, responses, lag=lag)
+
+    def course(t: float, onset: float, duration: float) -> float:
+        return quad(
+            lambda s: float(impulse_response(np.array(t - s), HRFS["glover"])),
+            onset + lag,
+            onset + lag + duration,
+            points=[min(max(t, onset + lag), onset + lag + duration)],
+        )[0]
+
+    first = result.sel(sample=result["run"] == "run-01")
+    for row, t in enumerate(first["onset"].values):
+        expected = [course(t, 3.0, 5.0), course(t, 50.0, 6.0)]
+        np.testing.assert_allclose(first.values[row], expected, atol=1e-6)
+    second = result.sel(sample=result["run"] == "run-02")
+    impulse = impulse_response(second["onset"].values - 9.5, HRFS["glover"])
+    np.testing.assert_allclose(second.values[:, 0], impulse, atol=1e-6)
+    assert result.attrs["lag"] == -1.5
+    assert "convolve_hrf: glover, lag -1.5 s" in result.attrs["history"]
+
+
+def test_late_events_of_one_run_do_not_reach_the_next(events: xr.DataArray) -> None:
+    result = convolve_hrf(events, volumes())
+    second = result.values[30:]
+    assert np.abs(result.values[:30, 1]).max() > 0.3
+    np.testing.assert_array_equal(second[:, 1], 0)
+
+
+def test_rows_follow_the_responses_in_any_order(
+    events: xr.DataArray, rng: np.random.Generator
+) -> None:
+    responses = volumes()
+    order = rng.permutation(60)
+    for bring in (convolve_hrf, resample_features):
+        straight = bring(events, responses)
+        np.testing.assert_array_equal(bring(events, responses[order]), straight[order])
+
+
+def test_resampling_gives_the_share_of_each_volume(events: xr.DataArray) -> None:
+    result = resample_features(events, volumes())
+    np.testing.assert_allclose(result.values[:6, 0], [0, 0.5, 1, 1, 0, 0])
+    np.testing.assert_allclose(result.values[30:, 0].nonzero()[0], [5])
+    assert result.values[35, 0] == pytest.approx(1 / TR)
+
+
+def test_features_of_stimuli_ride_on_their_events() -> None:
+    layers = xr.DataArray(
+        np.array([[1.0, 2, 3], [4, 5, 6]], np.float32),
+        {"stimulus": ("sample", ["b", "a"])},
+        ("sample", "feature"),
+        attrs={"kind": "features", "layer": "conv"},
+    )
+    events = [table([2.0, 8.0], [2.0, 2.0], ["a", "b"]), table([0.0], [2.0], ["b"])]
+    result = resample_features(events_to_features(events, layers), volumes())
+    np.testing.assert_array_equal(result.values[[1, 4, 30]], [[4, 5, 6], [1, 2, 3], [1, 2, 3]])
+    assert result.attrs["layer"] == "conv"
+
+
+def test_faults_are_named(events: xr.DataArray) -> None:
+    responses = volumes(3)
+    with pytest.raises(AlignError, match="expected run 'run-03' of responses, got runs 'run-01'"):
+        convolve_hrf(events, responses)
+    milliseconds = events.assign_coords(onset=events["onset"] * 1000)
+    with pytest.raises(AlignError, match="times that reach run 'run-01' .0 to 58 s., got 3000 to"):
+        convolve_hrf(milliseconds, volumes())
+    with pytest.raises(AlignError, match="features: expected coord 'duration'"):
+        convolve_hrf(events.drop_vars("duration"), volumes())
+    with pytest.raises(AlignError, match="responses: expected coord 'duration'"):
+        resample_features(events, volumes().drop_vars("duration"))
+    with pytest.raises(ValueError, match="hrf: expected one of 'glover', 'spm', got 'glovr'"):
+        convolve_hrf(events, volumes(), hrf="glovr")
+    late = events["onset"].values.copy()
+    late[1] = np.nan
+    with pytest.raises(AlignError, match="expected onset in seconds, got nan in row 1"):
+        convolve_hrf(events.assign_coords(onset=("sample", late)), volumes())
