@@ -4,7 +4,7 @@ In: a DataArray or anything array-like. Out: an ndarray and a template that reme
 but holds no data. To add a dim: name it in ``TARGET_DIMS``.
 """
 
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,10 @@ import xarray as xr
 from neuroalign.errors import SchemaError
 
 Array = npt.NDArray[Any]
+Labelled = TypeVar("Labelled", xr.DataArray, xr.Dataset)
 TARGET_DIMS = ("neuroid", "time")
+# What a map needs to know about the places of neuroids.
+GEOMETRY = ("space", "affine", "grid_shape", "n_vertices")
 
 
 def unwrap(array: Any) -> tuple[Any, xr.DataArray | None]:
@@ -125,3 +128,18 @@ def wrap_weights(
     if features is not None:
         coords |= {key: c for key, c in features.coords.items() if c.dims == ("feature",)}
     return xr.DataArray(values, dims=dims, coords=coords)
+
+
+def copy_geometry(source: xr.DataArray | xr.Dataset, target: Labelled) -> Labelled:
+    """Give values of the same neuroids the attrs that place them in a brain.
+
+    Parameters
+    ----------
+    source, target : DataArray or Dataset
+
+    Returns
+    -------
+    DataArray or Dataset
+        The target, with ``space``, ``affine``, ``grid_shape`` and ``n_vertices`` where known.
+    """
+    return target.assign_attrs({key: source.attrs[key] for key in GEOMETRY if key in source.attrs})

@@ -338,17 +338,16 @@ def check_layers(result: xr.Dataset, name: str = "result") -> xr.Dataset:
     return result
 
 
-def check_lag(result: xr.Dataset, name: str = "result") -> xr.Dataset:
-    """Check an estimate of a lag: ``score`` (fold, lag), and the best lag in attrs.
+def check_estimate(result: xr.Dataset, name: str = "result") -> xr.Dataset:
+    """Check numbers with their uncertainty: a ceiling, an interval, a test, a lag.
 
     Raises
     ------
     SchemaError
     """
     check_plain(result, name)
-    if "score" not in result or "lag" not in result.attrs:
-        raise SchemaError(f"{name}: expected 'score' and attrs['lag'], got {some(result)}.")
-    check_dims(result["score"], f"{name}.score", ("fold", "lag"))
+    if not isinstance(result, xr.Dataset) or "method" not in result.attrs:
+        raise SchemaError(f"{name}: expected a Dataset with attrs['method'], got none.")
     return result
 
 
@@ -361,7 +360,7 @@ CHECKS: dict[str, Callable[[Any, str], Any]] = {
     "latents": check_latents,
     "encoding": check_encoding,
     "layers": check_layers,
-    "lag": check_lag,
+    "estimate": check_estimate,
 }
 
 

@@ -70,23 +70,3 @@ def test_one_group_cannot_be_split() -> None:
 def test_labels_must_count_the_rows() -> None:
     with pytest.raises(ValueError, match=r"groups: expected 4 labels, got shape \(3,\)"):
         _folds.make_folds(4, groups=["a", "b", "c"])
-
-
-def test_blocks_move_whole_stimuli_within_their_fold(rng: np.random.Generator) -> None:
-    stimulus = np.repeat([f"s{i}" for i in range(12)], 2)
-    folds = _folds.make_folds(24, groups=np.repeat([0, 1, 2], 8), n_splits=3)
-    order = _folds.permute_rows(folds, "block", rng, stimulus=stimulus)
-    assert sorted(order.tolist()) == list(range(24))
-    assert (stimulus[order][::2] == stimulus[order][1::2]).all()
-    assert all(set(order[test]) == set(test) for _, test in folds)
-    assert (order != np.arange(24)).any()
-
-
-def test_circular_shifts_keep_the_order_of_time(rng: np.random.Generator) -> None:
-    run = np.repeat(["a", "b", "c", "d"], 10)
-    folds = _folds.make_folds(40, groups=run, n_splits=2)
-    order = _folds.permute_rows(folds, "circular", rng, run=run)
-    for one in "abcd":
-        rows = order[run == one]
-        assert (run[rows] == one).all()
-        assert (np.diff(rows) % 10 == 1).all()

@@ -99,7 +99,8 @@ def estimate_lag(
         },
         coords={"fold": names, "lag": tried},
         attrs={
-            "kind": "lag",
+            "kind": "estimate",
+            "method": "estimate_lag",
             "lag": float(tried[chosen.mean(axis=0).argmax()]),
             "hrf": hrf,
             "n_best": n_best,

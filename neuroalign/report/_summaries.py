@@ -101,3 +101,12 @@ def name_metric(result: xr.Dataset) -> str:
     names = {"pearson": "Pearson r", "r2": "R²"}
     metric = str(result.attrs.get("metric", "score"))
     return names.get(metric, metric)
+
+
+def summarise(values: np.ndarray) -> tuple[float, float, float, int]:
+    """Median, 5th and 95th percentile of the finite values, and how many there are."""
+    finite = np.asarray(values, dtype=float)[np.isfinite(values)]
+    if not len(finite):
+        return np.nan, np.nan, np.nan, 0
+    low, middle, high = np.quantile(finite, [0.05, 0.5, 0.95])
+    return float(middle), float(low), float(high), len(finite)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from neuroalign._arrays import copy_geometry
 from neuroalign.errors import SchemaError
 from neuroalign.report._blocks import Block, Note, Table
 from neuroalign.report._style import to_picture
@@ -26,13 +27,12 @@ from neuroalign.report.matrices import MOST_PANELS, plot_mds, plot_rdm
 from neuroalign.report.surface import plot_cortex, plot_volume
 from neuroalign.report.tables import (
     list_warnings,
+    tabulate_estimate,
     tabulate_provenance,
     tabulate_recovery,
     tabulate_rois,
 )
 from neuroalign.report.verdicts import state_verdict
-
-GEOMETRY = ("n_vertices", "grid_shape", "space")
 
 
 def _attempt(title: str, make: Callable[[], Block]) -> Block:
@@ -84,9 +84,8 @@ def show_encoding(result: xr.Dataset) -> list[Block]:
 
     def draw_map() -> Block:
         scores = get_scores(result)
-        geometry = {key: result.attrs[key] for key in GEOMETRY if key in result.attrs}
         return _map_values(
-            scores.assign_attrs(geometry), f"mean {metric}",
+            copy_geometry(result, scores), f"mean {metric}",
             caption="Grey: sulci (dark), gyri (light), and wherever there is no value. "
             "Colours end at the 98th percentile.",
         )  # fmt: skip
@@ -147,10 +146,9 @@ def show_layers(result: xr.Dataset) -> list[Block]:
         if "best_layer_index" not in result:
             raise SchemaError("result: expected 'best_layer_index' (neuroid), got none. Assign it.")
         index = result["best_layer_index"].astype("float64")
-        geometry = {key: result.attrs[key] for key in GEOMETRY if key in result.attrs}
         layers = result["layer"].values.astype(str).tolist()
         return _map_values(
-            index.where(index >= 0).assign_attrs(geometry), "best layer", layers,
+            copy_geometry(result, index.where(index >= 0)), "best layer", layers,
             "Each neuroid in the colour of the layer that predicts it best.",
         )  # fmt: skip
 
@@ -204,6 +202,20 @@ def show_rdm(rdm: xr.DataArray) -> list[Block]:
     return [*_warn(rdm), *blocks, tabulate_provenance(rdm)]
 
 
+def show_estimate(result: xr.Dataset) -> list[Block]:
+    """Table of a ceiling, an interval, a test or a lag.
+
+    Parameters
+    ----------
+    result : Dataset
+
+    Returns
+    -------
+    list of Block
+    """
+    return [*_warn(result), tabulate_estimate(result), tabulate_provenance(result)]
+
+
 def show_plain(result: xr.DataArray | xr.Dataset) -> list[Block]:
     """Dims, coords and provenance of anything else.
 
@@ -232,4 +244,5 @@ SCREENS: dict[str, Callable[[Any], list[Block]]] = {
     "features": show_plain,
     "matched": show_plain,
     "latents": show_plain,
+    "estimate": show_estimate,
 }

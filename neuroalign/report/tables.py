@@ -15,6 +15,7 @@ from neuroalign.report._summaries import (
     get_scores,
     group_by_roi,
     name_metric,
+    summarise,
 )
 
 
@@ -63,6 +64,28 @@ def tabulate_rois(result: xr.Dataset) -> Table:
         "n counts neuroids with a finite score. The interval is a t-interval over neuroids, which "
         "share noise: it does not speak about other subjects.",
     )
+
+
+def tabulate_estimate(result: xr.Dataset) -> Table:
+    """One row a variable: how many values are finite, and how they spread.
+
+    Parameters
+    ----------
+    result : Dataset
+        Of kind ``estimate``.
+
+    Returns
+    -------
+    Table
+        Columns: variable, finite values, median, 5th and 95th percentile.
+    """
+    rows = []
+    for name, variable in result.data_vars.items():
+        middle, low, high, n = summarise(variable.values)
+        rows.append((str(name), n, *map(_to_cell, (middle, low, high))))
+    settings = "; ".join(f"{key} {value}" for key, value in result.attrs.items() if key != "kind")
+    columns = ("variable", "values", "median", "5th percentile", "95th percentile")
+    return Table("Estimates", columns, tuple(rows), settings)
 
 
 def _get_significant(result: xr.Dataset) -> np.ndarray:

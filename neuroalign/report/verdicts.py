@@ -7,7 +7,13 @@ import numpy as np
 import xarray as xr
 
 from neuroalign.errors import SchemaError, choose
-from neuroalign.report._summaries import compute_interval, get_ceiling, get_scores, name_metric
+from neuroalign.report._summaries import (
+    compute_interval,
+    get_ceiling,
+    get_scores,
+    name_metric,
+    summarise,
+)
 
 
 def _judge_encoding(result: xr.Dataset) -> str:
@@ -47,6 +53,15 @@ def _judge_rdm(rdm: xr.DataArray) -> str:
     return f"{n_panels} RDM{'s' if n_panels > 1 else ''} of {of} ({distance})."
 
 
+def _judge_estimate(result: xr.Dataset) -> str:
+    name = str(next(iter(result.data_vars)))
+    middle, low, high, n = summarise(result[name].values)
+    text = f"{result.attrs['method']}: {name} {middle:.3f}"
+    if n > 1:
+        text += f" at the median of {n} values [{low:.3f} to {high:.3f}]"
+    return f"{text}, lag {result.attrs['lag']:g} s." if "lag" in result.attrs else f"{text}."
+
+
 def _judge_plain(result: xr.DataArray | xr.Dataset) -> str:
     sizes = " × ".join(f"{size} {dim}" for dim, size in result.sizes.items())
     return f"{result.attrs.get('kind', 'data')}: {sizes}."
@@ -61,6 +76,7 @@ VERDICTS: dict[str, Callable[[Any], str]] = {
     "features": _judge_plain,
     "matched": _judge_plain,
     "latents": _judge_plain,
+    "estimate": _judge_estimate,
 }
 
 

@@ -18,6 +18,7 @@ from neuroalign.encoders import Ridge
 from neuroalign.errors import AlignError
 from neuroalign.evaluate import cross_validate
 from neuroalign.loaders import from_arrays, load_events, load_fmri
+from neuroalign.schema import check
 
 
 @pytest.mark.parametrize("planted", [-4.0, 0.0, 6.0])
@@ -45,7 +46,7 @@ def test_the_planted_lag_comes_back(planted: float, rng: np.random.Generator) ->
     responses = responses.copy(data=course @ weights + rng.normal(size=(n * runs, 30)) * 0.3)
     curve = estimate_lag(events, responses, n_best=5)
     assert curve.attrs["lag"] == planted
-    assert curve.attrs["kind"] == "lag"
+    check(curve)
     np.testing.assert_array_equal(curve["fold_lag"], planted)
     assert curve["lag"].values.tolist() == np.arange(-10, 11, 2.0).tolist()
 

@@ -1,32 +1,23 @@
-"""Judge an encoder on stimuli it never saw: scores with their ceiling, their null, their source.
+"""Cross-validation of an encoder."""
 
-In: an encoder (or a scikit-learn pipeline that ends in one), features (sample, feature) and
-responses (sample, neuroid[, time]) with the same labels row by row. Out: a Dataset of kind
-``encoding``, which ``report`` reads. To add a score: a row in ``scores.METRICS``.
-"""
-
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
-from sklearn.base import clone
-from sklearn.utils.validation import has_fit_parameter
-from tqdm import tqdm
 
-from neuroalign import ceilings, provenance, schema, scores, stats
-from neuroalign._arrays import describe, wrap_samples
-from neuroalign._folds import Folds, check_leakage, find_repeated, make_folds, permute_rows
+from neuroalign import provenance, schema, scores
+from neuroalign._arrays import copy_geometry, describe
+from neuroalign._folds import Folds, check_leakage, find_repeated, make_folds
+from neuroalign.ceilings.table import CEILINGS
 from neuroalign.errors import AlignError, choose, some
+from neuroalign.evaluate._fitting import run_folds, stack_folds
+from neuroalign.evaluate._nulls import is_continuous, test_scores
+from neuroalign.stats.permutations import SCHEMES
 
 Array = npt.NDArray[Any]
 KEEP = {"prediction": "prediction", "weights": "weights"}
-SCHEMES = {"auto": "auto", "block": "block", "circular": "circular"}
-# Permuted copies are fitted side by side up to this many targets.
-STACKED_TARGETS = 40_000
-CEILINGS = {"split_half": ceilings.split_half}
 
 
 def cross_validate(
@@ -65,8 +56,10 @@ def cross_validate(
         Coords that must agree row by row. Where ``stimulus`` is missing, ``run`` and ``onset``.
     metric : str
         A name in ``scores.METRICS``.
-    ceiling : {"split_half"}, DataArray (neuroid[, time]), or None
-        NaN where no stimulus is repeated.
+    ceiling : str, DataArray (neuroid[, time]), or None
+        A name in ``ceilings.CEILINGS``: the ceiling of single presentations, from the repeats in
+        ``responses``; NaN where none is repeated. Pass the ceiling of the average when
+        ``responses`` are averages.
     n_permutations : int
         0 skips the test; 1000 is usual. Rows of the responses are permuted within folds and the
         encoder is refitted, so the time is that of so many cross-validations.
@@ -84,8 +77,9 @@ def cross_validate(
     -------
     Dataset
         ``score`` (fold, neuroid[, time]), ``mean_score`` and ``ceiling`` (neuroid[, time]); with
-        permutations ``p_value`` and ``q_value``; ``alpha`` (fold, neuroid[, time]) when the
-        encoder chooses penalties; what ``keep`` names. Constant neuroids score NaN.
+        permutations ``p_value``, ``q_value`` (false discovery rate) and ``p_fwer`` (max statistic
+        over neuroids); ``alpha`` (fold, neuroid[, time]) when the encoder chooses penalties; what
+        ``keep`` names. Constant neuroids score NaN.
 
     Raises
     ------
@@ -109,7 +103,7 @@ def cross_validate(
     schema.check_features(features)
     schema.check_responses(responses)
     choose(scores.METRICS, metric, "metric")
-    choose(SCHEMES, permutation_scheme, "permutation_scheme")
+    choose({"auto": None, **SCHEMES}, permutation_scheme, "permutation_scheme")
     for name in keep:
         choose(KEEP, name, "keep")
     _check_rows(features, responses, on)
@@ -122,17 +116,17 @@ def cross_validate(
     # Unique stimuli have no repeats to hold together: inner folds are contiguous.
     inner = responses[group].values if group else find_repeated(_read(responses, "stimulus"))
     labels = _name_folds(responses, folds, group)
-    parts, prediction, messages = _run_folds(
+    parts, prediction, messages = run_folds(
         encoder, features, responses, folds, inner, metric, "weights" in keep, progress
     )
-    result = _stack(parts, labels, responses)
+    result = stack_folds(parts, labels, responses)
     result["mean_score"] = result["score"].mean("fold", skipna=False)
     result["ceiling"] = _compute_ceiling(ceiling, responses, seed)
     if n_permutations:
         scheme = permutation_scheme
         if scheme == "auto":
-            scheme = "circular" if _is_continuous(responses) else "block"
-        result["p_value"], result["q_value"] = _test(
+            scheme = "circular" if is_continuous(responses) else "block"
+        tested = test_scores(
             encoder,
             features,
             responses,
@@ -145,6 +139,7 @@ def cross_validate(
             seed,
             progress,
         )
+        result = result.assign(tested)
         result.attrs["permutation_scheme"] = scheme
     if "prediction" in keep:
         result["prediction"] = prediction
@@ -166,7 +161,9 @@ def cross_validate(
             },
         ),
     }
-    return schema.check_encoding(result)
+    for name in ("score", "mean_score", "ceiling"):
+        result[name] = copy_geometry(responses, result[name])
+    return schema.check_encoding(copy_geometry(responses, result))
 
 
 def _check_rows(features: xr.DataArray, responses: xr.DataArray, on: str | tuple[str, ...]) -> None:
@@ -230,92 +227,6 @@ def _name_folds(responses: xr.DataArray, folds: Folds, group: str | None) -> lis
     return names
 
 
-def _fit(
-    encoder: Any, features: xr.DataArray, targets: xr.DataArray, train: Array, inner: Array | None
-) -> Any:
-    """Fit a clone; an encoder that takes ``groups`` keeps them whole in its inner folds."""
-    model = clone(encoder)
-    name, last = model.steps[-1] if hasattr(model, "steps") else ("", model)
-    options = {}
-    if inner is not None and has_fit_parameter(last, "groups") and len(np.unique(inner[train])) > 1:
-        options[f"{name}__groups" if name else "groups"] = inner[train]
-    return model.fit(features[train], targets[train], **options)
-
-
-def _run_folds(
-    encoder: Any,
-    features: xr.DataArray,
-    responses: xr.DataArray,
-    folds: Folds,
-    inner: Array | None,
-    metric: str,
-    with_weights: bool,
-    progress: bool,
-) -> tuple[list[dict[str, Any]], xr.DataArray, list[str]]:
-    """Fit and score each fold; gather predictions of all test rows, and what was warned."""
-    template, parts = describe(responses), []
-    predicted = np.full(responses.shape, np.nan, dtype=responses.dtype)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        for train, test in tqdm(folds, desc="folds", disable=not progress):
-            model = _fit(encoder, features, responses, train, inner)
-            values = np.asarray(model.predict(features[test]))
-            if values.shape != (len(test), *responses.shape[1:]):
-                raise ValueError(
-                    f"encoder: expected predictions of shape {(len(test), *responses.shape[1:])}, "
-                    f"got {values.shape}. Use an encoder that predicts every target."
-                )
-            predicted[test] = values
-            observed = responses[test]
-            guess = wrap_samples(predicted[test], observed, template)
-            parts.append(_describe_fold(model, observed, guess, metric, with_weights))
-    messages: list[str] = []
-    for warning in caught:
-        if str(warning.message) not in messages:
-            messages.append(str(warning.message))
-            warnings.warn(str(warning.message), warning.category, stacklevel=3)
-    return parts, wrap_samples(predicted, responses, template), messages
-
-
-def _describe_fold(
-    model: Any, observed: xr.DataArray, guess: xr.DataArray, metric: str, with_weights: bool
-) -> dict[str, Any]:
-    """Read the score of one fold and what its last step learnt."""
-    last = model[-1] if hasattr(model, "steps") else model
-    part: dict[str, Any] = {"score": scores.score(observed, guess, metric=metric).values}
-    alpha = np.asarray(getattr(last, "alpha_", np.nan))
-    if alpha.shape == guess.shape[1:]:
-        part["alpha"] = alpha
-    for name in ("edge_low_", "edge_high_"):
-        if hasattr(last, name):
-            part[name] = float(getattr(last, name))
-    if with_weights:
-        if not hasattr(last, "weights_"):
-            raise ValueError(
-                f"keep: expected an encoder with weights_ for 'weights', got "
-                f"{type(last).__name__}. Drop 'weights' from keep."
-            )
-        part["weights"] = last.weights_
-    return part
-
-
-def _stack(parts: list[dict[str, Any]], labels: list[str], responses: xr.DataArray) -> xr.Dataset:
-    """Lay the folds side by side, with the labels of neuroids and times."""
-    template = describe(responses)
-    dims = ("fold", *map(str, responses.dims[1:]))
-    result = xr.Dataset(coords={"fold": labels, **template.coords})
-    for name in ("score", "alpha"):
-        if name in parts[0]:
-            result[name] = (dims, np.stack([part[name] for part in parts]))
-    if "weights" in parts[0]:
-        stacked = xr.concat([part["weights"] for part in parts], "fold")
-        result["weights"] = stacked.assign_coords(fold=labels).drop_attrs()
-    for name in ("edge_low_", "edge_high_"):
-        if name in parts[0]:
-            result.attrs[name.rstrip("_")] = [part[name] for part in parts]
-    return result
-
-
 def _compute_ceiling(
     ceiling: str | xr.DataArray | None, responses: xr.DataArray, seed: int
 ) -> xr.DataArray:
@@ -328,72 +239,12 @@ def _compute_ceiling(
         return unknown
     compute = choose(CEILINGS, ceiling, "ceiling")
     repeated = find_repeated(_read(responses, "stimulus"))
-    return unknown if repeated is None else compute(responses, seed=seed)["ceiling"]
+    return (
+        unknown
+        if repeated is None
+        else compute(responses, n_averaged=1, n_bootstrap=0, seed=seed)["ceiling"]
+    )
 
 
 def _read(responses: xr.DataArray, coord: str) -> Array | None:
     return np.asarray(responses[coord].values) if coord in responses.coords else None
-
-
-def _is_continuous(responses: xr.DataArray) -> bool:
-    """Tell evenly sampled runs (one row a volume) from separate presentations."""
-    if not {"run", "onset"} <= set(responses.coords):
-        return False
-    run, onset = responses["run"].values, responses["onset"].values
-    steps = [np.diff(onset[run == one]) for one in np.unique(run)]
-    return all(len(step) > 1 and step[0] > 0 and np.allclose(step, step[0]) for step in steps)
-
-
-def _test(
-    encoder: Any,
-    features: xr.DataArray,
-    responses: xr.DataArray,
-    observed: xr.DataArray,
-    folds: Folds,
-    inner: Array | None,
-    metric: str,
-    scheme: str,
-    n_permutations: int,
-    seed: int,
-    progress: bool,
-) -> tuple[xr.DataArray, xr.DataArray]:
-    """Count how often permuted responses are predicted as well; control the FDR."""
-    rng = np.random.default_rng(seed)
-    stimulus, run = _read(responses, "stimulus"), _read(responses, "run")
-    last = encoder[-1] if hasattr(encoder, "steps") else encoder
-    # Copies are more targets of one factorisation, where targets do not touch each other.
-    alone = getattr(last, "alpha_per", None) == "neuroid"
-    batch = max(1, STACKED_TARGETS // observed.size) if alone else 1
-    reached, orders = np.ones(observed.shape), []
-    for number in tqdm(range(n_permutations), desc="permutations", disable=not progress):
-        orders.append(permute_rows(folds, scheme, rng, stimulus=stimulus, run=run))
-        if len(orders) == batch or number == n_permutations - 1:
-            null = _score_permuted(encoder, features, responses, folds, inner, metric, orders)
-            reached += (null >= observed.values).sum(axis=0)
-            orders = []
-    p_value = observed.copy(data=np.where(np.isfinite(observed), reached, np.nan))
-    p_value = (p_value / (n_permutations + 1)).drop_attrs()
-    return p_value, p_value.copy(data=stats.fdr(p_value.values))
-
-
-def _score_permuted(
-    encoder: Any,
-    features: xr.DataArray,
-    responses: xr.DataArray,
-    folds: Folds,
-    inner: Array | None,
-    metric: str,
-    orders: list[Array],
-) -> Array:
-    """Refit and score permuted responses: (permutation, neuroid[, time])."""
-    values = np.concatenate([responses.values[order] for order in orders], axis=1)
-    neuroids = [str(number) for number in range(values.shape[1])]
-    stacked = xr.DataArray(values, dims=responses.dims, coords={"neuroid": neuroids})
-    total = np.zeros(values.shape[1:])
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for train, test in folds:
-            model = _fit(encoder, features, stacked, train, inner)
-            guess = stacked[test].copy(data=np.asarray(model.predict(features[test])))
-            total += scores.score(stacked[test], guess, metric=metric).values
-    return (total / len(folds)).reshape(len(orders), *responses.shape[1:])

@@ -1,0 +1,105 @@
+"""Fit the folds of one cross-validation, and lay their scores side by side."""
+
+import warnings
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+from sklearn.base import clone
+from sklearn.utils.validation import has_fit_parameter
+from tqdm import tqdm
+
+from neuroalign import scores
+from neuroalign._arrays import describe, wrap_samples
+from neuroalign._folds import Folds
+
+Array = npt.NDArray[Any]
+
+
+def fit_fold(
+    encoder: Any, features: xr.DataArray, targets: xr.DataArray, train: Array, inner: Array | None
+) -> Any:
+    """Fit a clone; an encoder that takes ``groups`` keeps them whole in its inner folds."""
+    model = clone(encoder)
+    name, last = model.steps[-1] if hasattr(model, "steps") else ("", model)
+    options = {}
+    if inner is not None and has_fit_parameter(last, "groups") and len(np.unique(inner[train])) > 1:
+        options[f"{name}__groups" if name else "groups"] = inner[train]
+    return model.fit(features[train], targets[train], **options)
+
+
+def run_folds(
+    encoder: Any,
+    features: xr.DataArray,
+    responses: xr.DataArray,
+    folds: Folds,
+    inner: Array | None,
+    metric: str,
+    with_weights: bool,
+    progress: bool,
+) -> tuple[list[dict[str, Any]], xr.DataArray, list[str]]:
+    """Fit and score each fold; gather predictions of all test rows, and what was warned."""
+    template, parts = describe(responses), []
+    predicted = np.full(responses.shape, np.nan, dtype=responses.dtype)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for train, test in tqdm(folds, desc="folds", disable=not progress):
+            model = fit_fold(encoder, features, responses, train, inner)
+            values = np.asarray(model.predict(features[test]))
+            if values.shape != (len(test), *responses.shape[1:]):
+                raise ValueError(
+                    f"encoder: expected predictions of shape {(len(test), *responses.shape[1:])}, "
+                    f"got {values.shape}. Use an encoder that predicts every target."
+                )
+            predicted[test] = values
+            observed = responses[test]
+            guess = wrap_samples(predicted[test], observed, template)
+            parts.append(_describe_fold(model, observed, guess, metric, with_weights))
+    messages: list[str] = []
+    for warning in caught:
+        if str(warning.message) not in messages:
+            messages.append(str(warning.message))
+            warnings.warn(str(warning.message), warning.category, stacklevel=3)
+    return parts, wrap_samples(predicted, responses, template), messages
+
+
+def _describe_fold(
+    model: Any, observed: xr.DataArray, guess: xr.DataArray, metric: str, with_weights: bool
+) -> dict[str, Any]:
+    """Read the score of one fold and what its last step learnt."""
+    last = model[-1] if hasattr(model, "steps") else model
+    part: dict[str, Any] = {"score": scores.score(observed, guess, metric=metric).values}
+    alpha = np.asarray(getattr(last, "alpha_", np.nan))
+    if alpha.shape == guess.shape[1:]:
+        part["alpha"] = alpha
+    for name in ("edge_low_", "edge_high_"):
+        if hasattr(last, name):
+            part[name] = float(getattr(last, name))
+    if with_weights:
+        if not hasattr(last, "weights_"):
+            raise ValueError(
+                f"keep: expected an encoder with weights_ for 'weights', got "
+                f"{type(last).__name__}. Drop 'weights' from keep."
+            )
+        part["weights"] = last.weights_
+    return part
+
+
+def stack_folds(
+    parts: list[dict[str, Any]], labels: list[str], responses: xr.DataArray
+) -> xr.Dataset:
+    """Lay the folds side by side, with the labels of neuroids and times."""
+    template = describe(responses)
+    dims = ("fold", *map(str, responses.dims[1:]))
+    result = xr.Dataset(coords={"fold": labels, **template.coords})
+    for name in ("score", "alpha"):
+        if name in parts[0]:
+            result[name] = (dims, np.stack([part[name] for part in parts]))
+    if "weights" in parts[0]:
+        stacked = xr.concat([part["weights"] for part in parts], "fold")
+        result["weights"] = stacked.assign_coords(fold=labels).drop_attrs()
+    for name in ("edge_low_", "edge_high_"):
+        if name in parts[0]:
+            result.attrs[name.rstrip("_")] = [part[name] for part in parts]
+    return result
