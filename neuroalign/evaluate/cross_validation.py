@@ -58,8 +58,8 @@ def cross_validate(
         A name in ``scores.METRICS``.
     ceiling : str, DataArray (neuroid[, time]), or None
         A name in ``ceilings.CEILINGS``: the ceiling of single presentations, from the repeats in
-        ``responses``; NaN where none is repeated. Pass the ceiling of the average when
-        ``responses`` are averages.
+        ``responses``; NaN where none is repeated, and for volumes named by condition. Pass the
+        ceiling of the average when ``responses`` are averages.
     n_permutations : int
         0 skips the test; 1000 is usual. Rows of the responses are permuted within folds and the
         encoder is refitted, so the time is that of so many cross-validations.
@@ -121,7 +121,9 @@ def cross_validate(
     )
     result = stack_folds(parts, labels, responses)
     result["mean_score"] = result["score"].mean("fold", skipna=False)
-    result["ceiling"] = _compute_ceiling(ceiling, responses, seed)
+    result["ceiling"] = _compute_ceiling(
+        ceiling, responses, allow_shared_stimuli and is_continuous(responses), seed
+    )
     if n_permutations:
         scheme = permutation_scheme
         if scheme == "auto":
@@ -153,6 +155,7 @@ def cross_validate(
         "n_permutations": n_permutations,
         "group": group or "",
         "warnings": "\n".join(messages),
+        "history": _join_history(features, responses),
         "provenance": provenance.collect(
             {"group": group or "", "n_splits": n_splits or 0, "metric": metric, "seed": seed},
             {
@@ -228,9 +231,9 @@ def _name_folds(responses: xr.DataArray, folds: Folds, group: str | None) -> lis
 
 
 def _compute_ceiling(
-    ceiling: str | xr.DataArray | None, responses: xr.DataArray, seed: int
+    ceiling: str | xr.DataArray | None, responses: xr.DataArray, volumes: bool, seed: int
 ) -> xr.DataArray:
-    """Compute or take the ceiling; NaN where nothing is repeated."""
+    """Compute or take the ceiling; NaN where nothing is repeated, as among volumes of a run."""
     blank = describe(responses)
     unknown = xr.DataArray(np.full(blank.shape[1:], np.nan), dims=blank.dims[1:])
     if isinstance(ceiling, xr.DataArray):
@@ -238,11 +241,24 @@ def _compute_ceiling(
     if ceiling is None:
         return unknown
     compute = choose(CEILINGS, ceiling, "ceiling")
+    if is_continuous(responses):
+        # Volumes of one condition are no repeats: they lie at different times of its response.
+        return unknown
     repeated = find_repeated(_read(responses, "stimulus"))
     return (
         unknown
         if repeated is None
         else compute(responses, n_averaged=1, n_bootstrap=0, seed=seed)["ceiling"]
+    )
+
+
+def _join_history(features: xr.DataArray, responses: xr.DataArray) -> str:
+    """List the steps of both inputs, so that the result says how it was made."""
+    return "\n".join(
+        f"{name}: {line}"
+        for name, array in (("responses", responses), ("features", features))
+        for line in str(array.attrs.get("history", "")).split("\n")
+        if line
     )
 
 

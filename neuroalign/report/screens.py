@@ -54,6 +54,7 @@ def _map_values(
     if "vertex" in values.coords:
         figure = plot_cortex(values, label=label, categories=categories)
         title, ground = "Cortical map", "the inflated fsaverage5 cortex"
+        caption += " Grey: sulci (dark), gyri (light), and wherever there is no value."
     elif {"i", "j", "k"} <= set(values.coords) and categories is None:
         figure = plot_volume(values, label=label)
         title, ground = "Volume map", "slices of the volume"
@@ -86,8 +87,7 @@ def show_encoding(result: xr.Dataset) -> list[Block]:
         scores = get_scores(result)
         return _map_values(
             copy_geometry(result, scores), f"mean {metric}",
-            caption="Grey: sulci (dark), gyri (light), and wherever there is no value. "
-            "Colours end at the 98th percentile.",
+            caption="Colours end at the 98th percentile.",
         )  # fmt: skip
 
     parts: list[tuple[str, Callable[[], Block]]] = [

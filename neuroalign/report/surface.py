@@ -281,7 +281,8 @@ def plot_volume(values: xr.DataArray, *, label: str = "score") -> Figure:
     cmap, norm = _choose_colors(finite, None, None)
     n_columns = min(6, len(chosen))
     n_rows = -(-len(chosen) // n_columns)
-    figure = new_figure(1.5 * n_columns + 1.2, 1.65 * n_rows + 0.2)
+    panel = 1.5 if len(chosen) > 3 else 3.0
+    figure = new_figure(panel * n_columns + 1.2, (panel + 0.15) * n_rows + 0.2)
     grid = figure.subplots(n_rows, n_columns, squeeze=False)
     for number, axes in enumerate(grid.ravel()):
         axes.set_axis_off()

@@ -156,13 +156,20 @@ def tabulate_provenance(result: xr.Dataset | xr.DataArray) -> Table:
         if key == "provenance":
             rows += _flatten(_read_json(str(value)), "")
         else:
-            rows.append((str(key), str(value)))
+            rows.append((str(key), _to_text(value)))
     rows += [
         (f"step {number}", line)
         for number, line in enumerate(str(result.attrs.get("history", "")).split("\n"), 1)
         if line
     ]
     return Table("Provenance", ("what", "value"), tuple(rows))
+
+
+def _to_text(value: Any) -> str:
+    """Write a list of numbers to four digits."""
+    if isinstance(value, str | int | float):
+        return str(value)
+    return ", ".join(f"{number:.4g}" for number in value)
 
 
 def _read_json(text: str) -> Any:

@@ -225,3 +225,45 @@ def test_penalties_are_chosen_on_whole_groups(rng: np.random.Generator) -> None:
     peer = Ridge().fit(features[train], responses[train], groups=responses["run"].values[train])
     np.testing.assert_allclose(plain["alpha"].values[0], peer.alpha_)
     np.testing.assert_allclose(piped["alpha"].values[0], peer.alpha_)
+
+
+def test_the_ceiling_bounds_single_presentations(rng: np.random.Generator) -> None:
+    features, responses = _study(rng, n=1600, repeats=2, noise=2.0)
+    signal = responses.values.reshape(800, 2, 5).mean(axis=1).var(axis=0) - 4 / 2
+    result = cross_validate(LinearRegression(), features, responses, metric="r2")
+    np.testing.assert_allclose(result["ceiling"], signal / (signal + 4), atol=0.06)
+    np.testing.assert_allclose(result["mean_score"], result["ceiling"], atol=0.06)
+    for name in ("ncsnr", "explainable_variance", "signal_power"):
+        other = cross_validate(LinearRegression(), features, responses, ceiling=name)
+        np.testing.assert_allclose(other["ceiling"], result["ceiling"], atol=0.05)
+
+
+def test_volumes_named_by_condition_have_no_ceiling(rng: np.random.Generator) -> None:
+    features, responses = _study(rng)
+    timed = {
+        "onset": ("sample", np.tile(np.arange(15) * 2.0, 4)),
+        "stimulus": ("sample", np.tile(np.repeat(["a", "b", "c"], 5), 4)),
+    }
+    features, responses = features.assign_coords(timed), responses.assign_coords(timed)
+    result = cross_validate(LinearRegression(), features, responses, allow_shared_stimuli=True)
+    assert np.isnan(result["ceiling"]).all()
+
+
+def test_places_and_steps_come_with_the_result(rng: np.random.Generator) -> None:
+    features, responses = _study(rng)
+    responses = responses.assign_attrs(grid_shape=[2, 3, 1], space="MNI", history="detrended")
+    features = features.assign_attrs(history="projected")
+    result = cross_validate(LinearRegression(), features, responses)
+    for placed in (result, result["mean_score"], result["score"]):
+        assert placed.attrs["grid_shape"] == [2, 3, 1]
+        assert placed.attrs["space"] == "MNI"
+    assert result.attrs["history"] == "responses: detrended\nfeatures: projected"
+
+
+def test_the_family_is_corrected_by_the_largest_score(rng: np.random.Generator) -> None:
+    features, responses = _study(rng, noise=0.5)
+    responses[:, 3:] = rng.normal(size=(60, 2))
+    result = cross_validate(LinearRegression(), features, responses, n_permutations=99)
+    assert (result["p_fwer"] >= result["p_value"]).all()
+    assert (result["p_fwer"][:3] <= 0.05).all()
+    assert (result["p_fwer"][3:] > 0.05).all()
