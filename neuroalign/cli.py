@@ -70,7 +70,9 @@ def demo(
 
 @app.command()
 def info(
-    path: Annotated[Path, typer.Argument(help="A stored object: .nc or .zarr.")],
+    path: Annotated[
+        Path, typer.Argument(help="A file: .nc, .zarr, .nii, .nii.gz, or events as .tsv.")
+    ],
 ) -> None:
     """Say what a file holds, and what is wrong with it."""
     from neuroalign.study.description import describe_file  # noqa: PLC0415

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+import h5py
 import numpy as np
 import xarray as xr
 
@@ -85,6 +86,17 @@ def _write_zarr(packed: xr.Dataset, path: Path) -> None:
     (path / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
 
 
+def _read_manifest(path: Path) -> dict[str, str]:
+    try:
+        files = json.loads(path.read_text(encoding="utf-8"))["files"]
+        return {str(name): str(digest) for name, digest in files.items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataCorruptionError(
+            f"{path}: expected the hash of every file as JSON, got '{error}'. "
+            "Restore or recompute the store."
+        ) from error
+
+
 def _read_zarr(path: Path, verify: bool) -> xr.Dataset:
     manifest = path / MANIFEST
     if not manifest.is_file():
@@ -93,7 +105,7 @@ def _read_zarr(path: Path, verify: bool) -> xr.Dataset:
             "Its writing was interrupted, or it is not ours; write it again."
         )
     if verify:
-        expected, found = json.loads(manifest.read_text(encoding="utf-8"))["files"], _files(path)
+        expected, found = _read_manifest(manifest), _files(path)
         for name in sorted(expected.keys() | found.keys()):
             if expected.get(name) != found.get(name):
                 state = "missing" if name not in found else "changed"
@@ -119,10 +131,32 @@ def _write_netcdf(packed: xr.Dataset, path: Path) -> None:
     packed.to_netcdf(path, engine="h5netcdf")
 
 
+def _refuse_links(path: Path) -> None:
+    """Refuse content that lies in other files: a page of data must not read the disk for others."""
+    with h5py.File(path, "r") as file:
+        groups = [file["/"]]
+        while groups:
+            group = groups.pop()
+            for name in group:
+                link = group.get(name, getlink=True)
+                item = group[name] if isinstance(link, h5py.HardLink) else None
+                elsewhere = isinstance(item, h5py.Dataset) and (item.external or item.is_virtual)
+                if item is None or elsewhere:
+                    raise DataCorruptionError(
+                        f"{path}: expected all content inside the file, got a link at "
+                        f"'{group.name.rstrip('/')}/{name}'. Copy the data in."
+                    )
+                if isinstance(item, h5py.Group):
+                    groups.append(item)
+
+
 def _read_netcdf(path: Path, verify: bool) -> xr.Dataset:
     try:
+        _refuse_links(path)
         with xr.open_dataset(path, engine="h5netcdf", decode_times=False) as opened:
             packed = opened.load()
+    except DataCorruptionError:
+        raise
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise DataCorruptionError(
             f"{path}: expected a whole netCDF file, got '{error}'. Write or download it again."

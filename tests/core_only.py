@@ -32,3 +32,10 @@ try:
 except ImportError as error:
     message = str(error)
 assert "pip install 'neuroalign[torch]'" in message, message
+
+message = ""
+try:
+    na.loaders.load_fmri("bold.nii.gz")
+except ImportError as error:
+    message = str(error)
+assert "pip install 'neuroalign[fmri]'" in message, message

@@ -7,13 +7,14 @@ import sys
 import time
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import xarray as xr
 
 from neuroalign.errors import DataCorruptionError, SchemaError
 from neuroalign.loaders import from_arrays, simulate_linear
-from neuroalign.storage import load, save
+from neuroalign.storage import MANIFEST, load, save
 
 SUFFIXES = [".nc", ".zarr"]
 
@@ -96,6 +97,36 @@ def test_a_missing_chunk_or_manifest_is_named(responses: xr.DataArray, tmp_path:
         load(path)
     (path / "neuroalign.json").unlink()
     with pytest.raises(DataCorruptionError, match="expected a finished store"):
+        load(path)
+
+
+def test_a_damaged_manifest_is_named(responses: xr.DataArray, tmp_path: Path) -> None:
+    path = save(responses, tmp_path / "r.zarr")
+    for content in ("{", "[]", '{"files": 3}', "{}"):
+        (path / MANIFEST).write_text(content, encoding="utf-8")
+        with pytest.raises(DataCorruptionError, match=rf"{MANIFEST}: expected the hash"):
+            load(path)
+
+
+@pytest.mark.parametrize("kind", ["external", "soft", "virtual", "raw"])
+def test_content_in_other_files_is_refused(
+    kind: str, responses: xr.DataArray, tmp_path: Path
+) -> None:
+    path = save(responses, tmp_path / "r.nc")
+    with h5py.File(tmp_path / "secret.h5", "w") as other:
+        other["values"] = np.arange(5.0)
+    with h5py.File(path, "a") as file:
+        if kind == "external":
+            file["more"] = h5py.ExternalLink(str(tmp_path / "secret.h5"), "/values")
+        elif kind == "soft":
+            file["more"] = h5py.SoftLink("/elsewhere")
+        elif kind == "virtual":
+            layout = h5py.VirtualLayout(shape=(5,), dtype="f8")
+            layout[:] = h5py.VirtualSource(str(tmp_path / "secret.h5"), "values", shape=(5,))
+            file.create_virtual_dataset("more", layout)
+        else:
+            file.create_dataset("more", (5,), "f8", external=[(str(tmp_path / "secret.h5"), 0, 40)])
+    with pytest.raises(DataCorruptionError, match=r"r\.nc: expected all content inside.*'/more'"):
         load(path)
 
 

@@ -94,6 +94,39 @@ def _is_stored(folder: Path, plan: Plan, batch: int) -> bool:
     return all(_shard_path(folder, layer, batch).is_file() for layer in plan.layers)
 
 
+def _is_sound(folder: Path, plan: Plan, batch: int) -> bool:
+    """Read a batch of every layer, so that checksums are compared."""
+    try:
+        for layer in plan.layers:
+            _Guarded(_array_path(folder, layer))[plan.batch(batch)]
+    except DataCorruptionError:
+        return False
+    return True
+
+
+class _Guarded:
+    """An array on disk whose damage is our error and names the place."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self.array = zarr.open_array(LocalStore(path), mode="r")
+        except (OSError, ValueError, KeyError) as error:
+            raise DataCorruptionError(
+                f"store: expected a zarr array, got damaged '{path}' ({error}). Delete the store."
+            ) from error
+        self.shape, self.dtype, self.ndim = self.array.shape, self.array.dtype, self.array.ndim
+
+    def __getitem__(self, key: Any) -> npt.NDArray[Any]:
+        try:
+            return np.asarray(self.array[key])
+        except (OSError, ValueError, RuntimeError) as error:
+            raise DataCorruptionError(
+                f"store: expected the values that were written in '{self.path}', got damaged ones "
+                f"({error}). Repeat the call of extract with the same store= to compute them again."
+            ) from error
+
+
 def _create_array(folder: Path, layer: LayerPlan, batch_size: int) -> None:
     rows, width = min(batch_size, layer.shape[0]), layer.shape[-1]
     inner = min(CHUNK_FEATURES, width)
@@ -155,11 +188,16 @@ class FolderSink:
         if not (self.folder / PLAN).exists():
             return
         self.plan = _read_plan(self.folder)
-        kept = [batch for batch in journal["done"] if _is_stored(self.folder, self.plan, batch)]
+        kept = [
+            batch
+            for batch in journal["done"]
+            if _is_stored(self.folder, self.plan, batch)
+            and _is_sound(self.folder, self.plan, batch)
+        ]
         if len(kept) < len(journal["done"]):
             warnings.warn(
                 f"store: expected {len(journal['done'])} batches in '{self.folder}', got "
-                f"{len(kept)}. Files were lost; the missing batches are computed again.",
+                f"{len(kept)}. Files were lost or damaged; the missing batches are computed again.",
                 NeuroalignWarning,
                 stacklevel=4,
             )
@@ -208,7 +246,7 @@ def open_store(folder: str | os.PathLike[str]) -> dict[str, xr.DataArray]:
     -------
     dict of str to DataArray (sample[, token], feature)
         Layer name -> features, dask-backed: nothing is read but the labels. One dask chunk is one
-        batch. Damaged values raise when they are computed (their checksum does not fit).
+        batch. Damaged values raise DataCorruptionError when they are computed.
 
     Raises
     ------
@@ -241,12 +279,7 @@ def open_store(folder: str | os.PathLike[str]) -> dict[str, xr.DataArray]:
 
 def _open_layer(folder: Path, plan: Plan, layer: LayerPlan, digest: str) -> xr.DataArray:
     path = _array_path(folder, layer)
-    try:
-        array = zarr.open_array(LocalStore(path), mode="r")
-    except (OSError, ValueError, KeyError) as error:
-        raise DataCorruptionError(
-            f"store: expected a zarr array, got damaged '{path}' ({error}). Delete the store."
-        ) from error
+    array = _Guarded(path)
     if array.shape != layer.shape or array.dtype != np.dtype(layer.dtype):
         raise DataCorruptionError(
             f"store: expected {layer.shape} {layer.dtype} in '{path}', "

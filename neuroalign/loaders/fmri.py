@@ -14,27 +14,29 @@ from dask.delayed import delayed
 
 from neuroalign.errors import LoadError, choose
 from neuroalign.loaders.events import label_times, load_events
-from neuroalign.loaders.nifti import check_affine, open_series, read_mask, read_tr
+from neuroalign.loaders.nifti import check_affine, open_series, read_mask, read_tr, read_volumes
 from neuroalign.schema import SCHEMA_VERSION, as_labels, check_responses, name_runs
 
 Array = npt.NDArray[Any]
 PathLike = Path | str
 
 
-def _zscore(values: Array) -> Array:
-    spread = values.std(axis=0)
+def _zscore(values: Array) -> None:
+    values -= values.mean(axis=0, dtype=np.float64).astype(np.float32)
+    spread = values.std(axis=0, dtype=np.float64).astype(np.float32)
     # A voxel without variance stays at zero instead of turning into NaN.
-    scaled: Array = (values - values.mean(axis=0)) / np.where(spread > 0, spread, 1)
-    return scaled
+    values /= np.where(spread > 0, spread, 1)
 
 
-def _percent(values: Array) -> Array:
-    mean = values.mean(axis=0)
-    change: Array = 100 * (values - mean) / np.where(mean != 0, mean, 1)
-    return change
+def _percent(values: Array) -> None:
+    mean = values.mean(axis=0, dtype=np.float64).astype(np.float32)
+    values -= mean
+    values *= 100 / np.where(mean != 0, mean, 1)
 
 
-STANDARDIZE: dict[str, Callable[[Array], Array]] = {"zscore": _zscore, "percent": _percent}
+# Work in place on blocks (volume, voxel): a run must not be held several times over.
+BLOCK = 4096
+STANDARDIZE: dict[str, Callable[[Array], None]] = {"zscore": _zscore, "percent": _percent}
 
 
 def _drifts(n: int, tr: float, detrend: bool, high_pass: float | None) -> Array:
@@ -50,16 +52,18 @@ def _drifts(n: int, tr: float, detrend: bool, high_pass: float | None) -> Array:
 
 
 def _read_run(path: PathLike, inside: Array, nuisance: Array, standardize: str | None) -> Array:
-    image, shape = open_series(path, verify=False)
-    values = np.asanyarray(image.dataobj).reshape(shape)[inside].T.astype(np.float32)
-    if nuisance.shape[1]:
-        centred = nuisance - nuisance.mean(axis=0)
-        basis = np.linalg.svd(centred, full_matrices=False)
-        kept = basis[0][:, basis[1] > 1e-10 * basis[1].max(initial=1)].astype(np.float32)
-        values = values - kept @ (kept.T @ (values - values.mean(axis=0)))
-    if standardize is not None:
-        values = STANDARDIZE[standardize](values)
-    return np.ascontiguousarray(values, dtype=np.float32)
+    values = read_volumes(path, inside)
+    left, spread, _ = np.linalg.svd(nuisance - nuisance.mean(axis=0), full_matrices=False)
+    basis = left[:, spread > 1e-10 * spread.max(initial=1)].astype(np.float32)
+    for start in range(0, values.shape[1], BLOCK):
+        block = values[:, start : start + BLOCK]
+        if basis.shape[1]:
+            # The constant keeps its place: the basis is centred.
+            centred = block - block.mean(axis=0, dtype=np.float64).astype(np.float32)
+            block -= basis @ (basis.T @ centred)
+        if standardize is not None:
+            STANDARDIZE[standardize](block)
+    return values
 
 
 def _read_confounds(
@@ -180,6 +184,11 @@ def load_fmri(
         if own[:3] != shape[:3]:
             raise LoadError(f"{path}: expected the grid {shape[:3]} of {paths[0]}, got {own[:3]}.")
         check_affine(image.affine, first.affine, path, paths[0])
+        if tr is None and abs(read_tr(image, path) - seconds) > 1e-3:
+            raise LoadError(
+                f"{path}: expected the TR of {paths[0]} ({seconds:g} s), got "
+                f"{read_tr(image, path):g} s. Load those runs apart, or pass tr=."
+            )
         nuisance = _drifts(own[3], seconds, detrend, high_pass)
         if nuisances[number] is not None:
             extra, hole = _read_confounds(nuisances[number], confound_columns, own[3], path)

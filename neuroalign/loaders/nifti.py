@@ -11,20 +11,26 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
-from nibabel.filebasedimages import ImageFileError
-from nibabel.spatialimages import HeaderDataError
 
-from neuroalign.errors import DataCorruptionError, LoadError, SchemaError
+from neuroalign.errors import DataCorruptionError, LoadError, SchemaError, require
 
+nib: Any = require("nibabel", "fmri")
 Array = npt.NDArray[Any]
 MAX_BYTES = 64 * 1024**3
 PLAUSIBLE_TR = (0.2, 20.0)
 SECONDS = {"sec": 1.0, "msec": 1e-3, "usec": 1e-6, "unknown": 1.0}
 BLOCK = 1 << 20
+UNREADABLE = (
+    nib.filebasedimages.ImageFileError,
+    nib.spatialimages.HeaderDataError,
+    OSError,
+    EOFError,
+    zlib.error,
+    ValueError,
+)
 
 
 def check_file(path: Path) -> None:
@@ -105,7 +111,7 @@ def open_image(path: Path | str, *, verify: bool = True, max_bytes: int = MAX_BY
     check_file(path)
     try:
         image: Any = nib.load(path)
-    except (ImageFileError, HeaderDataError, OSError, EOFError, zlib.error, ValueError) as error:
+    except UNREADABLE as error:
         raise DataCorruptionError(
             f"{path}: expected a NIfTI image, got '{error}'. Download it again."
         ) from error
@@ -171,6 +177,24 @@ def read_tr(image: Any, path: Path | str) -> float:
             f"(unit '{unit}'). Pass tr= in seconds, from the JSON beside the image."
         )
     return tr
+
+
+def read_volumes(path: Path | str, inside: Array) -> Array:
+    """Read the voxels of a mask from every volume: float32 (volume, voxel).
+
+    Volumes are scaled one by one, so that the peak of memory is the raw file and the result.
+    """
+    image, shape = open_series(path, verify=False)
+    slope, intercept = (float(number) for number in (image.dataobj.slope, image.dataobj.inter))
+    raw = np.asanyarray(image.dataobj.get_unscaled()).reshape(shape)
+    values = np.empty((shape[3], int(inside.sum())), dtype=np.float32)
+    for volume, row in enumerate(values):
+        row[:] = raw[..., volume][inside]
+    if slope != 1:
+        values *= np.float32(slope)
+    if intercept != 0:
+        values += np.float32(intercept)
+    return values
 
 
 def read_mask(path: Path | str, image: Any, image_path: Path | str) -> Array:
@@ -248,7 +272,7 @@ def to_nifti(values: xr.DataArray, path: Path | str) -> Path:
     volume = np.full(grid + rows.shape[:-1], np.nan, dtype=np.float32)
     volume[place] = rows.T
     affine = np.array(values.attrs["affine"], dtype=float).reshape(4, 4)
-    image = nib.Nifti1Image(volume, affine)  # type: ignore[no-untyped-call]
+    image = nib.Nifti1Image(volume, affine)
     ending = ".nii.gz" if path.name.endswith(".gz") else ".nii"
     partial = path.with_name(f".{uuid.uuid4().hex[:8]}.partial{ending}")
     try:

@@ -79,6 +79,11 @@ def test_faults_name_the_run(run: np.ndarray, tmp_path: Path) -> None:
         load_fmri([first, write(tmp_path / "2.nii", run, moved)])
     with pytest.raises(LoadError, match=r"3\.nii: expected the grid"):
         load_fmri([first, write(tmp_path / "3.nii", run[:2])])
+    slow = nib.load(first)
+    slow.header.set_zooms((3, 3, 4, 3.0))
+    nib.save(slow, tmp_path / "4.nii")
+    with pytest.raises(LoadError, match=r"4\.nii: expected the TR of .*1\.nii .2 s., got 3 s"):
+        load_fmri([first, tmp_path / "4.nii"])
     with pytest.raises(LoadError, match="expected 40 rows .* got 39"):
         load_fmri(first, confounds=[np.zeros((39, 1))])
     holes = np.zeros((40, 1))

@@ -1,5 +1,6 @@
 """Damaged, foreign and misplaced images are refused by name."""
 
+import tracemalloc
 from pathlib import Path
 
 import nibabel as nib
@@ -130,3 +131,48 @@ def test_unplaced_values_cannot_go_back(tmp_path: Path) -> None:
     responses = from_arrays(np.zeros((1, 2)), stimulus=["a"], modality="eeg")
     with pytest.raises(SchemaError, match="expected voxels with their grid"):
         to_nifti(responses, tmp_path / "x.nii")
+
+
+def test_scaled_and_big_endian_values_are_read_as_meant(tmp_path: Path) -> None:
+    raw = np.arange(2 * 2 * 1 * 6, dtype=np.int16).reshape(2, 2, 1, 6)
+    image = nib.Nifti1Image(raw, AFFINE)
+    image.header.set_slope_inter(0.5, -3)
+    image.header.set_zooms((3, 3, 4, 2.0))
+    image.header.set_xyzt_units("mm", "sec")
+    nib.save(image, tmp_path / "scaled.nii.gz")
+    expected = np.asarray(nib.load(tmp_path / "scaled.nii.gz").dataobj)
+    responses = load_fmri(tmp_path / "scaled.nii.gz", labels=[["a"] * 6])
+    np.testing.assert_allclose(responses.values, expected.reshape(4, 6).T)
+
+    swapped = nib.Nifti1Image(raw.astype(">i2"), AFFINE, image.header.as_byteswapped(">"))
+    nib.save(swapped, tmp_path / "big.nii")
+    assert nib.load(tmp_path / "big.nii").get_data_dtype() == np.dtype(">i2")
+    responses = load_fmri(tmp_path / "big.nii", labels=[["a"] * 6])
+    assert responses.values.dtype == np.dtype("<f4")
+    np.testing.assert_allclose(
+        responses.values, np.asarray(nib.load(tmp_path / "big.nii").dataobj).reshape(4, 6).T
+    )
+
+
+def test_five_dims_and_single_volumes_are_series(values: np.ndarray, tmp_path: Path) -> None:
+    image = nib.Nifti1Image(values[:, :, :, None], AFFINE)
+    image.header.set_zooms((3, 3, 4, 1, 2.0))
+    image.header.set_xyzt_units("mm", "sec")
+    nib.save(image, tmp_path / "five.nii")
+    responses = load_fmri(tmp_path / "five.nii", labels=[["a"] * 10])
+    np.testing.assert_array_equal(responses.values, values.reshape(-1, 10).T)
+    one = load_fmri(write(tmp_path / "one.nii", values[..., :1]), labels=[["a"]])
+    assert one.shape == (1, 24)
+
+
+@pytest.mark.parametrize("ending", [".nii", ".nii.gz"])
+def test_reading_a_run_holds_it_once(ending: str, tmp_path: Path, rng: np.random.Generator) -> None:
+    raw = rng.integers(0, 1000, size=(40, 40, 20, 80)).astype(np.int16)
+    path = write(tmp_path / f"big{ending}", raw)
+    responses = load_fmri(path, labels=[["a"] * 80], detrend=True, standardize="zscore")
+    tracemalloc.start()
+    values = responses.values
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    # The blocks that dask joins and what it joins them into; the raw integers are gone by then.
+    assert peak < 2.2 * values.nbytes
