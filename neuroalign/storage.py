@@ -11,7 +11,8 @@ import os
 import shutil
 import uuid
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -179,6 +180,33 @@ WRITERS: dict[str, Callable[[xr.Dataset, Path], None]] = {
     ".zarr": _write_zarr,
 }
 READERS: dict[str, Callable[[Path, bool], xr.Dataset]] = {".nc": _read_netcdf, ".zarr": _read_zarr}
+
+
+@contextmanager
+def write_whole(path: Path | str) -> Iterator[Path]:
+    """Lend a temporary name with the same endings; it takes the final name once all is written.
+
+    Parameters
+    ----------
+    path : path
+        The final name of one file; its folder is made when absent.
+
+    Yields
+    ------
+    Path
+        Beside the final name, and gone when the body raises.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Libraries choose the format by the ending, so the ending stays.
+    partial = path.with_name(f".{uuid.uuid4().hex[:8]}.partial.{path.name}")
+    try:
+        yield partial
+        with partial.open("rb") as stream:
+            os.fsync(stream.fileno())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _remove(path: Path) -> None:

@@ -6,11 +6,11 @@ a batch is either recorded whole or computed again.
 """
 
 import json
-import os
 import warnings
 from collections.abc import Mapping
 from dataclasses import asdict
 from hashlib import sha256
+from os import PathLike
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -25,6 +25,7 @@ from zarr.storage import LocalStore
 
 from neuroalign.errors import DataCorruptionError, NeuroalignWarning, some
 from neuroalign.features._plan import LayerPlan, Plan, count_batches, label_features
+from neuroalign.storage import write_whole
 
 JOURNAL, PLAN = "journal.json", "plan.json"
 # Features of one inner chunk: a reader of few features loads little, a writer makes few chunks.
@@ -37,12 +38,8 @@ def escape_layer(name: str) -> str:
 
 
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:
-    temporary = path.with_name(f"{path.name}.tmp")
-    with open(temporary, "w", encoding="utf-8") as file:
-        json.dump(content, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    with write_whole(path) as partial:
+        partial.write_text(json.dumps(content), encoding="utf-8")
 
 
 def _read_json(path: Path, fields: tuple[str, ...]) -> dict[str, Any]:
@@ -235,7 +232,7 @@ def _foreign_files(folder: Path) -> list[Path]:
     return [path for path in folder.iterdir() if path.name != f"{JOURNAL}.tmp"]
 
 
-def open_store(folder: str | os.PathLike[str]) -> dict[str, xr.DataArray]:
+def open_store(folder: str | PathLike[str]) -> dict[str, xr.DataArray]:
     """Open features that ``extract(..., store=folder)`` has finished writing.
 
     Parameters

@@ -5,8 +5,6 @@ its CRC; a cut ``.nii`` reads as long as nobody asks for the missing part. Both 
 """
 
 import gzip
-import os
-import uuid
 import zlib
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,8 @@ import numpy.typing as npt
 import xarray as xr
 
 from neuroalign.errors import DataCorruptionError, LoadError, SchemaError, require
+from neuroalign.loaders._files import check_file
+from neuroalign.storage import write_whole
 
 nib: Any = require("nibabel", "fmri")
 Array = npt.NDArray[Any]
@@ -31,42 +31,6 @@ UNREADABLE = (
     zlib.error,
     ValueError,
 )
-
-
-def check_file(path: Path) -> None:
-    """Refuse what is not there, empty, or another kind of content under this name.
-
-    Raises
-    ------
-    FileNotFoundError, DataCorruptionError, LoadError
-    """
-    if not path.exists():
-        near = sorted(other.name for other in path.parent.glob("*.nii*"))[:5]
-        raise FileNotFoundError(f"{path}: expected a file, got none. In its folder: {near}.")
-    if path.is_dir() or not path.name.endswith((".nii", ".nii.gz")):
-        raise LoadError(
-            f"{path}: expected a .nii or .nii.gz file, got another name. Name the image."
-        )
-    with path.open("rb") as stream:
-        head = stream.read(512)
-    if not head:
-        raise DataCorruptionError(
-            f"{path}: expected an image, got an empty file. Download it again."
-        )
-    text = head.lstrip().lower()
-    if text.startswith((b"<!doctype", b"<html", b"<?xml")):
-        raise DataCorruptionError(
-            f"{path}: expected an image, got an HTML or XML page. "
-            "The download failed or asked to log in; download it again."
-        )
-    if b"annex/objects" in head or text.startswith(b"version https://git-lfs"):
-        raise DataCorruptionError(
-            f"{path}: expected an image, got a pointer to one. Fetch the content (git annex get)."
-        )
-    if path.name.endswith(".gz") and not head.startswith(b"\x1f\x8b"):
-        raise DataCorruptionError(
-            f"{path}: expected gzip content, got bytes {head[:4].hex()}. Rename or download again."
-        )
 
 
 def _check_gzip(path: Path, promised: int) -> None:
@@ -108,7 +72,7 @@ def open_image(path: Path | str, *, verify: bool = True, max_bytes: int = MAX_BY
     FileNotFoundError, LoadError, DataCorruptionError
     """
     path = Path(path)
-    check_file(path)
+    check_file(path, (".nii", ".nii.gz"))
     try:
         image: Any = nib.load(path)
     except UNREADABLE as error:
@@ -272,12 +236,6 @@ def to_nifti(values: xr.DataArray, path: Path | str) -> Path:
     volume = np.full(grid + rows.shape[:-1], np.nan, dtype=np.float32)
     volume[place] = rows.T
     affine = np.array(values.attrs["affine"], dtype=float).reshape(4, 4)
-    image = nib.Nifti1Image(volume, affine)
-    ending = ".nii.gz" if path.name.endswith(".gz") else ".nii"
-    partial = path.with_name(f".{uuid.uuid4().hex[:8]}.partial{ending}")
-    try:
-        nib.save(image, partial)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with write_whole(path) as partial:
+        nib.save(nib.Nifti1Image(volume, affine), partial)
     return path

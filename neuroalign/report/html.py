@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import os
 import warnings
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -20,6 +19,7 @@ from neuroalign.report._blocks import Note
 from neuroalign.report._style import clean
 from neuroalign.report.screens import SCREENS
 from neuroalign.report.verdicts import state_verdict
+from neuroalign.storage import write_whole
 
 Result = xr.DataArray | xr.Dataset
 HEAVY_PAGE = 20_000_000
@@ -154,14 +154,6 @@ def write_html(
             NeuroalignWarning,
             stacklevel=2,
         )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with unfinished.open("wb") as stream:
-            stream.write(page)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with write_whole(path) as partial:
+        partial.write_bytes(page)
     return path
