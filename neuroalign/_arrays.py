@@ -130,6 +130,23 @@ def wrap_weights(
     return xr.DataArray(values, dims=dims, coords=coords)
 
 
+def is_continuous(responses: xr.DataArray) -> bool:
+    """Tell evenly sampled runs (one row a volume) from separate presentations."""
+    if not {"run", "onset"} <= set(responses.coords):
+        return False
+    run, onset = responses["run"].values, responses["onset"].values
+    steps = [np.diff(onset[run == one]) for one in np.unique(run)]
+    return all(len(step) > 1 and step[0] > 0 and np.allclose(step, step[0]) for step in steps)
+
+
+def names_conditions(responses: xr.DataArray, by: str = "stimulus") -> bool:
+    """Tell volumes that carry the name of a condition: no repeats, but times of its response."""
+    if not is_continuous(responses) or by not in responses.coords:
+        return False
+    pairs = np.stack([responses["run"].values, responses[by].values.astype(str)], axis=1)
+    return len(np.unique(pairs, axis=0)) < len(pairs)
+
+
 def copy_geometry(source: xr.DataArray | xr.Dataset, target: Labelled) -> Labelled:
     """Give values of the same neuroids the attrs that place them in a brain.
 

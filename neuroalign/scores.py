@@ -106,6 +106,12 @@ def score(observed: xr.DataArray, predicted: xr.DataArray, metric: str = "pearso
         When shapes or labels differ.
     """
     function = choose(METRICS, metric, "metric")
+    for name, array in (("observed", observed), ("predicted", predicted)):
+        if not isinstance(array, xr.DataArray):
+            raise AlignError(
+                f"{name}: expected a DataArray (sample, neuroid), got {type(array).__name__}. "
+                "For bare arrays call scores.pearson, r2 or spearman."
+            )
     if observed.dims != predicted.dims or observed.shape != predicted.shape:
         raise AlignError(
             f"predicted: expected dims {dict(observed.sizes)}, got {dict(predicted.sizes)}. "

@@ -20,7 +20,7 @@ import h5py
 import numpy as np
 import xarray as xr
 
-from neuroalign.errors import DataCorruptionError, choose
+from neuroalign.errors import DataCorruptionError, LoadError, choose, some
 from neuroalign.provenance import hash_array
 from neuroalign.schema import SCHEMA_VERSION, check_plain
 
@@ -107,12 +107,12 @@ def _read_zarr(path: Path, verify: bool) -> xr.Dataset:
         )
     if verify:
         expected, found = _read_manifest(manifest), _files(path)
-        for name in sorted(expected.keys() | found.keys()):
-            if expected.get(name) != found.get(name):
-                state = "missing" if name not in found else "changed"
-                state = "not in the manifest" if name not in expected else state
+        for file in sorted(expected.keys() | found.keys()):
+            if expected.get(file) != found.get(file):
+                state = "missing" if file not in found else "changed"
+                state = "not in the manifest" if file not in expected else state
                 raise DataCorruptionError(
-                    f"{path / name}: expected the bytes that were written, got a file that is "
+                    f"{path / file}: expected the bytes that were written, got a file that is "
                     f"{state}. Restore or recompute the store."
                 )
     with warnings.catch_warnings():
@@ -165,6 +165,11 @@ def _read_netcdf(path: Path, verify: bool) -> xr.Dataset:
     for name, variable in list(packed.variables.items()):
         if variable.dtype == object:
             packed = _as_text(packed, name, variable)
+    if verify and SCHEMA not in packed.attrs:
+        raise DataCorruptionError(
+            f"{path}: expected a file that neuroalign wrote, with hashes, got none. "
+            "Open foreign netCDF with xarray, or pass verify=False."
+        )
     for name, variable in packed.variables.items():
         wanted = variable.attrs.get(HASH)
         if verify and wanted is not None and wanted != hash_array(np.asarray(variable.values)):
@@ -236,14 +241,19 @@ def save(array: Stored, path: Path | str, *, overwrite: bool = False) -> Path:
     SchemaError
         When the object could not come back the same.
     FileExistsError
-        When the path exists and ``overwrite`` is false.
+        When the path exists and ``overwrite`` is false, or is a folder that is no store.
     """
     path = Path(path)
-    write = choose(WRITERS, path.suffix, "path suffix")
+    write = choose(WRITERS, path.suffix, f"ending of {path}")
     check_plain(array, str(path))
     if path.exists() and not overwrite:
         raise FileExistsError(
             f"{path}: expected a free name, got an existing one. Pass overwrite=True."
+        )
+    if path.is_dir() and any(path.iterdir()) and not (path / MANIFEST).is_file():
+        raise FileExistsError(
+            f"{path}: expected a store to replace, got a folder that is none (no '{MANIFEST}'). "
+            "Choose another name, or remove it yourself."
         )
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.partial")
@@ -281,8 +291,15 @@ def load(path: Path | str, *, verify: bool = True) -> Any:
         When something is missing, cut or changed.
     """
     path = Path(path)
-    read = choose(READERS, path.suffix, "path suffix")
     if not path.exists():
-        near = sorted(other.name for other in path.parent.glob(f"*{path.suffix}"))[:5]
-        raise FileNotFoundError(f"{path}: expected a file, got none. In its folder: {near}.")
+        near = sorted(str(other.name) for other in path.parent.glob("*") if other.suffix in READERS)
+        raise FileNotFoundError(
+            f"{path}: expected a file, got none. In its folder: {some(near) or 'no result'}."
+        )
+    if path.suffix not in READERS and path.is_dir():
+        raise LoadError(
+            f"{path}: expected .nc or .zarr, got a folder without ending. "
+            "Features that extract(store=) wrote are opened by features.open_store."
+        )
+    read = choose(READERS, path.suffix, f"ending of {path}")
     return _unpack(read(path, verify))

@@ -51,7 +51,7 @@ def test_every_module_has_its_test(path: Path) -> None:
     parts = path.relative_to(PACKAGE).parts
     if len(parts) > 1 and path.stem.startswith("_"):
         pytest.skip("a private kernel is tested through its room")
-    test = ROOT.joinpath("tests", *parts[:-1], f"test_{path.stem.lstrip('_')}.py")
+    test = ROOT.joinpath("tests", *parts[:-1], f"test_{path.stem.strip('_')}.py")
     assert test.exists(), f"{dotted(path)} lacks {test.relative_to(ROOT)}"
 
 

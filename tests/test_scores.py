@@ -62,3 +62,8 @@ def test_other_labels_are_refused(rng: np.random.Generator) -> None:
         score(observed, observed.isel(sample=slice(2)))
     with pytest.raises(ValueError, match="metric: expected one of 'pearson'.*Did you mean"):
         score(observed, observed, "pearsn")
+
+
+def test_bare_arrays_are_pointed_at_the_kernels() -> None:
+    with pytest.raises(AlignError, match="observed: expected a DataArray .* got ndarray"):
+        score(np.ones((3, 2)), np.ones((3, 2)))

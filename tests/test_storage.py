@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from neuroalign.errors import DataCorruptionError, SchemaError
+from neuroalign.errors import DataCorruptionError, LoadError, SchemaError
 from neuroalign.loaders import from_arrays, simulate_linear
 from neuroalign.storage import MANIFEST, load, save
 
@@ -131,11 +131,36 @@ def test_content_in_other_files_is_refused(
 
 
 def test_paths_are_checked(responses: xr.DataArray, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"path suffix: expected one of '\.nc', '\.zarr'"):
+    with pytest.raises(ValueError, match=r"r\.mat: expected one of '\.nc', '\.zarr'"):
         save(responses, tmp_path / "r.mat")
     save(responses, tmp_path / "here.nc")
     with pytest.raises(FileNotFoundError, match=r"gone\.nc.*here\.nc"):
         load(tmp_path / "gone.nc")
+
+
+def test_a_folder_that_is_no_store_is_never_replaced(
+    responses: xr.DataArray, tmp_path: Path
+) -> None:
+    folder = tmp_path / "mine.zarr"
+    folder.mkdir()
+    (folder / "thesis.txt").write_text("all of it")
+    with pytest.raises(FileExistsError, match=r"mine\.zarr.*a folder that is none"):
+        save(responses, folder, overwrite=True)
+    assert (folder / "thesis.txt").read_text() == "all of it"
+
+
+def test_a_foreign_netcdf_is_not_taken_for_ours(tmp_path: Path) -> None:
+    path = tmp_path / "plain.nc"
+    xr.DataArray(np.zeros(3), dims="x", name="v").to_netcdf(path, engine="h5netcdf")
+    with pytest.raises(DataCorruptionError, match=r"plain\.nc: expected a file that neuroalign"):
+        load(path)
+    assert load(path, verify=False)["v"].shape == (3,)
+
+
+def test_a_folder_of_features_is_pointed_at_its_door(tmp_path: Path) -> None:
+    (tmp_path / "store").mkdir()
+    with pytest.raises(LoadError, match=r"store: expected .nc or .zarr.*open_store"):
+        load(tmp_path / "store")
 
 
 def test_nothing_is_left_of_a_failed_write(responses: xr.DataArray, tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ def delay_features(features: xr.DataArray, delays: Sequence[int] = (1, 2, 3, 4))
     AlignError
         When times are missing or uneven.
     ValueError
-        When a delay is no whole number, or comes twice.
+        When a delay is no whole number, comes twice, or all are longer than every run.
     """
     check_features(features)
     if features.dims != ("sample", "feature"):
@@ -46,6 +46,12 @@ def delay_features(features: xr.DataArray, delays: Sequence[int] = (1, 2, 3, 4))
     if len(np.unique(steps)) < len(steps):
         raise ValueError(f"delays: expected each once, got {list(delays)}.")
     check_timed(features, "features", ("onset",))
+    longest = int(np.unique(features["run"].values, return_counts=True)[1].max())
+    if np.abs(steps).min() >= longest:
+        raise ValueError(
+            f"delays: expected some below the length of a run ({longest}), got "
+            f"{np.abs(steps).min()} and more. Give samples, not milliseconds."
+        )
     values = features.values
     delayed = np.zeros((len(values), len(steps), values.shape[1]), dtype=values.dtype)
     step = _read_step(features)

@@ -143,6 +143,16 @@ def match(
         When labels are missing, repeated or disjoint.
     """
     strict = choose(HOW, how, "how")
+    given: Any = features
+    if isinstance(given, dict):
+        raise AlignError(
+            f"features: expected one DataArray, got a mapping of {some(given)}. Pick a layer."
+        )
+    if not isinstance(given, xr.DataArray):
+        raise AlignError(
+            f"features: expected a DataArray, got {type(given).__name__}. "
+            "Label bare arrays with neuroalign.loaders.features_from_arrays."
+        )
     check_features(features)
     check_responses(responses)
     if on == "stimulus":
@@ -167,9 +177,8 @@ def match(
         raise ValueError(f"on: expected 'stimulus' or ('run', 'onset'), got {on!r}.")
     found = rows >= 0
     if strict or not found.any():
-        refuse_missing(
-            found, labels, known, "responses", " Pass how='inner' to drop those samples."
-        )
+        remedy = " Pass how='inner' to drop those samples." if found.any() else ""
+        refuse_missing(found, labels, known, "responses", remedy)
     responses = responses.isel(sample=np.flatnonzero(found))
     picked = features.isel(sample=rows[found])
     own = [n for n, c in picked.coords.items() if "sample" in c.dims and n in responses.coords]

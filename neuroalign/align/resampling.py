@@ -132,6 +132,11 @@ def _spread(
     lag: float,
 ) -> xr.DataArray:
     """Weigh the features of each run into its samples."""
+    if not isinstance(lag, int | float | np.number):
+        raise ValueError(
+            f"lag: expected a number of seconds, got {type(lag).__name__}. "
+            "Of estimate_lag, take attrs['lag']."
+        )
     check_features(features)
     check_responses(responses)
     if features.dims != ("sample", "feature"):

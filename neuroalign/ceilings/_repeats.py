@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from neuroalign._arrays import copy_geometry, describe, flatten_targets
+from neuroalign._arrays import copy_geometry, describe, flatten_targets, names_conditions
 from neuroalign.errors import SchemaError, some
 from neuroalign.schema import check_responses
 
@@ -26,13 +26,19 @@ class Repeats:
                 f"responses: expected coord '{by}' on 'sample', got {some(responses.coords)}. "
                 "Name what was repeated."
             )
+        if names_conditions(responses, by):
+            raise SchemaError(
+                f"responses: expected presentations, got volumes named by condition ('{by}' comes "
+                "several times in a run): they lie at different times of its response. Estimate "
+                "one response a trial first, or name each time of the stimulus."
+            )
         self.labels, first, codes, self.counts = np.unique(
             responses[by].values, return_index=True, return_inverse=True, return_counts=True
         )
         if self.counts.max(initial=0) < 2:
             raise SchemaError(
                 f"responses: expected repeated stimuli, got {len(self.labels)} shown once each. "
-                "Pass ceiling=None."
+                "Take the ceiling before averaging repeats; without repeats there is none."
             )
         # Stimuli in order of first appearance, so that neighbours in time are neighbours here.
         rank = np.empty(len(first), dtype=np.intp)

@@ -61,6 +61,8 @@ def split_half(
     ----------
     Spearman (1910) and Brown (1910), British Journal of Psychology 3, the prophecy formula.
     """
+    if n_splits < 1:
+        raise ValueError(f"n_splits: expected at least 1 random split, got {n_splits}. Use 100.")
     data = Repeats(responses, by)
     rng = np.random.default_rng(seed)
     repeated = np.flatnonzero(data.counts >= 2)

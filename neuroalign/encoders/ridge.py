@@ -155,7 +155,8 @@ class Ridge(RegressorMixin, MultiOutputMixin, BaseEstimator):  # type: ignore[mi
     def _check_options(self) -> tuple[Array, bool, str, bool]:
         """Read the parameters: grid, whether per neuroid, solver, whether relative."""
         grid = DEFAULT_ALPHAS if self.alphas is None else np.atleast_1d(np.asarray(self.alphas))
-        if grid.ndim != 1 or grid.size == 0 or not np.all(np.isfinite(grid) & (grid >= 0)):
+        numbers = grid.dtype.kind in "buif" and grid.ndim == 1 and grid.size > 0
+        if not numbers or not np.all(np.isfinite(grid) & (grid >= 0)):
             raise ValueError(
                 f"alphas: expected finite numbers >= 0, got {self.alphas}. "
                 "Pass one number or a grid such as np.logspace(-3, 5, 17)."

@@ -19,15 +19,6 @@ Array = npt.NDArray[Any]
 STACKED_TARGETS = 40_000
 
 
-def is_continuous(responses: xr.DataArray) -> bool:
-    """Tell evenly sampled runs (one row a volume) from separate presentations."""
-    if not {"run", "onset"} <= set(responses.coords):
-        return False
-    run, onset = responses["run"].values, responses["onset"].values
-    steps = [np.diff(onset[run == one]) for one in np.unique(run)]
-    return all(len(step) > 1 and step[0] > 0 and np.allclose(step, step[0]) for step in steps)
-
-
 def test_scores(
     encoder: Any,
     features: xr.DataArray,

@@ -1,5 +1,6 @@
 """Cross-validation of an encoder."""
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,12 +9,12 @@ import numpy.typing as npt
 import xarray as xr
 
 from neuroalign import provenance, schema, scores
-from neuroalign._arrays import copy_geometry, describe
+from neuroalign._arrays import copy_geometry, is_continuous
 from neuroalign._folds import Folds, check_leakage, find_repeated, make_folds
-from neuroalign.ceilings.table import CEILINGS
-from neuroalign.errors import AlignError, choose, some
+from neuroalign.errors import AlignError, NeuroalignWarning, SchemaError, choose, some
+from neuroalign.evaluate._ceilings import find_ceiling
 from neuroalign.evaluate._fitting import run_folds, stack_folds
-from neuroalign.evaluate._nulls import is_continuous, test_scores
+from neuroalign.evaluate._nulls import test_scores
 from neuroalign.stats.permutations import SCHEMES
 
 Array = npt.NDArray[Any]
@@ -56,10 +57,11 @@ def cross_validate(
         Coords that must agree row by row. Where ``stimulus`` is missing, ``run`` and ``onset``.
     metric : str
         A name in ``scores.METRICS``.
-    ceiling : str, DataArray (neuroid[, time]), or None
+    ceiling : str, DataArray (neuroid[, time]), Dataset, or None
         A name in ``ceilings.CEILINGS``: the ceiling of single presentations, from the repeats in
         ``responses``; NaN where none is repeated, and for volumes named by condition. Pass the
-        ceiling of the average when ``responses`` are averages.
+        ceiling of the average when ``responses`` are averages: what a function of ``ceilings``
+        returned, or its ``ceiling``, for the same neuroids in any order.
     n_permutations : int
         0 skips the test; 1000 is usual. Rows of the responses are permuted within folds and the
         encoder is refitted, so the time is that of so many cross-validations.
@@ -79,12 +81,13 @@ def cross_validate(
         ``score`` (fold, neuroid[, time]), ``mean_score`` and ``ceiling`` (neuroid[, time]); with
         permutations ``p_value``, ``q_value`` (false discovery rate) and ``p_fwer`` (max statistic
         over neuroids); ``alpha`` (fold, neuroid[, time]) when the encoder chooses penalties; what
-        ``keep`` names. Constant neuroids score NaN.
+        ``keep`` names. Constant neuroids score NaN. ``ceiling`` is a share of variance: it bounds
+        r2, and its square root bounds r.
 
     Raises
     ------
     AlignError
-        When labels of features and responses differ.
+        When labels of features and responses, or neuroids of the ceiling, differ.
     LeakageError
         When a fold tests a stimulus it trains on.
     SchemaError, ValueError
@@ -99,12 +102,21 @@ def cross_validate(
     References
     ----------
     Phipson & Smyth (2010), Stat. Appl. Genet. Mol. Biol. 9(1), doi:10.2202/1544-6115.1585.
+
+    Examples
+    --------
+    >>> from neuroalign.encoders import Ridge
+    >>> from neuroalign.loaders import simulate_linear
+    >>> data = simulate_linear(n_samples=120, n_neuroids=4, noise=0.5)
+    >>> result = cross_validate(Ridge(), data.features, data.responses, group=None)
+    >>> bool((result["mean_score"] > 0.5).all())
+    True
     """
-    schema.check_features(features)
+    _check_arguments(encoder, features, n_splits, n_permutations)
     schema.check_responses(responses)
     choose(scores.METRICS, metric, "metric")
     choose({"auto": None, **SCHEMES}, permutation_scheme, "permutation_scheme")
-    for name in keep:
+    for name in [keep] if isinstance(keep, str) else keep:
         choose(KEEP, name, "keep")
     _check_rows(features, responses, on)
     _check_finite(features, "features")
@@ -121,9 +133,8 @@ def cross_validate(
     )
     result = stack_folds(parts, labels, responses)
     result["mean_score"] = result["score"].mean("fold", skipna=False)
-    result["ceiling"] = _compute_ceiling(
-        ceiling, responses, allow_shared_stimuli and is_continuous(responses), seed
-    )
+    result["ceiling"] = find_ceiling(ceiling, responses, seed)
+    messages += _warn_unscored(result["mean_score"], features)
     if n_permutations:
         scheme = permutation_scheme
         if scheme == "auto":
@@ -167,6 +178,36 @@ def cross_validate(
     for name in ("score", "mean_score", "ceiling"):
         result[name] = copy_geometry(responses, result[name])
     return schema.check_encoding(copy_geometry(responses, result))
+
+
+def _check_arguments(
+    encoder: Any, features: xr.DataArray, n_splits: int | None, n_permutations: int
+) -> None:
+    if isinstance(encoder, type) or not (hasattr(encoder, "fit") and hasattr(encoder, "predict")):
+        raise ValueError(
+            f"encoder: expected an estimator such as Ridge(), got {encoder!r}. Pass an instance."
+        )
+    for name, value, least in (("n_splits", n_splits, 2), ("n_permutations", n_permutations, 0)):
+        whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+        if value is not None and not (whole and value >= least):
+            raise ValueError(f"{name}: expected a whole number >= {least}, got {value!r}.")
+    schema.check_features(features)
+    if features.dims != ("sample", "feature"):
+        raise SchemaError(
+            f"features: expected dims ('sample', 'feature'), got {features.dims}. Average over "
+            "the third dim, or extract with pool='flatten' or 'mean'."
+        )
+
+
+def _warn_unscored(score: xr.DataArray, features: xr.DataArray) -> list[str]:
+    """Say so when no neuroid has a score at all."""
+    if bool(np.isfinite(score.values).any()):
+        return []
+    still = not np.ptp(features.values, axis=0).any()
+    cause = "the features never vary" if still else "predictions or responses never vary"
+    message = f"responses: expected scores for some neuroids, got none ({cause})."
+    warnings.warn(message, NeuroalignWarning, stacklevel=3)
+    return [message]
 
 
 def _check_rows(features: xr.DataArray, responses: xr.DataArray, on: str | tuple[str, ...]) -> None:
@@ -214,11 +255,18 @@ def _split(responses: xr.DataArray, group: str | None, n_splits: int | None, see
     if group is None:
         return make_folds(n, n_splits=n_splits, stimulus=_read(responses, "stimulus"), seed=seed)
     if group not in responses.coords or responses[group].dims != ("sample",):
+        known = [name for name, coord in responses.coords.items() if coord.dims == ("sample",)]
         raise ValueError(
             f"group: expected a coord on 'sample' of responses, got '{group}' "
-            f"(there are {some(responses.coords)}). Use group=None to split by stimulus."
+            f"(there are {some(known)}). Use group=None to split by stimulus."
         )
-    return make_folds(n, groups=responses[group].values, n_splits=n_splits)
+    labels = responses[group].values
+    if len(np.unique(labels)) < 2:
+        raise ValueError(
+            f"group: expected at least 2 different '{group}' to hold one out, got "
+            f"{some(np.unique(labels))}. Load more, or use group=None to split by stimulus."
+        )
+    return make_folds(n, groups=labels, n_splits=n_splits)
 
 
 def _name_folds(responses: xr.DataArray, folds: Folds, group: str | None) -> list[str]:
@@ -228,28 +276,6 @@ def _name_folds(responses: xr.DataArray, folds: Folds, group: str | None) -> lis
         held = set() if group is None else set(responses[group].values[test].astype(str).tolist())
         names.append("+".join(sorted(held)) if 0 < len(held) <= 3 else f"fold-{number}")
     return names
-
-
-def _compute_ceiling(
-    ceiling: str | xr.DataArray | None, responses: xr.DataArray, volumes: bool, seed: int
-) -> xr.DataArray:
-    """Compute or take the ceiling; NaN where nothing is repeated, as among volumes of a run."""
-    blank = describe(responses)
-    unknown = xr.DataArray(np.full(blank.shape[1:], np.nan), dims=blank.dims[1:])
-    if isinstance(ceiling, xr.DataArray):
-        return ceiling.reindex(neuroid=responses["neuroid"])
-    if ceiling is None:
-        return unknown
-    compute = choose(CEILINGS, ceiling, "ceiling")
-    if is_continuous(responses):
-        # Volumes of one condition are no repeats: they lie at different times of its response.
-        return unknown
-    repeated = find_repeated(_read(responses, "stimulus"))
-    return (
-        unknown
-        if repeated is None
-        else compute(responses, n_averaged=1, n_bootstrap=0, seed=seed)["ceiling"]
-    )
 
 
 def _join_history(features: xr.DataArray, responses: xr.DataArray) -> str:

@@ -112,7 +112,12 @@ class Extraction:
     def _load(self, row: int) -> torch.Tensor:
         image = torch.from_numpy(self.stimuli.read(row))
         if self.preprocess is not None:
-            image = torch.as_tensor(self.preprocess(image))
+            changed = self.preprocess(image)
+            if changed is None:
+                raise ValueError(
+                    "preprocess: expected a tensor or an array back, got None. Return the image."
+                )
+            image = torch.as_tensor(changed)
         return image.contiguous()
 
     def _stack(self, rows: range) -> torch.Tensor:
@@ -131,8 +136,15 @@ class Extraction:
         captured.clear()
         images = self._stack(rows).to(self.device)
         # Seeded by its first row: a resumed batch draws what it drew before.
-        with seeded(self.device, (self.seed, rows[0])):
-            self.model(images)
+        try:
+            with seeded(self.device, (self.seed, rows[0])):
+                self.model(images)
+        except RuntimeError as error:
+            raise ValueError(
+                f"stimuli: expected a shape that the model takes, got {tuple(images.shape)} for "
+                f"the batch from '{self.stimuli.labels[rows[0]]}' on ({error}). "
+                "Use preprocess= to crop or resize."
+            ) from error
         self._leave_out(captured)
         check_fired(self.model, captured, self.names)
         return {name: self._convert(captured.pop(name), name, len(rows)) for name in self.names}

@@ -229,7 +229,7 @@ class FolderSink:
 
 
 def _foreign_files(folder: Path) -> list[Path]:
-    return [path for path in folder.iterdir() if path.name != f"{JOURNAL}.tmp"]
+    return [path for path in folder.iterdir() if ".partial." not in path.name]
 
 
 def open_store(folder: str | PathLike[str]) -> dict[str, xr.DataArray]:

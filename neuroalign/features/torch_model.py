@@ -146,6 +146,11 @@ def extract(
     pool = pool or "flatten"
     choose(POOLS, pool, "pool")
     choose(DTYPES, dtype, "dtype")
+    if not isinstance(model, nn.Module):
+        raise ValueError(
+            f"model: expected a torch.nn.Module, got {type(model).__name__}. Build the network "
+            "first, for example with torchvision.models or timm."
+        )
     _check_reduce(reduce)
     if batch_size < 1:
         raise ValueError(f"batch_size: expected at least 1, got {batch_size}. Use 32.")

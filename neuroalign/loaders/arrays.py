@@ -12,6 +12,7 @@ from neuroalign.errors import SchemaError
 from neuroalign.schema import SCHEMA_VERSION, as_labels, check_features, check_responses
 
 LABELS = ("stimulus", "run", "session", "subject", "roi", "hemisphere", "neuroid")
+SECONDS = ("onset", "duration", "time")
 Values = Sequence[Any] | npt.NDArray[Any]
 
 
@@ -27,8 +28,32 @@ def _coords(named: Mapping[str, Values | None], dim: str, size: int) -> dict[str
                 f"{name}: expected {size} values (one for each {dim}), got shape {column.shape}. "
                 f"Give every {dim} its {name}."
             )
+        if name in SECONDS and column.dtype.kind not in "uif":
+            raise SchemaError(f"{name}: expected seconds, got {column.dtype}. Convert to numbers.")
         coords[name] = (dim, column)
     return coords
+
+
+def _numbers(values: Any, dims: Sequence[str], dtype: str) -> npt.NDArray[Any]:
+    """Take real numbers of the dims that are meant, without losing any on the way."""
+    if isinstance(values, xr.DataArray):
+        wanted = tuple(dims)[: values.ndim]
+        if any(dim in dims for dim in values.dims) and values.dims != wanted:
+            raise SchemaError(
+                f"values: expected dims {wanted}, got {values.dims}. Transpose it first."
+            )
+        values = values.values
+    array = np.asarray(values)
+    if array.dtype.kind not in "buif":
+        raise SchemaError(f"values: expected real numbers, got dtype {array.dtype}. Convert them.")
+    with np.errstate(over="ignore"):
+        converted = array.astype(dtype)
+    if np.isinf(converted).any() and not np.isinf(array).any():
+        raise SchemaError(
+            f"values: expected numbers within {dtype}, got up to {np.nanmax(np.abs(array)):g}. "
+            "Rescale them, or pass dtype='float64'."
+        )
+    return converted
 
 
 def _number_repeats(stimulus: Values) -> npt.NDArray[np.integer[Any]]:
@@ -90,7 +115,7 @@ def from_arrays(
     SchemaError
         When lengths differ or labels are missing.
     """
-    array = np.asarray(values, dtype=dtype)
+    array = _numbers(values, ("sample", "neuroid", "time"), dtype)
     if array.ndim not in (2, 3):
         raise SchemaError(
             f"values: expected 2 dims (sample, neuroid) or 3 with time, got shape {array.shape}. "
@@ -166,7 +191,7 @@ def features_from_arrays(
     SchemaError
         When lengths differ or labels are missing.
     """
-    array = np.asarray(values, dtype=dtype)
+    array = _numbers(values, ("sample", "feature"), dtype)
     if array.ndim != 2:
         raise SchemaError(
             f"values: expected (sample, feature), got shape {array.shape}. Reshape it."

@@ -50,6 +50,11 @@ def load_events(
         table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise LoadError(f"{path}: expected a tab-separated table, got '{error}'.") from error
+    if len(table.columns) == 1 and "," in str(table.columns[0]):
+        raise LoadError(
+            f"{path}: expected columns apart by tabs, got commas in '{table.columns[0]}'. "
+            "Write it with tabs."
+        )
     for column in ("onset", "duration", stimulus):
         if column not in table:
             raise LoadError(

@@ -12,9 +12,16 @@ import pandas as pd
 import xarray as xr
 from dask.delayed import delayed
 
-from neuroalign.errors import LoadError, choose
+from neuroalign.errors import LoadError, choose, some
 from neuroalign.loaders.events import label_times, load_events
-from neuroalign.loaders.nifti import check_affine, open_series, read_mask, read_tr, read_volumes
+from neuroalign.loaders.nifti import (
+    check_affine,
+    check_tr,
+    open_series,
+    read_mask,
+    read_tr,
+    read_volumes,
+)
 from neuroalign.schema import SCHEMA_VERSION, as_labels, check_responses, name_runs
 
 Array = npt.NDArray[Any]
@@ -169,6 +176,10 @@ def load_fmri(
     names = as_labels(runs or name_runs(len(paths)), "runs").tolist()
     if len(set(names)) != len(paths):
         raise LoadError(f"runs: expected {len(paths)} unique names, got {names}.")
+    if len({Path(path).resolve() for path in paths}) < len(paths):
+        raise LoadError(f"bold: expected each run once, got a file twice in {some(paths)}.")
+    if labels is not None and events is not None:
+        raise LoadError("labels: expected labels or events, got both. Pass one of them.")
     if standardize is not None:
         choose(STANDARDIZE, standardize, "standardize")
     tables = _per_run(events, len(paths), "events")
@@ -177,7 +188,12 @@ def load_fmri(
 
     first, shape = open_series(paths[0], verify=verify)
     inside = np.ones(shape[:3], bool) if mask is None else read_mask(mask, first, paths[0])
-    seconds = read_tr(first, paths[0]) if tr is None else float(tr)
+    seconds = read_tr(first, paths[0]) if tr is None else check_tr(tr)
+    if high_pass is not None and not 0 < high_pass < 0.5 / seconds:
+        raise LoadError(
+            f"high_pass: expected a frequency between 0 and {0.5 / seconds:g} Hz (half the "
+            f"sampling rate), got {high_pass:g}. Give 1 / period, such as 1 / 128."
+        )
     blocks, parts, filled = [], [], False
     for number, path in enumerate(paths):
         image, own = (first, shape) if number == 0 else open_series(path, verify=verify)
@@ -201,6 +217,11 @@ def load_fmri(
         part = {"run": np.full(own[3], names[number]), "onset": onset}
         if tables[number] is not None:
             part["stimulus"] = _label(tables[number], stimulus, onset, own[3] * seconds)
+            if (part["stimulus"] == "rest").all():
+                raise LoadError(
+                    f"events of {names[number]}: expected some that are on at a volume, got none "
+                    f"in {own[3]} volumes every {seconds:g} s. Check the unit of onsets and tr."
+                )
         elif texts[number] is not None:
             part["stimulus"] = as_labels(texts[number], f"labels of {names[number]}")
             if len(part["stimulus"]) != own[3]:

@@ -6,6 +6,7 @@ its CRC; a cut ``.nii`` reads as long as nobody asks for the missing part. Both 
 
 import gzip
 import zlib
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ Array = npt.NDArray[Any]
 MAX_BYTES = 64 * 1024**3
 PLAUSIBLE_TR = (0.2, 20.0)
 SECONDS = {"sec": 1.0, "msec": 1e-3, "usec": 1e-6, "unknown": 1.0}
-BLOCK = 1 << 20
+BLOCK = 1 << 16
 UNREADABLE = (
     nib.filebasedimages.ImageFileError,
     nib.spatialimages.HeaderDataError,
@@ -42,8 +43,8 @@ def _check_gzip(path: Path, promised: int) -> None:
                 size += len(block)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise DataCorruptionError(
-            f"{path}: expected {promised} bytes under gzip, got a damaged stream after {size} "
-            f"bytes ({error}). Download it again."
+            f"{path}: expected {promised} bytes under gzip, got a stream that is damaged "
+            f"after {size} bytes or more ({error}). Download it again."
         ) from error
     if size < promised:
         raise DataCorruptionError(
@@ -143,6 +144,19 @@ def read_tr(image: Any, path: Path | str) -> float:
     return tr
 
 
+def check_tr(tr: float) -> float:
+    """Check a repetition time [s] that was passed.
+
+    Raises
+    ------
+    LoadError
+    """
+    low, high = PLAUSIBLE_TR
+    if not low <= tr <= high:
+        raise LoadError(f"tr: expected {low:g} to {high:g} s, got {tr:g}. Give seconds.")
+    return float(tr)
+
+
 def read_volumes(path: Path | str, inside: Array) -> Array:
     """Read the voxels of a mask from every volume: float32 (volume, voxel).
 
@@ -169,6 +183,10 @@ def read_mask(path: Path | str, image: Any, image_path: Path | str) -> Array:
     LoadError
         When it is not a mask, is empty, or lies elsewhere.
     """
+    if not isinstance(path, str | PathLike):
+        raise LoadError(
+            f"mask: expected the path of a NIfTI image, got {type(path).__name__}. Save it first."
+        )
     mask = open_image(path)
     values = np.asanyarray(mask.dataobj)
     while values.ndim > 3 and values.shape[-1] == 1:
@@ -226,6 +244,13 @@ def to_nifti(values: xr.DataArray, path: Path | str) -> Path:
     SchemaError
         When the places of the voxels are not known.
     """
+    if not isinstance(values, xr.DataArray):
+        raise SchemaError(
+            f"values: expected a DataArray, got {type(values).__name__}. "
+            "Pick one variable, such as result['mean_score']."
+        )
+    if not str(path).endswith((".nii", ".nii.gz")):
+        raise SchemaError(f"path: expected a name ending in .nii or .nii.gz, got '{path}'.")
     missing = {"i", "j", "k"} - set(values.coords) | {"affine", "grid_shape"} - set(values.attrs)
     if missing:
         raise SchemaError(f"values: expected voxels with their grid, missing {sorted(missing)}.")

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.resources import files
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -145,6 +146,11 @@ def write_html(
     NeuroalignWarning
         When the page is larger than 20 MB.
     """
+    if not isinstance(path, str | PathLike):
+        raise ValueError(
+            f"path: expected the name of a file, got {type(path).__name__}. "
+            "The order is write_html(results, path)."
+        )
     path = Path(path)
     page = render_html(results, title=title).encode("utf-8")
     if len(page) > HEAVY_PAGE:

@@ -6,19 +6,36 @@ from pathlib import Path
 import numpy as np
 
 from neuroalign import schema, storage
-from neuroalign.errors import choose, require, some
+from neuroalign.errors import LoadError, choose, require, some
 from neuroalign.loaders.events import load_events
 
 
 def _describe_stored(path: Path) -> list[str]:
     array = storage.load(path)
-    schema.check(array, str(path))
+    if "kind" in array.attrs:
+        schema.check(array, str(path))
     sizes = ", ".join(f"{dim} {size}" for dim, size in array.sizes.items())
-    lines = [f"{path.name}: {array.attrs['kind']}", f"sizes: {sizes}"]
+    lines = [f"{path.name}: {array.attrs.get('kind', 'of no kind')}", f"sizes: {sizes}"]
     lines.append(f"coords: {some(list(array.coords), limit=30)}")
     return lines + [
         f"{key}: {value}" for key, value in array.attrs.items() if key not in ("kind", "provenance")
     ]
+
+
+def _describe_features(path: Path) -> list[str]:
+    if not path.is_dir():
+        raise LoadError(
+            f"{path}: expected an ending that tells the format, got none. Known: {some(DESCRIBE)}."
+        )
+    require("torch", "torch")
+    from neuroalign.features._store import open_store  # noqa: PLC0415
+
+    layers = open_store(path)
+    lines = [f"{path.name}: features of {len(layers)} layers, whole"]
+    for name, layer in layers.items():
+        sizes = ", ".join(f"{dim} {size}" for dim, size in layer.sizes.items())
+        lines.append(f"{name}: {sizes}, {layer.dtype}")
+    return lines
 
 
 def _describe_image(path: Path) -> list[str]:
@@ -58,6 +75,7 @@ DESCRIBE: dict[str, Callable[[Path], list[str]]] = {
     ".nii": _describe_image,
     ".nii.gz": _describe_image,
     ".tsv": _describe_events,
+    "": _describe_features,
 }
 
 
@@ -67,7 +85,7 @@ def describe_file(path: Path) -> str:
     Parameters
     ----------
     path : path
-        ``.nc``, ``.zarr``, ``.nii``, ``.nii.gz`` or ``.tsv``.
+        ``.nc``, ``.zarr``, ``.nii``, ``.nii.gz``, ``.tsv``, or a folder of features.
 
     Returns
     -------
@@ -80,4 +98,4 @@ def describe_file(path: Path) -> str:
     """
     path = Path(path)
     ending = "".join(path.suffixes[-2:]) if path.suffix == ".gz" else path.suffix
-    return "\n".join(choose(DESCRIBE, ending, "path suffix")(path))
+    return "\n".join(choose(DESCRIBE, ending, f"ending of {path}")(path))

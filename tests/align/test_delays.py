@@ -63,3 +63,8 @@ def test_faults_are_named(rng: np.random.Generator) -> None:
     shown = features.assign_coords(stimulus=("sample", [f"s{i}" for i in range(8)]))
     with pytest.raises(AlignError, match="expected coord 'onset'"):
         delay_features(shown.drop_vars("onset"))
+
+
+def test_delays_longer_than_every_run_are_refused(rng: np.random.Generator) -> None:
+    with pytest.raises(ValueError, match=r"delays: expected some below the length of a run"):
+        delay_features(timed(rng.normal(size=(8, 2)), ["a"] * 8), [500])

@@ -79,3 +79,12 @@ def test_continuous_rows_meet_by_run_and_onset() -> None:
 def test_on_is_one_of_two() -> None:
     with pytest.raises(ValueError, match="on: expected 'stimulus'"):
         match(features_of(["a"]), responses_of(["a"]), on=("run", "time"))
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [({"layer1": 0, "layer2": 0}, "got a mapping of 'layer1', 'layer2'"), (np.ones(3), "ndarray")],
+)
+def test_what_is_no_array_of_features_is_named(given: object, message: str) -> None:
+    with pytest.raises(AlignError, match=f"features: expected .*{message}"):
+        match(given, xr.DataArray())

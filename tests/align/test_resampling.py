@@ -113,3 +113,8 @@ def test_faults_are_named(events: xr.DataArray) -> None:
     late[1] = np.nan
     with pytest.raises(AlignError, match="expected onset in seconds, got nan in row 1"):
         convolve_hrf(events.assign_coords(onset=("sample", late)), volumes())
+
+
+def test_a_lag_is_a_number(rng: np.random.Generator) -> None:
+    with pytest.raises(ValueError, match=r"lag: expected a number of seconds, got Dataset"):
+        convolve_hrf(xr.DataArray(), xr.DataArray(), lag=xr.Dataset())

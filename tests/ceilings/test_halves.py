@@ -40,3 +40,33 @@ def test_without_repeats_there_is_no_ceiling() -> None:
     timed = from_arrays(np.eye(3), run=["r"] * 3, onset=[0, 1, 2], modality="eeg")
     with pytest.raises(SchemaError, match="expected coord 'stimulus'"):
         split_half(timed)
+
+
+def test_volumes_named_by_condition_are_no_repeats(rng: np.random.Generator) -> None:
+    volumes = from_arrays(
+        rng.normal(size=(40, 3)),
+        modality="fmri",
+        stimulus=["face", "face", "house", "house"] * 10,
+        run=["a"] * 20 + ["b"] * 20,
+        onset=np.tile(np.arange(20) * 2.0, 2),
+    )
+    with pytest.raises(SchemaError, match="expected presentations, got volumes named by condition"):
+        split_half(volumes)
+
+
+def test_times_of_a_film_shown_twice_are_repeats(rng: np.random.Generator) -> None:
+    film = rng.normal(size=(20, 3))
+    volumes = from_arrays(
+        np.concatenate([film, film]) + 0.1 * rng.normal(size=(40, 3)),
+        modality="fmri",
+        stimulus=[f"second-{second:02d}" for second in range(20)] * 2,
+        run=["a"] * 20 + ["b"] * 20,
+        onset=np.tile(np.arange(20) * 2.0, 2),
+    )
+    assert (split_half(volumes)["ceiling"] > 0.9).all()
+
+
+def test_at_least_one_split_is_drawn(rng: np.random.Generator) -> None:
+    responses = from_arrays(rng.normal(size=(4, 2)), modality="fmri", stimulus=["a", "b"] * 2)
+    with pytest.raises(ValueError, match="n_splits: expected at least 1"):
+        split_half(responses, n_splits=0)

@@ -252,3 +252,8 @@ def test_unknown_options_are_refused(option: str, rng: np.random.Generator) -> N
 def test_four_dims_of_targets_are_refused(rng: np.random.Generator) -> None:
     with pytest.raises(SchemaError, match=r"y: expected .*got 4 dims"):
         Ridge().fit(rng.normal(size=(4, 2)), rng.normal(size=(4, 2, 2, 2)))
+
+
+def test_penalties_are_numbers() -> None:
+    with pytest.raises(ValueError, match="alphas: expected finite numbers >= 0, got auto"):
+        Ridge(alphas="auto").fit(np.eye(4), np.eye(4))

@@ -13,7 +13,7 @@ from sklearn.preprocessing import StandardScaler
 
 from neuroalign import schema
 from neuroalign.encoders import Ridge
-from neuroalign.errors import AlignError, LeakageError, NeuroalignWarning
+from neuroalign.errors import AlignError, LeakageError, NeuroalignWarning, SchemaError
 from neuroalign.evaluate import cross_validate
 
 
@@ -184,10 +184,78 @@ def test_without_repeats_there_is_no_ceiling(rng: np.random.Generator) -> None:
     features, responses = _study(rng)
     assert np.isnan(cross_validate(Ridge(), features, responses)["ceiling"]).all()
     given = xr.DataArray(
-        np.arange(5.0), dims="neuroid", coords={"neuroid": responses["neuroid"].values}
+        np.arange(5) / 8, dims="neuroid", coords={"neuroid": responses["neuroid"].values}
     )
     result = cross_validate(Ridge(), features, responses, ceiling=given[::-1])
-    assert result["ceiling"].values.tolist() == [0, 1, 2, 3, 4]
+    assert result["ceiling"].values.tolist() == [0, 1 / 8, 2 / 8, 3 / 8, 4 / 8]
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        (lambda c: c[:2], AlignError, "missing 3"),
+        (lambda c: c.assign_coords(neuroid=list("abcde")), AlignError, "missing 5"),
+        (lambda c: c.expand_dims(time=[0.1]), AlignError, r"expected dims \('neuroid',\)"),
+        (lambda c: c * 9, ValueError, "shares of variance from 0 to 1, got 0 to 4.5"),
+        (lambda c: c.rename("ceiling_r"), ValueError, "its square root"),
+        (lambda c: c.drop_vars("neuroid"), AlignError, "expected coord 'neuroid'"),
+        (lambda c: c.to_dataset(name="rho"), AlignError, "expected a Dataset with 'ceiling'"),
+        (lambda c: c.values, ValueError, "got ndarray"),
+    ],
+)
+def test_a_ceiling_that_does_not_fit_is_refused(
+    rng: np.random.Generator, change: Any, error: type[Exception], message: str
+) -> None:
+    features, responses = _study(rng)
+    given = xr.DataArray(
+        np.arange(5) / 8, dims="neuroid", coords={"neuroid": responses["neuroid"].values}
+    )
+    with pytest.raises(error, match=f"ceiling: .*{message}"):
+        cross_validate(Ridge(), features, responses, ceiling=change(given))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"n_permutations": -1}, "n_permutations: expected a whole number >= 0, got -1"),
+        ({"n_permutations": 10.5}, "n_permutations: expected a whole number"),
+        ({"n_splits": 1}, "n_splits: expected a whole number >= 2"),
+        ({"keep": "weight"}, "keep: expected one of 'prediction', 'weights', got 'weight'"),
+    ],
+)
+def test_options_are_checked(
+    rng: np.random.Generator, options: dict[str, Any], message: str
+) -> None:
+    features, responses = _study(rng)
+    with pytest.raises(ValueError, match=message):
+        cross_validate(Ridge(), features, responses, **options)
+
+
+@pytest.mark.parametrize("encoder", [Ridge, "ridge"])
+def test_an_encoder_is_an_instance(rng: np.random.Generator, encoder: Any) -> None:
+    with pytest.raises(ValueError, match="encoder: expected an estimator"):
+        cross_validate(encoder, *_study(rng))
+
+
+def test_tokens_are_refused_by_name(rng: np.random.Generator) -> None:
+    features, responses = _study(rng)
+    tokens = features.expand_dims(token=2, axis=1)
+    with pytest.raises(SchemaError, match=r"features: expected dims \('sample', 'feature'\)"):
+        cross_validate(Ridge(), tokens, responses)
+
+
+def test_one_run_cannot_be_held_out(rng: np.random.Generator) -> None:
+    features, responses = _study(rng)
+    one = np.full(responses.sizes["sample"], "run-01")
+    with pytest.raises(ValueError, match="group: expected at least 2 different 'run'"):
+        cross_validate(Ridge(), features, responses.assign_coords(run=("sample", one)))
+
+
+def test_no_score_at_all_is_said(rng: np.random.Generator) -> None:
+    features, responses = _study(rng)
+    with pytest.warns(NeuroalignWarning, match="the features never vary"):
+        result = cross_validate(Ridge(1.0), features * 0, responses)
+    assert "never vary" in result.attrs["warnings"]
 
 
 def test_repeats_are_permuted_together(rng: np.random.Generator) -> None:

@@ -498,3 +498,19 @@ def test_a_process_killed_from_outside_resumes(images: Any, tmp_path: Path) -> N
     command = [sys.executable, "-c", code, str(tmp_path)]
     assert subprocess.run([*command, "3"], check=False).returncode == -9
     subprocess.run([*command, "99"], check=True)
+
+
+def test_what_is_no_network_is_named(images: Any) -> None:
+    with pytest.raises(ValueError, match="model: expected a torch.nn.Module, got str"):
+        extract("resnet18", images, "all")
+
+
+def test_a_preprocessing_that_returns_nothing_is_named(images: Any) -> None:
+    with pytest.raises(ValueError, match="preprocess: expected a tensor or an array back"):
+        run(images, preprocess=lambda image: None)
+
+
+def test_a_shape_that_the_model_cannot_take_names_the_stimulus(rng: np.random.Generator) -> None:
+    grey = {"dot": rng.random((1, 9, 9), dtype=np.float32)}
+    with pytest.raises(ValueError, match=r"stimuli: expected a shape.*\(1, 1, 9, 9\).*'dot'"):
+        run(grey)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import xarray as xr
 
 from neuroalign.errors import SchemaError
 from neuroalign.loaders import features_from_arrays, from_arrays
@@ -35,3 +36,22 @@ def test_wrong_lengths_and_shapes_name_the_argument() -> None:
 def test_features_keep_their_spaces() -> None:
     features = features_from_arrays(np.zeros((2, 2)), stimulus=["a", "b"], space=["x", "y"])
     assert features["space"].values.tolist() == ["x", "y"]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (xr.DataArray(np.zeros((3, 3)), dims=("neuroid", "sample")), "expected dims"),
+        (np.ones((3, 2), dtype=complex), "expected real numbers"),
+        ([["a"]] * 3, "expected real numbers"),
+        (np.full((3, 2), 1e300), "expected numbers within float32"),
+    ],
+)
+def test_values_that_would_be_lost_are_refused(values: object, message: str) -> None:
+    with pytest.raises(SchemaError, match=f"values: {message}"):
+        from_arrays(values, modality="fmri", stimulus=["a", "b", "c"])
+
+
+def test_onsets_are_numbers() -> None:
+    with pytest.raises(SchemaError, match="onset: expected seconds, got <U1"):
+        from_arrays(np.zeros((2, 2)), modality="fmri", run=["r", "r"], onset=["0", "1"])

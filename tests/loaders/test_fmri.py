@@ -133,3 +133,34 @@ def test_haxby_blocks_decode_as_published(real_data: Path, name: str) -> None:
         cv=LeaveOneGroupOut(),
     )
     assert score.mean() == pytest.approx(published, abs=0.03)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"high_pass": 128, "tr": 2.0}, "high_pass: expected a frequency between 0 and 0.25 Hz"),
+        ({"tr": 2500}, "tr: expected 0.2 to 20 s, got 2500"),
+        ({"mask": np.ones((2, 2, 2))}, "mask: expected the path of a NIfTI image, got ndarray"),
+        ({"labels": [["a"]], "events": "e.tsv"}, "labels: expected labels or events, got both"),
+    ],
+)
+def test_arguments_are_checked_before_reading(
+    tmp_path: Path, run: np.ndarray, options: dict[str, object], message: str
+) -> None:
+    path = write(tmp_path / "bold.nii", run)
+    with pytest.raises(LoadError, match=message):
+        load_fmri(path, **options)
+
+
+def test_a_run_given_twice_is_refused(tmp_path: Path, run: np.ndarray) -> None:
+    path = write(tmp_path / "bold.nii", run)
+    with pytest.raises(LoadError, match="bold: expected each run once"):
+        load_fmri([path, path])
+
+
+def test_events_in_milliseconds_label_nothing(tmp_path: Path, run: np.ndarray) -> None:
+    path = write(tmp_path / "bold.nii", run)
+    events = tmp_path / "events.tsv"
+    events.write_text("onset\tduration\ttrial_type\n0.1\t0.05\tface\n")
+    with pytest.raises(LoadError, match="events of run-01: expected some that are on at a volume"):
+        load_fmri(path, events=events)

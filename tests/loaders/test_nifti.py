@@ -57,8 +57,8 @@ def plain(path: Path) -> None:
 @pytest.mark.parametrize(
     ("ending", "fault", "message"),
     [
-        (".nii.gz", flip, "damaged stream"),
-        (".nii.gz", cut, "damaged stream"),
+        (".nii.gz", flip, "a stream that is damaged"),
+        (".nii.gz", cut, "a stream that is damaged"),
         (".nii", cut, "truncated: the header promises"),
         (".nii.gz", html, "got an HTML or XML page"),
         (".nii", html, "got an HTML or XML page"),

@@ -197,3 +197,8 @@ def test_browser_runs_the_page_without_complaint(encoding: xr.Dataset, tmp_path:
     )  # fmt: skip
     assert "<h1>&lt;script&gt;alert(1)&lt;/script&gt;</h1>" in done.stdout
     assert "CONSOLE" not in done.stderr, done.stderr
+
+
+def test_swapped_arguments_are_named() -> None:
+    with pytest.raises(ValueError, match=r"path: expected the name of a file, got dict"):
+        report.write_html("page.html", {})

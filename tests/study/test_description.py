@@ -65,3 +65,16 @@ def test_events_without_an_onset_are_an_error(tmp_path: Path) -> None:
     path.write_text("time\ttrial_type\n0\tface\n")
     with pytest.raises(LoadError, match=r"sub-01_events\.tsv.*onset"):
         describe_file(path)
+
+
+def test_a_path_without_format_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "notes").write_text("no format")
+    with pytest.raises(LoadError, match="notes: expected an ending that tells the format"):
+        describe_file(tmp_path / "notes")
+
+
+def test_commas_instead_of_tabs_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "sub-01_events.tsv"
+    path.write_text("onset,duration,trial_type\n0,2,face\n")
+    with pytest.raises(LoadError, match="expected columns apart by tabs, got commas"):
+        describe_file(path)

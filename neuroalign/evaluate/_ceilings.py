@@ -1,0 +1,69 @@
+"""The ceiling of a result: computed from repeats, or taken and checked."""
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from neuroalign._arrays import describe, names_conditions
+from neuroalign._folds import find_repeated
+from neuroalign.ceilings.table import CEILINGS
+from neuroalign.errors import AlignError, choose, some
+
+
+def find_ceiling(ceiling: Any, responses: xr.DataArray, seed: int) -> xr.DataArray:
+    """Compute or take the ceiling; NaN where nothing is repeated, as among volumes of a run."""
+    if isinstance(ceiling, xr.DataArray | xr.Dataset):
+        return _take(ceiling, responses)
+    blank = describe(responses)
+    unknown = xr.DataArray(np.full(blank.shape[1:], np.nan), dims=blank.dims[1:])
+    if ceiling is None:
+        return unknown
+    if not isinstance(ceiling, str):
+        raise ValueError(
+            f"ceiling: expected a name, a DataArray (neuroid) or None, got "
+            f"{type(ceiling).__name__}. Label bare arrays by neuroid."
+        )
+    compute = choose(CEILINGS, ceiling, "ceiling")
+    shown = responses["stimulus"].values if "stimulus" in responses.coords else None
+    if names_conditions(responses) or find_repeated(shown) is None:
+        return unknown
+    return compute(responses, n_averaged=1, n_bootstrap=0, seed=seed)["ceiling"]
+
+
+def _take(ceiling: xr.DataArray | xr.Dataset, responses: xr.DataArray) -> xr.DataArray:
+    """Check a ceiling that was given: the neuroids, the dims and the range."""
+    if isinstance(ceiling, xr.Dataset):
+        if "ceiling" not in ceiling:
+            raise AlignError(
+                f"ceiling: expected a Dataset with 'ceiling', got {some(ceiling.data_vars)}."
+            )
+        ceiling = ceiling["ceiling"]
+    if ceiling.name == "ceiling_r":
+        raise ValueError(
+            "ceiling: expected a share of variance, got 'ceiling_r', its square root. "
+            "Pass ['ceiling']; reports take the root where the score is r."
+        )
+    if ceiling.dims not in (("neuroid",), tuple(responses.dims[1:])):
+        raise AlignError(
+            f"ceiling: expected dims ('neuroid',) or {responses.dims[1:]}, got {ceiling.dims}."
+        )
+    if "neuroid" not in ceiling.coords:
+        raise AlignError("ceiling: expected coord 'neuroid' as in responses, got none. Assign it.")
+    known = set(ceiling["neuroid"].values.tolist())
+    missing = [name for name in responses["neuroid"].values.tolist() if name not in known]
+    if missing:
+        raise AlignError(
+            f"ceiling: expected the {responses.sizes['neuroid']} neuroids of responses, missing "
+            f"{len(missing)}: {some(missing)}. Ceiling holds {some(sorted(known))}."
+        )
+    low, high = float(ceiling.min()), float(ceiling.max())
+    if low < 0 or high > 1:
+        raise ValueError(
+            f"ceiling: expected shares of variance from 0 to 1, got {low:g} to {high:g}. "
+            "Divide per cent by 100."
+        )
+    if "time" in ceiling.dims and not np.array_equal(ceiling["time"], responses["time"]):
+        raise AlignError("ceiling: expected the times of responses, got others. Resample it.")
+    values = ceiling.sel(neuroid=responses["neuroid"].values)
+    return values.drop_vars([name for name in values.coords if name not in values.dims])
