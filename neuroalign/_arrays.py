@@ -15,6 +15,8 @@ from neuroalign.errors import SchemaError
 Array = npt.NDArray[Any]
 Labelled = TypeVar("Labelled", xr.DataArray, xr.Dataset)
 TARGET_DIMS = ("neuroid", "time")
+# Shares that tell a continuous run, and one whose rows are named by condition.
+MOST_STEPS, SHARED_NAMES = 0.8, 0.2
 # What a map needs to know about the places of neuroids.
 GEOMETRY = ("space", "affine", "grid_shape", "n_vertices")
 
@@ -131,20 +133,35 @@ def wrap_weights(
 
 
 def is_continuous(responses: xr.DataArray) -> bool:
-    """Tell evenly sampled runs (one row a volume) from separate presentations."""
+    """Tell evenly sampled runs (one row a volume) from separate presentations.
+
+    Rows may stand in any order, and volumes may be missing: steps are multiples of the smallest.
+    """
     if not {"run", "onset"} <= set(responses.coords):
         return False
-    run, onset = responses["run"].values, responses["onset"].values
-    steps = [np.diff(onset[run == one]) for one in np.unique(run)]
-    return all(len(step) > 1 and step[0] > 0 and np.allclose(step, step[0]) for step in steps)
+    run, onset = responses["run"].values, np.asarray(responses["onset"].values, dtype=np.float64)
+    steps = [np.diff(np.sort(onset[run == one])) for one in np.unique(run)]
+    every = np.concatenate(steps)
+    if min(map(len, steps)) < 2 or every.min() <= 0:
+        return False
+    multiple = every / every.min()
+    # Most steps are the smallest: jittered trials can lie on a grid too, but skip most of it.
+    return bool(np.allclose(multiple, np.rint(multiple), rtol=0, atol=1e-3)) and bool(
+        np.mean(multiple < 1.5) > MOST_STEPS
+    )
 
 
 def names_conditions(responses: xr.DataArray, by: str = "stimulus") -> bool:
-    """Tell volumes that carry the name of a condition: no repeats, but times of its response."""
+    """Tell volumes that carry the name of a condition: no repeats, but times of its response.
+
+    Neighbours in time then often share a name, which trials, even of a one-back task, rarely do.
+    """
     if not is_continuous(responses) or by not in responses.coords:
         return False
-    pairs = np.stack([responses["run"].values, responses[by].values.astype(str)], axis=1)
-    return len(np.unique(pairs, axis=0)) < len(pairs)
+    order = np.lexsort([responses["onset"].values, responses["run"].values])
+    run, name = responses["run"].values[order], responses[by].values[order]
+    alike = (name[1:] == name[:-1])[run[1:] == run[:-1]]
+    return bool(alike.mean() > SHARED_NAMES)
 
 
 def copy_geometry(source: xr.DataArray | xr.Dataset, target: Labelled) -> Labelled:

@@ -34,8 +34,8 @@ def make_folds(
     groups : sequence (n,), optional
         Rows of one group (a run, a session) are never divided.
     n_splits : int or None
-        Number of folds. None, or more than there are groups: one fold a group when there are
-        at most 12 groups, else 5 folds.
+        Number of folds. None: one fold a group when there are at most 12 groups, else 5 folds;
+        as many as there are groups, or more: one fold a group.
     stimulus : sequence of str (n,), optional
         Used when there are no groups and a stimulus comes more than once: its repeats stay
         together.

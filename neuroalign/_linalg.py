@@ -79,6 +79,12 @@ def eigh_gram(X: Array, *, center: bool = True, solver: str = "auto") -> Spectru
     return Spectrum(values, X @ vectors, vectors, mean)
 
 
+def column_means(values: Array) -> Array:
+    """Average over rows in float64: a plain float32 sum drifts with many rows and a large mean."""
+    means: Array = values.mean(axis=0, dtype=np.float64).astype(values.dtype)
+    return means
+
+
 def shrink(values: Array, alpha: Array | float) -> Array:
     """Compute 1 / (values + alpha); a direction without data and without penalty gives 0.
 
@@ -175,7 +181,7 @@ def fold_losses(
     for fold in factors:
         known, unknown = Y[fold.train], Y[fold.test]
         if center:
-            mean = known.mean(axis=0)
+            mean = column_means(known)
             known, unknown = known - mean, unknown - mean
         projected = fold.left.T @ known
         null += np.einsum("ij,ij->j", unknown, unknown)

@@ -14,13 +14,14 @@ LIBRARIES = ("neuroalign", "numpy", "scipy", "pandas", "xarray", "scikit-learn",
 
 
 def collect(
-    parameters: Mapping[str, str | float | bool], hashes: Mapping[str, str] | None = None
+    parameters: Mapping[str, str | float | bool | list[str]],
+    hashes: Mapping[str, str] | None = None,
 ) -> str:
     """Describe a run as JSON; the same run gives the same text.
 
     Parameters
     ----------
-    parameters : mapping of str to str, number or bool
+    parameters : mapping of str to str, number, bool or list of str
         What the caller did.
     hashes : mapping of str to str, optional
         Input to its hash, see `hash_array`.

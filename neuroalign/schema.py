@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from neuroalign._storable import check_storable
 from neuroalign.errors import SchemaError, choose, some
 
 SCHEMA_VERSION = "neuroalign/1"
@@ -34,6 +35,9 @@ STRING_COORDS = [
     "first_category",
     "second_category",
 ]
+
+# What a missing value turns into when an array or a table makes it a string.
+NO_LABEL = ("", "nan", "NaN", "NaT", "<NA>")
 
 Labelled = TypeVar("Labelled", xr.DataArray, xr.Dataset)
 
@@ -59,7 +63,8 @@ def as_labels(values: Any, name: str) -> npt.NDArray[np.str_]:
     """
     items = np.asarray(values, dtype=object).ravel().tolist()
     for row, item in enumerate(items):
-        missing = item is None or item == "" or (isinstance(item, float) and item != item)
+        missing = item is None or (isinstance(item, str) and item in NO_LABEL)
+        missing = missing or (not isinstance(item, str) and str(item) in NO_LABEL)
         if missing or not isinstance(item, str):
             raise SchemaError(
                 f"{name}: expected strings, got {'a missing value' if missing else repr(item)} "
@@ -92,30 +97,12 @@ def check_plain(array: Labelled, name: str) -> Labelled:
             f"{name}: expected an xarray object, got {type(array).__name__}. "
             "Use neuroalign.loaders.from_arrays to label bare arrays."
         )
-    variables: dict[Any, Any] = dict(array.coords)
-    if isinstance(array, xr.Dataset):
-        variables |= dict(array.data_vars)
-    for key, variable in variables.items():
-        if "/" in str(key):
-            raise SchemaError(f"{name}: expected names without '/', got '{key}'. Escape it.")
-        if variable.dtype == object:
+    check_storable(array, name)
+    for key in STRING_COORDS:
+        if key in array.coords and array.coords[key].dtype.kind not in "UT":
             raise SchemaError(
-                f"{name}: expected coord '{key}' as strings or numbers, got dtype object "
-                "(a MultiIndex or mixed types). Use reset_index, or schema.as_labels."
-            )
-        if key in STRING_COORDS and variable.dtype.kind not in "UT":
-            raise SchemaError(
-                f"{name}: expected coord '{key}' as strings, got {variable.dtype}. "
+                f"{name}: expected coord '{key}' as strings, got {array.coords[key].dtype}. "
                 "Convert it yourself: '001' and 1 are different labels."
-            )
-    for key, value in array.attrs.items():
-        flat = isinstance(value, list | tuple) and all(
-            isinstance(item, int | float | np.number) for item in value
-        )
-        if not (flat or isinstance(value, str | int | float | np.number)) or value is None:
-            raise SchemaError(
-                f"{name}: expected attrs as str, int, float or flat numeric list, "
-                f"got {type(value).__name__} in attrs['{key}']. Write it as a string."
             )
     return array
 

@@ -11,7 +11,7 @@ import os
 import shutil
 import uuid
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -28,10 +28,17 @@ Stored = TypeVar("Stored", xr.DataArray, xr.Dataset)
 MANIFEST = "neuroalign.json"
 LONE = "_neuroalign_array"
 NAME, HASH, SCHEMA = "_neuroalign_name", "_neuroalign_hash", "_neuroalign_schema"
+LISTS = "_neuroalign_lists"
+# What the formats and we add to attrs.
+ADDED = (HASH, SCHEMA, LISTS, "_FillValue")
+OLD = ".old.partial"
+# Numbers as they stand: no scaling, no fill values, no calendars.
+AS_WRITTEN: dict[str, Any] = {"mask_and_scale": False, "decode_times": False}
 
 
-def _pack(array: Stored) -> xr.Dataset:
+def _pack(array: xr.DataArray | xr.Dataset) -> xr.Dataset:
     """Turn any object into a Dataset that remembers whether it was a DataArray."""
+    packed: xr.Dataset
     if isinstance(array, xr.Dataset):
         packed = array.copy()
     else:
@@ -39,19 +46,38 @@ def _pack(array: Stored) -> xr.Dataset:
         packed[LONE].attrs = dict(array.attrs)
         packed.attrs = {NAME: "" if array.name is None else str(array.name)}
     packed.attrs = {**packed.attrs, SCHEMA: SCHEMA_VERSION}
-    return packed.drop_encoding()
+    packed = packed.drop_encoding()
+    for name, variable in list(packed.variables.items()):
+        if variable.dtype.byteorder == ">":
+            packed[name] = packed[name].astype(variable.dtype.newbyteorder("="))
+    holders: list[Any] = [packed, *packed.variables.values()]
+    for holder in holders:
+        # A list of one number would come back as that number.
+        single = [k for k, v in holder.attrs.items() if isinstance(v, list | tuple) and len(v) == 1]
+        if single:
+            holder.attrs = {**holder.attrs, LISTS: "\n".join(map(str, single))}
+    return packed
 
 
 def _unpack(packed: xr.Dataset) -> xr.DataArray | xr.Dataset:
-    attrs = {key: _plain(value) for key, value in packed.attrs.items() if key != SCHEMA}
+    attrs = _plain_attrs(packed.attrs)
     for variable in packed.variables.values():
-        variable.attrs = {k: _plain(v) for k, v in variable.attrs.items() if k != HASH}
+        variable.attrs = _plain_attrs(variable.attrs)
         variable.encoding = {}
     if LONE not in packed:
         packed.attrs = attrs
         return packed
     array = packed[LONE]
     return array.rename(attrs.get(NAME) or None)
+
+
+def _plain_attrs(attrs: Mapping[Any, Any]) -> dict[Any, Any]:
+    lists = str(attrs.get(LISTS, "")).split("\n")
+    plain = {key: _plain(value) for key, value in attrs.items() if key not in ADDED}
+    for key in lists:
+        if key in plain and not isinstance(plain[key], list):
+            plain[key] = [plain[key]]
+    return plain
 
 
 def _plain(value: Any) -> Any:
@@ -82,6 +108,11 @@ def _write_zarr(packed: xr.Dataset, path: Path) -> None:
     strings = [name for name, variable in packed.variables.items() if variable.dtype.kind == "U"]
     for name in strings:
         packed[name] = packed[name].astype(np.dtypes.StringDType())
+    for name, variable in packed.variables.items():
+        if variable.chunks is not None:
+            # Zarr has one chunk size along a dim; runs differ in length.
+            even = dict(zip(variable.dims, map(max, variable.chunks), strict=True))
+            packed[name] = packed[name].chunk(even)
     packed.to_zarr(path, mode="w-", consolidated=False, zarr_format=3)
     manifest = {"schema_version": SCHEMA_VERSION, "files": _files(path)}
     (path / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
@@ -118,7 +149,7 @@ def _read_zarr(path: Path, verify: bool) -> xr.Dataset:
     with warnings.catch_warnings():
         # The manifest is no zarr node, and is not meant to be one.
         warnings.filterwarnings("ignore", message=f"Object at {MANIFEST}")
-        packed: xr.Dataset = xr.open_zarr(path, consolidated=False)
+        packed: xr.Dataset = xr.open_zarr(path, consolidated=False, **AS_WRITTEN)
     for name, variable in list(packed.variables.items()):
         if variable.dtype.kind in "TO":
             packed = _as_text(packed, name, variable)
@@ -154,7 +185,7 @@ def _refuse_links(path: Path) -> None:
 def _read_netcdf(path: Path, verify: bool) -> xr.Dataset:
     try:
         _refuse_links(path)
-        with xr.open_dataset(path, engine="h5netcdf", decode_times=False) as opened:
+        with xr.open_dataset(path, engine="h5netcdf", **AS_WRITTEN) as opened:
             packed = opened.load()
     except DataCorruptionError:
         raise
@@ -221,6 +252,36 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def _put(partial: Path, path: Path, overwrite: bool) -> None:
+    """Give what is written its final name; of two writers at once, one is refused."""
+    if not overwrite:
+        try:
+            if partial.is_dir():
+                # Refused by the system when a store has come to stand there.
+                partial.rename(path)
+            else:
+                os.link(partial, path)
+        except OSError as error:
+            if not path.exists():
+                raise
+            raise FileExistsError(
+                f"{path}: expected a free name, got one that another process wrote meanwhile. "
+                "Pass overwrite=True to replace it."
+            ) from error
+        return
+    if not path.is_dir():
+        os.replace(partial, path)
+        return
+    old = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}{OLD}")
+    path.rename(old)
+    try:
+        os.replace(partial, path)
+    except BaseException:
+        old.rename(path)
+        raise
+    _remove(old)
+
+
 def save(array: Stored, path: Path | str, *, overwrite: bool = False) -> Path:
     """Write a schema object; the name appears only when all of it is there.
 
@@ -230,7 +291,8 @@ def save(array: Stored, path: Path | str, *, overwrite: bool = False) -> Path:
     path : path
         Ends in ``.nc`` or ``.zarr``.
     overwrite : bool
-        Replace what stands there; the old stays until the new is whole.
+        Replace what stands there; the old stays until the new is whole. Two renames replace a
+        zarr store: a kill between them leaves the old one aside, and `load` says where.
 
     Returns
     -------
@@ -259,11 +321,7 @@ def save(array: Stored, path: Path | str, *, overwrite: bool = False) -> Path:
     partial = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.partial")
     try:
         write(_pack(array), partial)
-        old = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.old.partial")
-        if path.is_dir():
-            path.rename(old)
-        os.replace(partial, path)
-        _remove(old)
+        _put(partial, path, overwrite)
     finally:
         _remove(partial)
     return path
@@ -292,6 +350,12 @@ def load(path: Path | str, *, verify: bool = True) -> Any:
     """
     path = Path(path)
     if not path.exists():
+        kept = sorted(path.parent.glob(f"{path.name}.*{OLD}"))
+        if kept:
+            raise FileNotFoundError(
+                f"{path}: expected a store, got none, but the one that an interrupted overwrite "
+                f"set aside: {kept[0].name}. Rename it to {path.name} to have it back."
+            )
         near = sorted(str(other.name) for other in path.parent.glob("*") if other.suffix in READERS)
         raise FileNotFoundError(
             f"{path}: expected a file, got none. In its folder: {some(near) or 'no result'}."

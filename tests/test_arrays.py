@@ -5,6 +5,7 @@ import pytest
 import xarray as xr
 
 from neuroalign import _arrays
+from neuroalign._arrays import is_continuous, names_conditions
 from neuroalign.errors import SchemaError
 
 
@@ -74,3 +75,25 @@ def test_weights_wear_the_labels_of_features_and_targets() -> None:
 
 def test_weights_without_labels_still_have_dims() -> None:
     assert _arrays.wrap_weights(np.zeros((2, 3)), None, None).dims == ("feature", "neuroid")
+
+
+def timed(onset: list[float], run: list[str] | None = None, **coords: list[str]) -> xr.DataArray:
+    named = {"onset": onset, "run": run or ["a"] * len(onset), **coords}
+    values = np.zeros((len(onset), 2))
+    return xr.DataArray(values, {k: ("sample", v) for k, v in named.items()}, ("sample", "neuroid"))
+
+
+def test_volumes_are_told_from_trials_in_any_order_and_with_gaps() -> None:
+    assert is_continuous(timed([0, 2, 4, 6, 8]))
+    assert is_continuous(timed([6, 0, 4, 2, 8]))
+    assert is_continuous(timed([0, 2, 4, 8, 10, 12, 14]))
+    assert not is_continuous(timed([0, 2.3, 7.1, 9.8, 15.2]))
+    assert not is_continuous(timed([0, 0, 2, 4]))
+    assert not is_continuous(timed([0, 2], ["a", "b"]))
+
+
+def test_names_of_conditions_are_told_from_names_of_trials() -> None:
+    onset = [float(n) for n in range(12)]
+    assert names_conditions(timed(onset, stimulus=list("aaabbbcccaaa")))
+    assert not names_conditions(timed(onset, stimulus=list("abcdefabcdef")))
+    assert not names_conditions(timed(onset, stimulus=list("abcddefabcef")))

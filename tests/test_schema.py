@@ -1,6 +1,7 @@
 """The schema accepts what it describes and names what breaks it."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 
@@ -77,3 +78,14 @@ def test_history_grows_by_lines(responses: xr.DataArray) -> None:
     twice = add_history(add_history(responses, "one"), "two")
     assert twice.attrs["history"] == "one\ntwo"
     assert "history" not in responses.attrs
+
+
+@pytest.mark.parametrize("missing", [None, np.nan, pd.NA, pd.NaT, "", "nan", "NaN", "<NA>"])
+def test_no_missing_label_passes_as_a_name(missing: object) -> None:
+    with pytest.raises(SchemaError, match="stimulus: expected strings, got"):
+        as_labels(["a", missing], "stimulus")
+
+
+def test_a_label_lost_in_an_array_is_missed() -> None:
+    with pytest.raises(SchemaError, match="row 1"):
+        as_labels(np.array(["a", np.nan]), "stimulus")

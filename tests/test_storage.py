@@ -7,11 +7,13 @@ import sys
 import time
 from pathlib import Path
 
+import dask.array as da
 import h5py
 import numpy as np
 import pytest
 import xarray as xr
 
+from neuroalign import storage
 from neuroalign.errors import DataCorruptionError, LoadError, SchemaError
 from neuroalign.loaders import from_arrays, simulate_linear
 from neuroalign.storage import MANIFEST, load, save
@@ -136,6 +138,64 @@ def test_paths_are_checked(responses: xr.DataArray, tmp_path: Path) -> None:
     save(responses, tmp_path / "here.nc")
     with pytest.raises(FileNotFoundError, match=r"gone\.nc.*here\.nc"):
         load(tmp_path / "gone.nc")
+
+
+@pytest.mark.parametrize("ending", [".nc", ".zarr"])
+def test_lists_of_one_and_foreign_byte_orders_come_back(ending: str, tmp_path: Path) -> None:
+    values = np.arange(6, dtype=">f4").reshape(3, 2)
+    coords = {"onset": ("sample", np.arange(3.0), {"window": [2.5]})}
+    array = xr.DataArray(values, coords, ("sample", "neuroid"), attrs={"shape": [4]})
+    back = load(save(array, tmp_path / f"big{ending}")).compute()
+    assert back.attrs == {"shape": [4]}
+    assert back["onset"].attrs == {"window": [2.5]}
+    assert np.array_equal(back.values, values)
+    assert back.dtype.isnative
+
+
+def test_runs_of_different_length_are_stored_lazily(tmp_path: Path) -> None:
+    values = da.concatenate([da.ones((n, 4), chunks=(n, 4)) * n for n in (13, 20, 17)])
+    lazy = xr.DataArray(values, dims=("sample", "neuroid"))
+    back = load(save(lazy, tmp_path / "runs.zarr"))
+    assert np.array_equal(back.values, values.compute())
+
+
+@pytest.mark.parametrize("ending", [".nc", ".zarr"])
+def test_of_two_writers_the_second_is_refused(
+    responses: xr.DataArray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str
+) -> None:
+    path, write = tmp_path / f"r{ending}", storage.WRITERS[ending]
+
+    def overtaken(packed: xr.Dataset, partial: Path) -> None:
+        write(packed, partial)
+        monkeypatch.setitem(storage.WRITERS, ending, write)
+        save(responses * 2, path)
+
+    monkeypatch.setitem(storage.WRITERS, ending, overtaken)
+    with pytest.raises(FileExistsError, match="another process wrote meanwhile"):
+        save(responses, path)
+    np.testing.assert_array_equal(load(path).values, responses.values * 2)
+    assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
+
+
+def test_a_failed_swap_puts_the_old_store_back(
+    responses: xr.DataArray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = save(responses, tmp_path / "r.zarr")
+
+    def fail(*names: object) -> None:
+        raise OSError("disk gone")
+
+    monkeypatch.setattr(storage.os, "replace", fail)
+    with pytest.raises(OSError, match="disk gone"):
+        save(responses * 2, path, overwrite=True)
+    np.testing.assert_array_equal(load(path).values, responses.values)
+
+
+def test_a_kill_between_the_two_renames_is_told(responses: xr.DataArray, tmp_path: Path) -> None:
+    path = save(responses, tmp_path / "r.zarr")
+    path.rename(tmp_path / f"r.zarr.1234{storage.OLD}")
+    with pytest.raises(FileNotFoundError, match=r"interrupted overwrite set aside: r\.zarr\.1234"):
+        load(path)
 
 
 def test_a_folder_that_is_no_store_is_never_replaced(

@@ -123,8 +123,24 @@ def covary(counts: Array, x: Array, y: Array) -> Array:
     return cross / (n - 1)
 
 
-def predict_reliability(single: Array, n: float) -> Array:
-    """Reliability of the average of n repeats from that of one (Spearman-Brown)."""
+def divide_power(signal: Array, noise: Array) -> Array:
+    """Share of signal in signal and noise; negative without signal, to be clipped and counted.
+
+    An estimate of the signal may fall below 0, and its sum with the noise too: their ratio would
+    then turn positive.
+    """
     with np.errstate(invalid="ignore", divide="ignore"):
-        rho: Array = n * single / (1 + (n - 1) * single)
+        share = signal / (signal + noise)
+    signed: Array = np.where(signal <= 0, -np.abs(share), share)
+    return signed
+
+
+def predict_reliability(single: Array, n: float) -> Array:
+    """Reliability of the average of n repeats from that of one (Spearman-Brown).
+
+    Where that of one is not positive there is no signal to sum up: it is returned as it is, since
+    the formula turns positive again once (n - 1) times it falls below -1.
+    """
+    with np.errstate(invalid="ignore", divide="ignore"):
+        rho: Array = np.where(single > 0, n * single / (1 + (n - 1) * single), single)
     return rho

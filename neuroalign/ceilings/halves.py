@@ -84,15 +84,17 @@ def split_half(
         return (total / n_splits,)
 
     (r,) = in_chunks(means, counts, correlate)
-    # Half of the repeats each; unequal counts enter by their harmonic mean.
+    # Unequal counts enter by their harmonic mean; of odd ones a half leaves one repeat out.
     per_half = 1 / float(np.mean(1 / (data.counts[repeated] // 2)))
-    n = 2 * per_half if n_averaged is None else n_averaged
+    every = 1 / float(np.mean(1 / data.counts[repeated]))
+    n = every if n_averaged is None else n_averaged
     return data.wrap(
         predict_reliability(r, n / per_half),
         {},
         {
             "method": "split_half",
-            "formula": "rho = 2 r / (1 + r), r between random halves of the repeats",
+            "formula": "rho = k r / (1 + (k - 1) r), r between random halves of the repeats, "
+            "k = repeats averaged / repeats in a half",
             "n_splits": n_splits,
             "n_averaged": float(n),
             "n_bootstrap": n_bootstrap,

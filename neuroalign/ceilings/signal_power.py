@@ -10,6 +10,7 @@ from neuroalign._arrays import flatten_targets
 from neuroalign.ceilings._repeats import (
     Repeats,
     covary,
+    divide_power,
     draw_counts,
     in_chunks,
     label,
@@ -68,8 +69,7 @@ def signal_power(
     power, total = in_chunks(table, counts, lambda part: _powers(part, counts))
     noise = n_repeats * (total - power)
     n = n_averaged or n_repeats
-    with np.errstate(invalid="ignore", divide="ignore"):
-        rho = power / (power + noise / n)
+    rho = divide_power(power, noise / n)
     extra = {
         "signal_power": power[0],
         "signal_power_se": _standard_error(power),

@@ -6,6 +6,7 @@ import xarray as xr
 from neuroalign.ceilings._repeats import (
     Repeats,
     covary,
+    divide_power,
     draw_counts,
     in_chunks,
     predict_reliability,
@@ -75,12 +76,12 @@ def ncsnr(
     variance = (squares[repeated] - sums[repeated] ** 2 / n) / (n - 1)
     counts = draw_counts(len(repeated), n_bootstrap, block, seed)
     noise = np.maximum(counts @ variance / len(repeated), 0.0)
-    signal = np.maximum(1 - noise, 0.0)
+    signal = 1 - noise
     share = float(np.mean(1 / data.counts)) if n_averaged is None else 1 / n_averaged
     with np.errstate(invalid="ignore", divide="ignore"):
-        ratio = np.sqrt(signal[0] / noise[0])
+        ratio = np.sqrt(np.maximum(signal[0], 0.0) / noise[0])
     return data.wrap(
-        signal / (signal + noise * share),
+        divide_power(signal, noise * share),
         {"ncsnr": ratio},
         {
             "method": "ncsnr",

@@ -201,7 +201,7 @@ class Ridge(RegressorMixin, MultiOutputMixin, BaseEstimator):  # type: ignore[mi
         for start in range(0, n_targets, CHUNK):
             part = slice(start, start + CHUNK)
             chunk = targets[:, part].astype(X.dtype)
-            mean = chunk.mean(axis=0) if center else np.zeros(chunk.shape[1], X.dtype)
+            mean = _linalg.column_means(chunk) if center else np.zeros(chunk.shape[1], X.dtype)
             projected = left.T @ (chunk - mean)
             projected *= _linalg.shrink(spectrum.values, self.alphas_[best[part]])
             coef[part] = (right @ projected).T

@@ -1,5 +1,6 @@
 """The ceiling of a result: computed from repeats, or taken and checked."""
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ import xarray as xr
 from neuroalign._arrays import describe, names_conditions
 from neuroalign._folds import find_repeated
 from neuroalign.ceilings.table import CEILINGS
-from neuroalign.errors import AlignError, choose, some
+from neuroalign.errors import AlignError, NeuroalignWarning, choose, some
 
 
 def find_ceiling(ceiling: Any, responses: xr.DataArray, seed: int) -> xr.DataArray:
@@ -26,7 +27,15 @@ def find_ceiling(ceiling: Any, responses: xr.DataArray, seed: int) -> xr.DataArr
         )
     compute = choose(CEILINGS, ceiling, "ceiling")
     shown = responses["stimulus"].values if "stimulus" in responses.coords else None
-    if names_conditions(responses) or find_repeated(shown) is None:
+    if find_repeated(shown) is None:
+        return unknown
+    if names_conditions(responses):
+        warnings.warn(
+            "ceiling: expected repeated presentations, got volumes named by condition, which are "
+            "no repeats; it is left out. Pass ceiling=None, or a ceiling from repeated runs.",
+            NeuroalignWarning,
+            stacklevel=4,
+        )
         return unknown
     return compute(responses, n_averaged=1, n_bootstrap=0, seed=seed)["ceiling"]
 

@@ -39,6 +39,8 @@ def test_scores(
     for number, (_, test) in enumerate(folds):
         held_out[test] = number
     kept = {"within": held_out}
+    if "onset" in responses.coords:
+        kept["time"] = responses["onset"].values
     for option, coord in (("blocks", "stimulus"), ("run", "run")):
         if coord in responses.coords:
             kept[option] = responses[coord].values

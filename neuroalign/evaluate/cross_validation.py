@@ -67,7 +67,8 @@ def cross_validate(
         encoder is refitted, so the time is that of so many cross-validations.
     permutation_scheme : {"auto", "block", "circular"}
         ``block`` moves the rows of one stimulus together, ``circular`` shifts time. ``auto``
-        shifts continuous data (``onset`` evenly spaced within each run), else moves blocks.
+        shifts continuous data (``onset`` on a grid within each run, or no ``stimulus``), else
+        moves blocks.
     allow_shared_stimuli : bool
         Accept train and test rows of one stimulus: for continuous designs whose ``stimulus``
         names a condition.
@@ -124,6 +125,8 @@ def cross_validate(
     folds = _split(responses, group, n_splits, seed)
     if "stimulus" in responses.coords and not allow_shared_stimuli:
         check_leakage(folds, responses["stimulus"].values)
+    elif "stimulus" in features.coords and not allow_shared_stimuli:
+        check_leakage(folds, features["stimulus"].values)
 
     # Unique stimuli have no repeats to hold together: inner folds are contiguous.
     inner = responses[group].values if group else find_repeated(_read(responses, "stimulus"))
@@ -138,7 +141,9 @@ def cross_validate(
     if n_permutations:
         scheme = permutation_scheme
         if scheme == "auto":
-            scheme = "circular" if is_continuous(responses) else "block"
+            # Rows that are known by their time alone are a time series, whatever its gaps.
+            timed = is_continuous(responses) or "stimulus" not in responses.coords
+            scheme = "circular" if timed else "block"
         tested = test_scores(
             encoder,
             features,
@@ -163,12 +168,24 @@ def cross_validate(
         "seed": seed,
         "n_samples": responses.sizes["sample"],
         "n_constant": int((np.ptp(responses.values, axis=0) == 0).sum()),
+        "n_unscored": int(np.isnan(result["mean_score"].values).sum()),
         "n_permutations": n_permutations,
         "group": group or "",
         "warnings": "\n".join(messages),
         "history": _join_history(features, responses),
         "provenance": provenance.collect(
-            {"group": group or "", "n_splits": n_splits or 0, "metric": metric, "seed": seed},
+            {
+                "group": group or "",
+                "n_splits": n_splits or 0,
+                "on": on if isinstance(on, str) else list(on),
+                "metric": metric,
+                "ceiling": ceiling if isinstance(ceiling, str) else type(ceiling).__name__,
+                "n_permutations": n_permutations,
+                "permutation_scheme": permutation_scheme,
+                "allow_shared_stimuli": allow_shared_stimuli,
+                "keep": list(keep),
+                "seed": seed,
+            },
             {
                 "features": provenance.hash_array(features),
                 "responses": provenance.hash_array(responses),

@@ -1,17 +1,95 @@
+from .alf import load_alf as load_alf
+from .alf import load_alf_events as load_alf_events
+from .alf import load_alf_series as load_alf_series
 from .arrays import features_from_arrays as features_from_arrays
 from .arrays import from_arrays as from_arrays
+from .atlases import add_roi as add_roi
+from .betas import estimate_betas as estimate_betas
+from .bids import find_runs as find_runs
+from .bids import load_bids as load_bids
+from .calcium import from_traces as from_traces
+from .calcium import load_nwb_traces as load_nwb_traces
+from .cifti import load_cifti as load_cifti
+from .cifti import to_cifti as to_cifti
 from .events import load_events as load_events
 from .fmri import load_fmri as load_fmri
+from .gifti import load_gifti as load_gifti
+from .gifti import to_gifti as to_gifti
+from .meg import load_continuous as load_continuous
+from .meg import load_epochs as load_epochs
+from .meg import load_meg as load_meg
+from .meg_bids import load_meg_bids as load_meg_bids
+from .mne_objects import from_mne as from_mne
+from .mne_objects import to_mne as to_mne
+from .neo_objects import events_from_neo as events_from_neo
+from .neo_objects import from_neo as from_neo
+from .neo_objects import read_neo as read_neo
 from .nifti import to_nifti as to_nifti
+from .nwb import describe_nwb as describe_nwb
+from .nwb import load_nwb as load_nwb
+from .phy import load_phy as load_phy
+from .pynapple_objects import events_from_pynapple as events_from_pynapple
+from .pynapple_objects import from_pynapple as from_pynapple
 from .simulate import simulate_layered_cortex as simulate_layered_cortex
 from .simulate import simulate_linear as simulate_linear
+from .sources import load_source_estimates as load_source_estimates
+from .spike_triggered import spike_triggered_average as spike_triggered_average
+from .spike_triggered import spike_triggered_windows as spike_triggered_windows
+from .spikes import bin_continuous as bin_continuous
+from .spikes import bin_trials as bin_trials
+from .spikes import compute_psth as compute_psth
+from .spikes import from_spikes as from_spikes
+from .stimuli import list_stimuli as list_stimuli
+from .suite2p import load_suite2p as load_suite2p
+from .surface import adjacency_of as adjacency_of
+from .surface import project_to_surface as project_to_surface
+from .transcript import load_transcript as load_transcript
 
 __all__ = [
+    "add_roi",
+    "adjacency_of",
+    "bin_continuous",
+    "bin_trials",
+    "compute_psth",
+    "describe_nwb",
+    "estimate_betas",
+    "events_from_neo",
+    "events_from_pynapple",
     "features_from_arrays",
+    "find_runs",
     "from_arrays",
+    "from_mne",
+    "from_neo",
+    "from_pynapple",
+    "from_spikes",
+    "from_traces",
+    "list_stimuli",
+    "load_alf",
+    "load_alf_events",
+    "load_alf_series",
+    "load_bids",
+    "load_cifti",
+    "load_continuous",
+    "load_epochs",
     "load_events",
     "load_fmri",
+    "load_gifti",
+    "load_meg",
+    "load_meg_bids",
+    "load_nwb",
+    "load_nwb_traces",
+    "load_phy",
+    "load_source_estimates",
+    "load_suite2p",
+    "load_transcript",
+    "project_to_surface",
+    "read_neo",
     "simulate_layered_cortex",
     "simulate_linear",
+    "spike_triggered_average",
+    "spike_triggered_windows",
+    "to_cifti",
+    "to_gifti",
+    "to_mne",
     "to_nifti",
 ]

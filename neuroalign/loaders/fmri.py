@@ -1,5 +1,6 @@
 """NIfTI runs to responses: one sample a volume, one neuroid a voxel."""
 
+import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -12,8 +13,9 @@ import pandas as pd
 import xarray as xr
 from dask.delayed import delayed
 
-from neuroalign.errors import LoadError, choose, some
-from neuroalign.loaders.events import label_times, load_events
+from neuroalign.errors import LoadError, NeuroalignWarning, choose, some
+from neuroalign.loaders._files import check_file
+from neuroalign.loaders.events import ENDINGS, check_events, label_times, load_events
 from neuroalign.loaders.nifti import (
     check_affine,
     check_tr,
@@ -62,14 +64,24 @@ def _read_run(path: PathLike, inside: Array, nuisance: Array, standardize: str |
     values = read_volumes(path, inside)
     left, spread, _ = np.linalg.svd(nuisance - nuisance.mean(axis=0), full_matrices=False)
     basis = left[:, spread > 1e-10 * spread.max(initial=1)].astype(np.float32)
+    n_bad = 0
     for start in range(0, values.shape[1], BLOCK):
         block = values[:, start : start + BLOCK]
+        n_bad += int((~np.isfinite(block)).any(axis=0).sum())
         if basis.shape[1]:
             # The constant keeps its place: the basis is centred.
             centred = block - block.mean(axis=0, dtype=np.float64).astype(np.float32)
             block -= basis @ (basis.T @ centred)
         if standardize is not None:
             STANDARDIZE[standardize](block)
+    if n_bad:
+        warnings.warn(
+            f"{path}: expected finite values, got NaN or infinity in {n_bad} of "
+            f"{values.shape[1]} voxels; after detrending or standardising all of their run is NaN. "
+            "Mask them out.",
+            NeuroalignWarning,
+            stacklevel=2,
+        )
     return values
 
 
@@ -78,7 +90,7 @@ def _read_confounds(
 ) -> tuple[Array, bool]:
     """Confounds of one run (volume, confound); NaN in the first row takes the column's mean."""
     if isinstance(source, str | Path):
-        table = pd.read_csv(source, sep="\t", na_values=["n/a"])
+        table = pd.read_csv(check_file(source, ENDINGS), sep="\t", na_values=["n/a"])
     else:
         table = pd.DataFrame(np.asarray(source))
     if columns is not None:
@@ -93,6 +105,13 @@ def _read_confounds(
         raise LoadError(
             f"{name}: expected {n} rows (volumes of {path}), got {len(table)}. Pair them."
         )
+    bad = [
+        str(column)
+        for column in table
+        if table[column].dtype.kind not in "buif" or np.isinf(table[column]).any()
+    ]
+    if bad:
+        raise LoadError(f"{name}: expected finite numbers, got others in {some(bad)}. Drop those.")
     holes = table.columns[table.iloc[1:].isna().any()].tolist()
     if holes:
         raise LoadError(
@@ -216,12 +235,9 @@ def load_fmri(
         onset = np.arange(own[3]) * seconds
         part = {"run": np.full(own[3], names[number]), "onset": onset}
         if tables[number] is not None:
-            part["stimulus"] = _label(tables[number], stimulus, onset, own[3] * seconds)
-            if (part["stimulus"] == "rest").all():
-                raise LoadError(
-                    f"events of {names[number]}: expected some that are on at a volume, got none "
-                    f"in {own[3]} volumes every {seconds:g} s. Check the unit of onsets and tr."
-                )
+            part["stimulus"] = _label(
+                tables[number], stimulus, onset, own[3] * seconds, names[number]
+            )
         elif texts[number] is not None:
             part["stimulus"] = as_labels(texts[number], f"labels of {names[number]}")
             if len(part["stimulus"]) != own[3]:
@@ -265,8 +281,19 @@ def load_fmri(
     return check_responses(xr.DataArray(values, coords, ("sample", "neuroid"), attrs=attrs))
 
 
-def _label(table: Any, stimulus: str, onset: Array, run_duration: float) -> Array:
+def _label(table: Any, stimulus: str, onset: Array, run_duration: float, run: str) -> Array:
     """Labels of volumes from a file or a table that was loaded."""
-    if not isinstance(table, pd.DataFrame):
-        table = load_events(table, stimulus=stimulus, run_duration=run_duration)
-    return label_times(table, onset)
+    if isinstance(table, pd.DataFrame):
+        name = f"events of {run}"
+        events = check_events(table, name, stimulus=stimulus, run_duration=run_duration)
+    else:
+        name = str(table)
+        events = load_events(table, stimulus=stimulus, run_duration=run_duration)
+    labels = label_times(events, onset)
+    if (labels == "rest").all():
+        raise LoadError(
+            f"{name}: expected events that are on at the onset of a volume, got none of "
+            f"{len(events)} in {len(onset)} volumes. Check units and tr; for short events load "
+            "labels=, and bring the events in by align.convolve_hrf."
+        )
+    return labels

@@ -160,14 +160,23 @@ def check_tr(tr: float) -> float:
 def read_volumes(path: Path | str, inside: Array) -> Array:
     """Read the voxels of a mask from every volume: float32 (volume, voxel).
 
-    Volumes are scaled one by one, so that the peak of memory is the raw file and the result.
+    The file is streamed volume by volume, so that the peak of memory is the result and one volume.
     """
     image, shape = open_series(path, verify=False)
     slope, intercept = (float(number) for number in (image.dataobj.slope, image.dataobj.inter))
-    raw = np.asanyarray(image.dataobj.get_unscaled()).reshape(shape)
-    values = np.empty((shape[3], int(inside.sum())), dtype=np.float32)
-    for volume, row in enumerate(values):
-        row[:] = raw[..., volume][inside]
+    # Rows of the result are in C order, the file is in Fortran order.
+    place = np.ravel_multi_index(np.nonzero(inside), shape[:3], order="F")
+    volume = np.empty(int(np.prod(shape[:3])), dtype=image.dataobj.dtype)
+    values = np.empty((shape[3], len(place)), dtype=np.float32)
+    with nib.openers.ImageOpener(path) as stream:
+        stream.seek(image.dataobj.offset)
+        for number, row in enumerate(values):
+            if stream.readinto(volume.view(np.uint8)) != volume.nbytes:
+                raise DataCorruptionError(
+                    f"{path}: truncated: the header promises {shape[3]} volumes, the file has "
+                    f"{number}. Download it again."
+                )
+            row[:] = volume[place]
     if slope != 1:
         values *= np.float32(slope)
     if intercept != 0:
@@ -257,6 +266,13 @@ def to_nifti(values: xr.DataArray, path: Path | str) -> Path:
     path = Path(path)
     grid = tuple(int(size) for size in values.attrs["grid_shape"])
     place = tuple(values[axis].values for axis in "ijk")
+    outside = [(index < 0) | (index >= size) for index, size in zip(place, grid, strict=True)]
+    if np.any(outside):
+        n_outside = int(np.any(outside, axis=0).sum())
+        raise SchemaError(
+            f"values: expected voxels inside the grid {grid}, got {n_outside} "
+            "neuroids outside it (vertices have no voxel). Pick the voxels first."
+        )
     rows = values.values.astype(np.float32)
     volume = np.full(grid + rows.shape[:-1], np.nan, dtype=np.float32)
     volume[place] = rows.T

@@ -90,6 +90,11 @@ def show_encoding(result: xr.Dataset) -> list[Block]:
             caption="Colours end at the 98th percentile.",
         )  # fmt: skip
 
+    # Regions and places are no defect where a study has none: only what should be there is noted.
+    known = {
+        "Scores by region": "roi" in result.coords,
+        "Map": bool({"vertex", "i"} & set(result.coords)),
+    }
     parts: list[tuple[str, Callable[[], Block]]] = [
         ("Table of regions", lambda: tabulate_rois(result)),
         (
@@ -123,7 +128,7 @@ def show_encoding(result: xr.Dataset) -> list[Block]:
                 ),
             )
         )  # fmt: skip
-    blocks = [_attempt(title, make) for title, make in parts]
+    blocks = [_attempt(title, make) for title, make in parts if known.get(title, True)]
     return [*_warn(result), *blocks, tabulate_provenance(result)]
 
 

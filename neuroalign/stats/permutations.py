@@ -49,6 +49,7 @@ def permute_rows(
     blocks: npt.NDArray[Any] | None = None,
     run: npt.NDArray[Any] | None = None,
     within: npt.NDArray[Any] | None = None,
+    time: npt.NDArray[Any] | None = None,
 ) -> Rows:
     """Draw a row order that keeps together what depends on each other.
 
@@ -67,6 +68,8 @@ def permute_rows(
         One run when not given.
     within : array (n,), optional
         Rows stay within rows of the same label, a fold for example.
+    time : array (n,), optional
+        What rows are in order of, within a run; as they stand when not given.
 
     Returns
     -------
@@ -82,11 +85,13 @@ def permute_rows(
     labels = order if blocks is None else np.asarray(blocks)
     run = np.zeros(n) if run is None else np.asarray(run)
     within = np.zeros(n) if within is None else np.asarray(within)
-    for name, values in (("blocks", labels), ("run", run), ("within", within)):
+    time = np.zeros(n) if time is None else np.asarray(time)
+    for name, values in (("blocks", labels), ("run", run), ("within", within), ("time", time)):
         if values.shape != (n,):
             raise ValueError(f"{name}: expected {n} labels, got shape {values.shape}.")
     for one in np.unique(within):
-        target, source = move(np.flatnonzero(within == one), labels, run, rng)
+        rows = np.flatnonzero(within == one)
+        target, source = move(rows[np.argsort(time[rows], kind="stable")], labels, run, rng)
         order[target] = source
     return order
 

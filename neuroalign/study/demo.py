@@ -21,6 +21,7 @@ from neuroalign import (
     report,
     storage,
 )
+from neuroalign.errors import LoadError
 from neuroalign.provenance import collect
 from neuroalign.study.images import cut_natural_images
 
@@ -105,6 +106,8 @@ def run_demo(
         The HTML report.
     """
     folder = Path(folder)
+    if folder.exists() and not folder.is_dir():
+        raise LoadError(f"{folder}: expected a folder for results, got a file. Choose another.")
     folder.mkdir(parents=True, exist_ok=True)
     images = cut_natural_images(n_images, seed=seed)
     network = models.SmallConvNet(seed=seed)

@@ -84,3 +84,29 @@ def test_without_repeats_there_is_no_ceiling(name: str) -> None:
         CEILINGS[name](
             from_arrays(np.eye(4), stimulus=["a", "a", "b", "b"], modality="eeg"), block=5
         )
+
+
+@pytest.mark.parametrize("name", list(CEILINGS))
+@pytest.mark.parametrize("repeats", [3, 5])
+def test_odd_counts_are_bounded_as_what_they_are(name: str, repeats: int) -> None:
+    rng = np.random.default_rng(5)
+    signal = rng.normal(size=(400, 60)) * np.sqrt(0.3)
+    values = np.concatenate(
+        [signal + rng.normal(size=signal.shape) * np.sqrt(0.7) for _ in range(repeats)]
+    )
+    stimulus = [f"s{n:03d}" for n in range(400)] * repeats
+    found = CEILINGS[name](from_arrays(values, modality="fmri", stimulus=stimulus))
+    truth = 0.3 / (0.3 + 0.7 / repeats)
+    assert float(found["ceiling"].mean()) == pytest.approx(truth, abs=0.02)
+    assert found.attrs["n_averaged"] == pytest.approx(repeats)
+
+
+@pytest.mark.parametrize("name", list(CEILINGS))
+def test_noise_has_no_ceiling_however_many_are_averaged(name: str) -> None:
+    rng = np.random.default_rng(6)
+    values = rng.normal(size=(80, 300))
+    noise = from_arrays(values, modality="fmri", stimulus=[f"s{n}" for n in range(40)] * 2)
+    found = CEILINGS[name](noise, n_averaged=10, n_bootstrap=20)
+    assert float((found["ceiling"] == 1).mean()) == 0
+    assert 0.3 < float((found["ceiling"] == 0).mean()) < 0.7
+    assert found.attrs["n_clipped"] == int((found["ceiling"] == 0).sum())

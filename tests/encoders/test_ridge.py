@@ -257,3 +257,12 @@ def test_four_dims_of_targets_are_refused(rng: np.random.Generator) -> None:
 def test_penalties_are_numbers() -> None:
     with pytest.raises(ValueError, match="alphas: expected finite numbers >= 0, got auto"):
         Ridge(alphas="auto").fit(np.eye(4), np.eye(4))
+
+
+def test_a_large_offset_is_no_error_in_float32() -> None:
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(100_000, 2)).astype(np.float32)
+    responses = (1e4 + rng.normal(size=(100_000, 3))).astype(np.float32)
+    fitted = Ridge().fit(features, responses)
+    assert fitted.intercept_ == pytest.approx(responses.mean(0, dtype=np.float64), abs=1e-2)
+    assert fitted.cv_mse_ == pytest.approx(responses.var(0, dtype=np.float64), rel=1e-2)

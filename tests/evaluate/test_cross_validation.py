@@ -1,5 +1,6 @@
 """cross_validate against a plain loop, and everything it refuses."""
 
+import json
 from typing import Any
 
 import numpy as np
@@ -313,8 +314,36 @@ def test_volumes_named_by_condition_have_no_ceiling(rng: np.random.Generator) ->
         "stimulus": ("sample", np.tile(np.repeat(["a", "b", "c"], 5), 4)),
     }
     features, responses = features.assign_coords(timed), responses.assign_coords(timed)
-    result = cross_validate(LinearRegression(), features, responses, allow_shared_stimuli=True)
+    with pytest.warns(NeuroalignWarning, match="ceiling: .*volumes named by condition"):
+        result = cross_validate(LinearRegression(), features, responses, allow_shared_stimuli=True)
     assert np.isnan(result["ceiling"]).all()
+
+
+def test_trials_at_a_fixed_pace_keep_their_ceiling(rng: np.random.Generator) -> None:
+    features, responses = _study(rng, n=40, repeats=2)
+    place = np.arange(10)
+    pace = np.tile((place % 2 * 5 + place // 2) * 4.0, 4)
+    timed = responses.assign_coords(onset=("sample", pace))
+    result = cross_validate(Ridge(1.0), features, timed, group=None)
+    assert np.isfinite(result["ceiling"]).all()
+
+
+def test_stimuli_that_only_features_name_leak_too(rng: np.random.Generator) -> None:
+    features, responses = _study(rng)
+    n = responses.sizes["sample"]
+    onset = np.random.default_rng(0).permutation(n).astype(float)
+    both = {"run": ("sample", np.repeat(["a", "b"], n // 2)), "onset": ("sample", onset)}
+    shared = features.assign_coords(stimulus=("sample", ["same"] * n), **both)
+    with pytest.raises(LeakageError, match="'same'"):
+        cross_validate(Ridge(), shared, responses.drop_vars("stimulus").assign_coords(both))
+
+
+def test_a_result_says_what_was_allowed(rng: np.random.Generator) -> None:
+    features, responses = _study(rng)
+    result = cross_validate(Ridge(1.0), features, responses, allow_shared_stimuli=True)
+    said = json.loads(result.attrs["provenance"])["parameters"]
+    assert said["allow_shared_stimuli"] is True
+    assert said["ceiling"] == "split_half"
 
 
 def test_places_and_steps_come_with_the_result(rng: np.random.Generator) -> None:

@@ -3,10 +3,11 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from neuroalign.errors import LoadError
-from neuroalign.loaders.events import label_times, load_events
+from neuroalign.errors import DataCorruptionError, LoadError
+from neuroalign.loaders.events import check_events, label_times, load_events
 
 HEAD = "onset\tduration\ttrial_type\n"
 
@@ -49,3 +50,46 @@ def test_times_take_the_event_that_is_on(tmp_path: Path) -> None:
     events = load_events(table(tmp_path, "2\t3\ta\n5\t1\tb\n"))
     names = label_times(events, np.array([0.0, 2.0, 4.9, 5.0, 6.0]))
     assert names.tolist() == ["rest", "a", "a", "b", "rest"]
+
+
+def frame(**columns: list[object]) -> pd.DataFrame:
+    return pd.DataFrame({"onset": [0.0, 4.0], "duration": [2.0, 2.0], **columns})
+
+
+@pytest.mark.parametrize(
+    ("events", "message"),
+    [
+        (frame(stimulus=["a", None]), "expected a stimulus in every row, got 'nan' in row 1"),
+        (frame(stimulus=[1, 2]), "expected strings, got 1"),
+        (frame(trial_type=["a", "nan"]), "expected strings, got a missing value"),
+        (frame(stimulus=["a", "b"], onset=[0.0, np.nan]), "expected onset in seconds, got 'nan'"),
+        (frame(stimulus=["a", "b"], onset=[0.0, 999.0]), "expected events inside the run"),
+        (frame(), "expected column 'trial_type'"),
+    ],
+)
+def test_a_table_in_memory_is_held_to_the_same(events: pd.DataFrame, message: str) -> None:
+    with pytest.raises(LoadError, match=f"events of run-01: .*{message}"):
+        check_events(events, "events of run-01", run_duration=20.0)
+
+
+def test_a_table_in_memory_is_sorted() -> None:
+    events = check_events(frame(stimulus=["b", "a"], onset=[8.0, 1.0]), "events")
+    assert events["stimulus"].tolist() == ["a", "b"]
+
+
+def test_a_block_goes_on_after_a_target_inside_it() -> None:
+    events = pd.DataFrame(
+        {"onset": [0.0, 4.0], "duration": [20.0, 2.0], "stimulus": ["block", "target"]}
+    )
+    named = label_times(events, np.arange(0.0, 24.0, 2.0))
+    assert named.tolist() == ["block"] * 2 + ["target"] + ["block"] * 7 + ["rest"] * 2
+
+
+def test_a_folder_and_a_page_are_no_events(tmp_path: Path) -> None:
+    (tmp_path / "folder.tsv").mkdir()
+    with pytest.raises(LoadError, match="folder.tsv: .*got a folder"):
+        load_events(tmp_path / "folder.tsv")
+    page = tmp_path / "page.tsv"
+    page.write_text("<!DOCTYPE html><html>log in</html>")
+    with pytest.raises(DataCorruptionError, match="page.tsv: .*HTML.*download it again"):
+        load_events(page)

@@ -12,7 +12,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
-from neuroalign.errors import LoadError
+from neuroalign.errors import LoadError, NeuroalignWarning
 from neuroalign.loaders import load_fmri
 
 AFFINE = np.diag([3.0, 3.0, 4.0, 1.0])
@@ -162,5 +162,36 @@ def test_events_in_milliseconds_label_nothing(tmp_path: Path, run: np.ndarray) -
     path = write(tmp_path / "bold.nii", run)
     events = tmp_path / "events.tsv"
     events.write_text("onset\tduration\ttrial_type\n0.1\t0.05\tface\n")
-    with pytest.raises(LoadError, match="events of run-01: expected some that are on at a volume"):
+    with pytest.raises(
+        LoadError,
+        match=r"events.tsv: expected events .* got none of 1",
+    ):
         load_fmri(path, events=events)
+
+
+def test_broken_voxels_are_counted(tmp_path: Path, run: np.ndarray) -> None:
+    broken = run.astype(np.float32)
+    broken[0, 0, 0, 3] = np.nan
+    path = write(tmp_path / "bold.nii", broken)
+    lazy = load_fmri(path, labels=[["a"] * run.shape[3]], standardize="zscore")
+    with pytest.warns(NeuroalignWarning, match=r"bold\.nii: .*NaN or infinity in 1 of"):
+        lazy.compute()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("motion\tnote\n" + "0.1\tok\n" * 40, "expected finite numbers, got others in 'note'"),
+        ("motion\n" + "inf\n" * 40, "expected finite numbers, got others in 'motion'"),
+        ("<html>log in</html>", "HTML"),
+    ],
+)
+def test_confounds_that_are_none_are_named(
+    tmp_path: Path, run: np.ndarray, text: str, message: str
+) -> None:
+    confounds = tmp_path / "confounds.tsv"
+    confounds.write_text(text)
+    path = write(tmp_path / "bold.nii", run)
+    labels = [["a"] * run.shape[3]]
+    with pytest.raises(LoadError, match=f"confounds.tsv: .*{message}"):
+        load_fmri(path, labels=labels, confounds=[confounds])

@@ -6,6 +6,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+import xarray as xr
 
 from neuroalign.errors import DataCorruptionError, LoadError, SchemaError
 from neuroalign.loaders import from_arrays, load_fmri, to_nifti
@@ -176,3 +177,13 @@ def test_reading_a_run_holds_it_once(ending: str, tmp_path: Path, rng: np.random
     tracemalloc.stop()
     # The blocks that dask joins and what it joins them into; the raw integers are gone by then.
     assert peak < 2.2 * values.nbytes
+
+
+def test_neuroids_without_a_voxel_are_refused(tmp_path: Path) -> None:
+    coords = {"neuroid": ["a", "b"]} | {axis: ("neuroid", [0, -1]) for axis in "ijk"}
+    affine = np.eye(4).ravel().tolist()
+    values = xr.DataArray(
+        np.zeros(2), coords, ("neuroid",), attrs={"grid_shape": [2, 2, 2], "affine": affine}
+    )
+    with pytest.raises(SchemaError, match=r"got 1 neuroids outside it"):
+        to_nifti(values, tmp_path / "out.nii")

@@ -28,9 +28,16 @@ def test_time_adds_its_course(timed: xr.Dataset) -> None:
     assert "Time course" in [b.title for b in show_encoding(timed) if b.shape != "note"]
 
 
-@pytest.mark.parametrize("coord", ["roi", "hemisphere", "vertex"])
-def test_missing_coords_become_notes(encoding: xr.Dataset, coord: str) -> None:
-    assert f"'{coord}'" in list_notes(show_encoding(encoding.drop_vars(coord)))
+def test_half_a_place_becomes_a_note(encoding: xr.Dataset) -> None:
+    assert "'hemisphere'" in list_notes(show_encoding(encoding.drop_vars("hemisphere")))
+
+
+def test_a_study_without_regions_and_places_is_no_defect(encoding: xr.Dataset) -> None:
+    blocks = show_encoding(encoding.drop_vars(["roi", "hemisphere", "vertex"]))
+    assert "left out" not in list_notes(blocks)
+    titles = [block.title for block in blocks if block.shape != "note"]
+    assert "Distribution of scores" in titles
+    assert not {"Scores by region", "Cortical map"} & set(titles)
 
 
 def test_all_undefined_scores_become_notes(encoding: xr.Dataset) -> None:

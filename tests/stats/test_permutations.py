@@ -131,3 +131,10 @@ def test_faults_are_named(rng: np.random.Generator) -> None:
         permutation_test(one, one, scheme="block", block_length=10)
     with pytest.raises(ValueError, match=r"blocks: expected 4 labels, got shape \(3,\)"):
         permute_rows(4, "block", rng, blocks=np.zeros(3))
+
+
+def test_runs_are_shifted_in_time_not_in_rows() -> None:
+    time = np.array([3, 0, 2, 1])
+    order = permute_rows(4, "circular", np.random.default_rng(3), time=time)
+    steps = (time[order] - time) % 4
+    assert len(set(steps.tolist())) == 1

@@ -8,6 +8,7 @@ import xarray as xr
 
 pytest.importorskip("torch")
 
+from neuroalign.errors import LoadError
 from neuroalign.storage import load
 from neuroalign.study.demo import PLANTED, run_demo, summarise_layers
 
@@ -31,3 +32,9 @@ def test_the_demo_recovers_every_planted_layer(tmp_path: Path) -> None:
     assert summary["best_layer"].values.tolist() == list(PLANTED.values())
     assert page.read_text(encoding="utf-8").lstrip().lower().startswith("<!doctype html>")
     xr.testing.assert_identical(load(tmp_path / "layers.nc").compute(), summary)
+
+
+def test_a_file_is_no_folder_for_results(tmp_path: Path) -> None:
+    (tmp_path / "s1.py").write_text("mine")
+    with pytest.raises(LoadError, match=r"s1\.py: expected a folder for results"):
+        run_demo(tmp_path / "s1.py", progress=False)

@@ -1,0 +1,211 @@
+"""Is an M/EEG file all there? Sizes that headers promise, against sizes on disk.
+
+MNE reads a recording that was cut and gives fewer samples; each check here finds the cut first.
+"""
+
+import configparser
+import gzip
+import struct
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.io
+
+from neuroalign.errors import DataCorruptionError, LoadError
+from neuroalign.loaders._files import check_file
+
+TAG = struct.Struct(">iIii")
+BLOCK = 1 << 20
+# Bytes of one sample.
+BRAINVISION = {"INT_16": 2, "UINT_16": 2, "INT_32": 4, "IEEE_FLOAT_32": 4, "IEEE_FLOAT_64": 8}
+
+
+def _cut(path: Path, expected: str, got: str) -> DataCorruptionError:
+    return DataCorruptionError(f"{path}: truncated: {expected}, {got}. Copy or download it again.")
+
+
+def _check_gzip(path: Path) -> None:
+    try:
+        with gzip.open(path) as stream:
+            while stream.read(BLOCK):
+                pass
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise DataCorruptionError(
+            f"{path}: expected a whole gzip stream, got '{error}'. Download it again."
+        ) from error
+
+
+def check_fif(path: Path) -> None:
+    """Follow the chain of tags to the one that ends the file.
+
+    A recording that was cut, even between two buffers, has no such tag.
+    """
+    if path.suffix == ".gz":
+        return _check_gzip(path)
+    size, place, count = path.stat().st_size, 0, 0
+    with path.open("rb") as stream:
+        while place + TAG.size <= size:
+            stream.seek(place)
+            _, _, length, following = TAG.unpack(stream.read(TAG.size))
+            end = place + TAG.size + max(length, 0)
+            if end > size or length < 0:
+                break
+            if following < 0:
+                return None
+            # A step back would never end; only damage makes one.
+            if 0 < following < end:
+                break
+            place, count = following or end, count + 1
+    raise _cut(path, "its tags end with a closing one", f"got {size} bytes, {count} whole tags")
+
+
+def check_edf(path: Path) -> None:
+    """Compare records x samples x bytes of the header with the size."""
+    with path.open("rb") as stream:
+        head = stream.read(256)
+        try:
+            n_signals = int(head[252:256])
+            header, records = int(head[184:192]), int(head[236:244])
+            stream.seek(256 + n_signals * 216)
+            samples = sum(int(stream.read(8)) for _ in range(n_signals))
+        except ValueError as error:
+            raise DataCorruptionError(
+                f"{path}: expected an EDF or BDF header, got '{error}'. Download it again."
+            ) from error
+    width = 3 if path.suffix.lower() == ".bdf" else 2
+    promised, size = header + records * samples * width, path.stat().st_size
+    if records < 0:
+        raise _cut(path, "its header counts records", f"got {records}: recording was not closed")
+    if size < promised:
+        raise _cut(path, f"its header promises {records} records ({promised} bytes)", f"got {size}")
+
+
+def _read_vhdr(path: Path) -> dict[str, str]:
+    """Keys of all sections of a BrainVision header; the free text at its end is left out."""
+    text = path.read_bytes().decode("utf-8", errors="replace")
+    body = text.split("[Comment]")[0].split("\n", 1)[-1]
+    parser = configparser.ConfigParser(interpolation=None, strict=False, allow_no_value=True)
+    try:
+        parser.read_string(body)
+    except configparser.Error as error:
+        raise LoadError(f"{path}: expected a BrainVision header, got '{error}'.") from error
+    return {key: value or "" for part in parser.values() for key, value in part.items()}
+
+
+def check_brainvision(path: Path) -> None:
+    """Look for the samples of a header, and for a whole number of them."""
+    keys = _read_vhdr(path)
+    names = {key: keys.get(key, "") for key in ("datafile", "markerfile")}
+    base = path.stem
+    for name in names.values():
+        # $b stands for the header's own name.
+        part = path.parent / name.replace("$b", base)
+        if name and not part.exists():
+            raise FileNotFoundError(
+                f"{path}: expected '{part.name}' beside it, got no such file. "
+                "Copy all three files (.vhdr, .eeg, .vmrk) together."
+            )
+    width = BRAINVISION.get(keys.get("binaryformat", ""))
+    counts = {key: keys.get(key) or "0" for key in ("numberofchannels", "datapoints")}
+    if not all(count.isdigit() for count in counts.values()) or not names["datafile"]:
+        raise LoadError(
+            f"{path}: expected DataFile and whole numbers of channels and points, got "
+            f"'{names['datafile']}', {list(counts.values())}. Correct the header."
+        )
+    frame = (width or 0) * int(counts["numberofchannels"])
+    if not frame or keys.get("dataformat", "").upper() != "BINARY":
+        return
+    data = path.parent / names["datafile"].replace("$b", base)
+    size, points = data.stat().st_size, int(counts["datapoints"])
+    if size % frame or size < points * frame:
+        raise _cut(
+            data,
+            f"{path.name} needs {points * frame or (size // frame + 1) * frame} bytes",
+            f"got {size} ({size / frame:.2f} samples)",
+        )
+
+
+def _read_sizes(path: Path) -> tuple[str, int] | None:
+    """Name and bytes of the .fdt that a .set points to; None when the data are inside."""
+    try:
+        names = ["EEG", "data", "nbchan", "pnts", "trials", "datfile"]
+        held: Any = scipy.io.loadmat(
+            path, variable_names=names, squeeze_me=True, struct_as_record=False
+        )
+    except NotImplementedError:
+        # MATLAB 7.3 is HDF5, which finds its own cuts; EEGLAB keeps the data inside.
+        return None
+    except (ValueError, OSError, TypeError, EOFError, KeyError, zlib.error) as error:
+        raise DataCorruptionError(
+            f"{path}: expected a MATLAB file of EEGLAB, got '{error}'. Download it again."
+        ) from error
+    if "EEG" in held:
+        held = {name: getattr(held["EEG"], name, "") for name in names}
+    if not {"data", "nbchan", "pnts", "trials"} <= set(held):
+        raise LoadError(f"{path}: expected the fields of EEGLAB, got {sorted(held)[:8]}.")
+    if not isinstance(held["data"], str):
+        return None
+    sizes = [int(np.asarray(held[name]).item()) for name in ("nbchan", "pnts", "trials")]
+    return held["data"], 4 * int(np.prod(sizes))
+
+
+def check_eeglab(path: Path) -> None:
+    """Compare channels x points x trials of a .set with its .fdt."""
+    promised = _read_sizes(path)
+    if promised is None:
+        return
+    # MNE takes the .fdt of the same name when the one named inside is gone.
+    places = [path.parent / Path(promised[0]).name, path.with_suffix(".fdt")]
+    data = next((place for place in places if place.exists()), None)
+    if data is None:
+        raise FileNotFoundError(
+            f"{path}: expected '{places[0].name}' beside it, got no such file. Copy both together."
+        )
+    size = data.stat().st_size
+    if size != promised[1]:
+        raise _cut(
+            data,
+            f"{path.name} needs {promised[1] / 1e6:.3g} MB",
+            f"{data.name} is {size / 1e6:.3g} MB ({size} of {promised[1]} bytes)",
+        )
+
+
+CHECKS: dict[str, Callable[[Path], None]] = {
+    ".fif": check_fif,
+    ".fif.gz": check_fif,
+    ".edf": check_edf,
+    ".bdf": check_edf,
+    ".vhdr": check_brainvision,
+    ".set": check_eeglab,
+}
+
+
+def check_recording(path: Path | str, *, verify: bool = True) -> Path:
+    """Refuse a recording that is absent, another kind of content, or cut.
+
+    Parameters
+    ----------
+    path : path
+        A file, or the folder of a format that is one (CTF ``.ds``, EGI ``.mff``).
+    verify : bool
+        Compare sizes, for the formats that promise one.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    FileNotFoundError, LoadError, DataCorruptionError
+    """
+    path = Path(path)
+    if path.is_dir():
+        return path
+    ending = ".fif.gz" if path.name.endswith(".fif.gz") else path.suffix.lower()
+    check_file(path, (ending,))
+    if verify and ending in CHECKS:
+        CHECKS[ending](path)
+    return path

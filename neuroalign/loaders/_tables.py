@@ -1,0 +1,60 @@
+"""Text tables as they stand: every cell a string, and seconds with every bad row named."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from neuroalign.errors import LoadError, choose
+from neuroalign.loaders._files import check_file
+
+SEPARATORS = {".tsv": "\t", ".csv": ","}
+Seconds = npt.NDArray[np.float64]
+
+
+def read_table(path: Path | str, separators: Mapping[str, str] = SEPARATORS) -> pd.DataFrame:
+    """Read a table of text: '001', 'NA' and empty cells stay what they are.
+
+    Parameters
+    ----------
+    path : path
+        ``.tsv`` or ``.csv``.
+    separators : mapping of str
+        Ending -> separator.
+
+    Raises
+    ------
+    FileNotFoundError, DataCorruptionError, LoadError
+    """
+    path = check_file(path, tuple(separators))
+    separator = choose(separators, path.suffix.lower(), f"{path}: ending")
+    try:
+        return pd.read_csv(
+            path, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig"
+        )
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise LoadError(
+            f"{path}: expected a table of UTF-8 text with a header, got '{error}'. "
+            "Save it again as such."
+        ) from error
+
+
+def read_seconds(table: pd.DataFrame, column: str, name: Path | str) -> Seconds:
+    """Read a column of finite numbers; ``name`` is the file or argument in the message.
+
+    Raises
+    ------
+    LoadError
+    """
+    values: Any = pd.to_numeric(table[column], errors="coerce").to_numpy(dtype=float)
+    bad = np.flatnonzero(~np.isfinite(values))
+    if len(bad):
+        raise LoadError(
+            f"{name}: expected {column} as numbers (times in s), got "
+            f"'{table[column].iloc[bad[0]]}' in row {bad[0]} ({len(bad)} of {len(table)} rows). "
+            "Correct or drop them."
+        )
+    return np.asarray(values, dtype=np.float64)

@@ -1,0 +1,341 @@
+"""Traces of regions of interest (calcium imaging) to responses: continuous, or around events."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import xarray as xr
+
+from neuroalign.errors import DataCorruptionError, LoadError, SchemaError, choose, some
+from neuroalign.loaders._nwb import (
+    as_text,
+    find_child,
+    find_traces,
+    open_nwb,
+    read_intervals,
+    read_table,
+    read_text,
+    select_rows,
+)
+from neuroalign.loaders._trials import read_seconds
+from neuroalign.loaders.arrays import from_arrays
+
+Array = npt.NDArray[Any]
+Window = tuple[float, float]
+
+
+def _sample_nearest(traces: Array, times: Array, period: float, wanted: Array) -> Array:
+    after = np.clip(np.searchsorted(times, wanted), 1, len(times) - 1)
+    row = after - (wanted - times[after - 1] <= times[after] - wanted)
+    sampled = traces[row]
+    # A frame further away than most of a period is not a sample of this time.
+    sampled[np.abs(times[row] - wanted) > 0.75 * period] = np.nan
+    return sampled
+
+
+def _sample_linear(traces: Array, times: Array, period: float, wanted: Array) -> Array:
+    after = np.clip(np.searchsorted(times, wanted), 1, len(times) - 1)
+    left, right = times[after - 1], times[after]
+    part = ((wanted - left) / (right - left)).astype(traces.dtype)
+    slack = 1e-6 * period
+    outside = (wanted < times[0] - slack) | (wanted > times[-1] + slack)
+    outside |= right - left > 1.5 * period
+    part = np.clip(part, 0, 1)[..., None]
+    sampled = traces[after - 1] * (1 - part) + traces[after] * part
+    # A frame that is hit needs no partner: NaN * 0 must not spread.
+    sampled = np.where(part == 0, traces[after - 1], np.where(part == 1, traces[after], sampled))
+    sampled[outside] = np.nan
+    return np.asarray(sampled)
+
+
+SAMPLING = {"nearest": _sample_nearest, "linear": _sample_linear}
+
+
+def _read_clock(n: int, times: Any, rate: float | None, start: float) -> tuple[Array, float]:
+    """Times [s] of the frames and the period [s] between them."""
+    if (times is None) == (rate is None):
+        raise LoadError(
+            f"times, rate: expected one of them, got {'none' if rate is None else 'both'}. "
+            "Pass the times of the frames [s], or their rate [Hz] and start= [s]."
+        )
+    if rate is not None:
+        if not (np.isfinite(rate) and rate > 0):
+            raise LoadError(f"rate: expected Hz above 0, got {rate}. Read it from the recording.")
+        return start + np.arange(n) / rate, 1 / rate
+    clock = np.asarray(times, dtype=float)
+    if clock.shape != (n,):
+        raise LoadError(
+            f"times: expected {n} values, one a row of traces (time, roi), got shape "
+            f"{clock.shape}. Transpose the traces, or pair them."
+        )
+    bad = np.flatnonzero(~(np.diff(clock, prepend=-np.inf) > 0) | ~np.isfinite(clock))
+    if len(bad):
+        raise LoadError(
+            f"times: expected finite, increasing seconds, got {clock[bad[0]]} in row {bad[0]} "
+            f"({len(bad)} of {n}). Correct or drop those frames."
+        )
+    return clock, float(np.median(np.diff(clock)))
+
+
+def from_traces(
+    traces: Any,
+    *,
+    times: Any = None,
+    rate: float | None = None,
+    start: float = 0.0,
+    events: pd.DataFrame | None = None,
+    window: Window | None = None,
+    how: str = "nearest",
+    neuroid: Sequence[str] | None = None,
+    neuroid_coords: Any = None,
+    units: str = "a.u.",
+    source: str = "traces",
+    run: str = "run-01",
+    session: str | None = None,
+    subject: str | None = None,
+) -> xr.DataArray:
+    """Bring traces to responses, as they are or around events.
+
+    Parameters
+    ----------
+    traces : array (time, roi)
+        NaN is kept.
+    times : array (time,), optional
+        [s] of each frame, increasing.
+    rate, start : float, optional
+        [Hz] and the time [s] of the first frame, instead of `times`.
+    events : DataFrame, optional
+        ``onset`` [s] on the same clock, ``duration`` [s] and ``stimulus`` (str), perhaps
+        ``run``, ``session``, ``subject``, ``repeat``. Continuous without.
+    window : (float, float), optional
+        [s] from onset, sampled at the frame rate from its start, stop excluded; when not given
+        from 0 to the longest duration, each trial to its own end.
+    how : {"nearest", "linear"}
+        How frames give the value at a time.
+    neuroid : sequence of str (roi,), optional
+    neuroid_coords : mapping of str to sequence (roi,), optional
+    units, source, run : str
+    session, subject : str, optional
+
+    Returns
+    -------
+    DataArray (sample, neuroid) or (sample, neuroid, time)
+        float32. Continuous: one sample a frame, with ``run``, and ``onset`` on the given clock.
+        Around events: NaN, and ``valid`` (sample, time) False, where there is no frame near or
+        the trial is over.
+
+    Raises
+    ------
+    LoadError, SchemaError
+        When times do not fit the traces, or no event lies in the recording.
+    """
+    values = np.asarray(traces)
+    if values.ndim != 2 or values.dtype.kind not in "fiu" or values.shape[0] < 2:
+        raise LoadError(
+            f"traces: expected numbers (time, roi) of two frames or more, got shape "
+            f"{values.shape} of {values.dtype}. Reshape them."
+        )
+    values = values.astype(np.float32)
+    sample = choose(SAMPLING, how, "how")
+    clock, period = _read_clock(len(values), times, rate, float(start))
+    attrs = {"source": source}
+    n = len(values) if events is None else len(events)
+    given = {"run": run, "session": session, "subject": subject}
+    columns: dict[str, Any] = {
+        name: np.full(n, label) for name, label in given.items() if label is not None
+    }
+    if events is None:
+        attrs["history"] = f"from_traces: {n} frames, period {period:g} s"
+        grid, valid = None, None
+        columns |= {"onset": clock, "duration": np.full(n, period)}
+    else:
+        onset = read_seconds(events, "onset")
+        _check_overlap(onset, clock)
+        has_length = window is None or "duration" in events
+        length = read_seconds(events, "duration", 0) if has_length else np.empty(0)
+        first, last = (0.0, float(length.max())) if window is None else window
+        n_points = int(np.floor((last - first) / period + 1e-6))
+        if n_points < 1:
+            raise LoadError(
+                f"window: expected one period ({period:g} s) or more, got {last - first:g} s. "
+                "Widen it."
+            )
+        grid = first + np.arange(n_points) * period
+        values = np.moveaxis(sample(values, clock, period, onset[:, None] + grid), 2, 1)
+        inside = np.ones((n, n_points), dtype=bool)
+        if window is None:
+            inside = grid < length[:, None] - 1e-6 * period
+            values[~np.broadcast_to(inside[:, None], values.shape)] = np.nan
+        unit = np.ones((len(clock), 1), dtype=np.float32)
+        near = sample(unit, clock, period, onset[:, None] + grid)
+        valid = inside & ~np.isnan(near[..., 0])
+        attrs["history"] = f"from_traces: {n_points} points from {first:g} s, {how} frame"
+        kept = ("stimulus", "repeat", "run", "session", "subject")
+        columns |= {name: events[name].to_numpy() for name in kept if name in events}
+        columns["onset"] = onset
+        columns["duration"] = length if has_length else np.full(n, n_points * period)
+    responses = from_arrays(
+        values,
+        modality="calcium",
+        stimulus=columns.get("stimulus"),
+        repeat=columns.get("repeat"),
+        run=columns.get("run"),
+        session=columns.get("session"),
+        subject=columns.get("subject"),
+        onset=columns["onset"],
+        duration=columns["duration"],
+        neuroid=neuroid,
+        neuroid_coords=neuroid_coords,
+        time=grid,
+        units=units,
+        sampling_rate=1 / period,
+        attrs=attrs,
+    )
+    if valid is not None and not valid.all():
+        responses = responses.assign_coords(valid=(("sample", "time"), valid))
+    return responses
+
+
+def _check_overlap(onset: Array, clock: Array) -> None:
+    if not ((onset >= clock[0]) & (onset <= clock[-1])).any():
+        got = f"{onset.min():g} to {onset.max():g} s" if len(onset) else "no events"
+        raise LoadError(
+            f"events: expected onsets inside the recording ({clock[0]:g} to {clock[-1]:g} s), "
+            f"got {got}. Check the time units and the clock."
+        )
+
+
+def _find_series(file: h5py.File, series: str | None) -> tuple[str, h5py.Group]:
+    found = find_traces(file)
+    wanted = [path for path in found if series is None or f"/{path}".endswith(f"/{series}")]
+    if len(wanted) != 1:
+        raise LoadError(
+            f"{file.filename}: expected one series of traces (RoiResponseSeries), got "
+            f"{len(wanted)}{f' named {series!r}' if series else ''}; the file holds "
+            f"{some(found) or 'none'}. Pass series=."
+        )
+    return wanted[0], find_child(file, wanted[0])
+
+
+def _read_rois(file: h5py.File, group: h5py.Group) -> tuple[pd.DataFrame, str]:
+    """The table of the rois of a series, in its order, and the place of the plane."""
+    region = find_child(group, "rois")
+    if region is None or "table" not in region.attrs:
+        raise LoadError(
+            f"{file.filename}: expected 'rois' of '{group.name}', got none. Add the region."
+        )
+    plane = file[region.attrs["table"]]
+    rows, whole = region[:], read_table(plane)
+    if rows.max(initial=-1) >= len(whole):
+        raise DataCorruptionError(
+            f"{file.filename}: expected rows of {len(whole)} rois in '{region.name}', got row "
+            f"{rows.max()}. Write the series again."
+        )
+    table = whole.iloc[rows]
+    imaging = find_child(plane, "imaging_plane")
+    place = read_text(imaging, "location") if isinstance(imaging, h5py.Group) else ""
+    return table, place
+
+
+def load_nwb_traces(
+    path: Path | str,
+    *,
+    series: str | None = None,
+    intervals: str | None = None,
+    align: str = "start_time",
+    stop: str = "stop_time",
+    stimulus: str | None = None,
+    window: Window | None = None,
+    how: str = "nearest",
+    roi_filter: str | None = None,
+    interval_filter: str | None = None,
+    run: str | None = None,
+    session: str | None = None,
+    subject: str | None = None,
+) -> xr.DataArray:
+    """Load the traces of an NWB file (fluorescence, dF/F, deconvolved).
+
+    Parameters
+    ----------
+    path : path
+        NWB 2, in HDF5.
+    series : str, optional
+        Name of the RoiResponseSeries, with its container where that is needed
+        (``"DfOverF/RoiResponseSeries"``); the only one when not given.
+    intervals : str, optional
+        Name of an interval table; continuous when not given.
+    align, stop, stimulus, interval_filter
+        As in `load_nwb`.
+    window, how
+        As in `from_traces`.
+    roi_filter : str, optional
+        Expression over the columns of the roi table, such as ``"accepted == 1"``.
+    run, session, subject : str, optional
+        From the file when not given.
+
+    Returns
+    -------
+    DataArray (sample, neuroid) or (sample, neuroid, time)
+        float32 in the unit of the file (conversion and offset applied); neuroids bear the ids
+        of the rois.
+
+    Raises
+    ------
+    FileNotFoundError, LoadError, DataCorruptionError
+    """
+    path, events = Path(path), None
+    with open_nwb(path) as file:
+        name, group = _find_series(file, series)
+        data, (table, place) = find_child(group, "data"), _read_rois(file, group)
+        values = data[:].reshape(len(data), -1)
+        if values.shape[1] != len(table):
+            raise LoadError(
+                f"{path}: expected {name} as (time, roi) with {len(table)} rois, got "
+                f"{data.shape}. Write it again, transposed."
+            )
+        factor, shift = (float(data.attrs.get(k, d)) for k, d in (("conversion", 1), ("offset", 0)))
+        unit = as_text(data.attrs.get("unit", "a.u."))
+        stamps, begin = find_child(group, "timestamps"), find_child(group, "starting_time")
+        times = None if stamps is None else stamps[:]
+        rate = None if stamps is not None or begin is None else float(begin.attrs["rate"])
+        start = 0.0 if rate is None else float(begin[()])
+        if intervals is not None:
+            _, events = read_intervals(
+                file,
+                intervals,
+                align=align,
+                stop=stop,
+                stimulus=stimulus,
+                interval_filter=interval_filter,
+                need_duration=window is None,
+            )
+        session = session or read_text(file, "general/session_id") or None
+        subject = subject or read_text(file, "general/subject/subject_id") or None
+    keep = np.ones(len(table), dtype=bool)
+    if roi_filter:
+        keep = select_rows(table.reset_index(), roi_filter, "roi_filter")
+    try:
+        responses = from_traces(
+            values[:, keep] * np.float32(factor) + np.float32(shift),
+            times=times,
+            rate=rate,
+            start=start,
+            events=events,
+            window=window,
+            how=how,
+            neuroid=[str(number) for number in table.index[keep]],
+            neuroid_coords={"region": np.full(int(keep.sum()), place or "unknown")},
+            units=unit,
+            source=path.name,
+            run=run or path.stem,
+            session=session,
+            subject=subject,
+        )
+    except (LoadError, SchemaError) as error:
+        raise type(error)(f"{path}: {error}") from error
+    step = f"load_nwb_traces: {name}, {int(keep.sum())} of {len(keep)} rois"
+    return responses.assign_attrs(history=f"{step}\n{responses.attrs['history']}")
