@@ -304,6 +304,16 @@ def save(array: Stored, path: Path | str, *, overwrite: bool = False) -> Path:
         When the object could not come back the same.
     FileExistsError
         When the path exists and ``overwrite`` is false, or is a folder that is no store.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from neuroalign.loaders import from_arrays
+    >>> responses = from_arrays([[1.0, 2.0]], modality="eeg", stimulus=["cat"])
+    >>> with TemporaryDirectory() as folder:
+    ...     path = save(responses, Path(folder) / "responses.nc")
+    ...     load(path).identical(responses)
+    True
     """
     path = Path(path)
     write = choose(WRITERS, path.suffix, f"ending of {path}")

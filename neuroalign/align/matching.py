@@ -141,6 +141,15 @@ def match(
     ------
     AlignError
         When labels are missing, repeated or disjoint.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neuroalign.loaders import features_from_arrays, from_arrays
+    >>> features = features_from_arrays(np.eye(3), stimulus=["cat", "dog", "car"])
+    >>> responses = from_arrays(np.ones((3, 2)), modality="fmri", stimulus=["dog", "cat", "dog"])
+    >>> match(features, responses)["features"].values.argmax(axis=1).tolist()
+    [1, 0, 1]
     """
     strict = choose(HOW, how, "how")
     given: Any = features

@@ -50,6 +50,16 @@ def convolve_hrf(
     References
     ----------
     Glover (1999), NeuroImage 9, 416-429, doi:10.1006/nimg.1998.0419.
+
+    Examples
+    --------
+    >>> from neuroalign.loaders import features_from_arrays, from_arrays
+    >>> flash = features_from_arrays([[1.0]], run=["run-01"], onset=[4.0], duration=[2.0])
+    >>> volumes = from_arrays(
+    ...     np.zeros((10, 1)), modality="fmri", run=["run-01"] * 10, onset=np.arange(10) * 2.0
+    ... )
+    >>> int(convolve_hrf(flash, volumes).values.argmax())  # the peak, 6 s after the flash
+    5
     """
     shape = choose(HRFS, hrf, "hrf")
 

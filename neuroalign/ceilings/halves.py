@@ -60,6 +60,16 @@ def split_half(
     References
     ----------
     Spearman (1910) and Brown (1910), British Journal of Psychology 3, the prophecy formula.
+
+    Examples
+    --------
+    >>> from neuroalign.loaders import from_arrays
+    >>> rng = np.random.default_rng(0)
+    >>> signal, stimulus = rng.normal(size=(50, 3)), [f"image-{n}" for n in range(50)]
+    >>> noisy = np.concatenate([signal + rng.normal(size=signal.shape) for _ in range(4)])
+    >>> found = split_half(from_arrays(noisy, modality="fmri", stimulus=stimulus * 4))
+    >>> bool((abs(found["ceiling"] - 0.8) < 0.1).all())
+    True
     """
     if n_splits < 1:
         raise ValueError(f"n_splits: expected at least 1 random split, got {n_splits}. Use 100.")

@@ -108,8 +108,8 @@ def cross_validate(
     --------
     >>> from neuroalign.encoders import Ridge
     >>> from neuroalign.loaders import simulate_linear
-    >>> data = simulate_linear(n_samples=120, n_neuroids=4, noise=0.5)
-    >>> result = cross_validate(Ridge(), data.features, data.responses, group=None)
+    >>> data = simulate_linear(n_neuroids=4, snr=2.0)
+    >>> result = cross_validate(Ridge(), data.features, data.responses, ceiling=None)
     >>> bool((result["mean_score"] > 0.5).all())
     True
     """

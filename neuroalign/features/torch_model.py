@@ -142,6 +142,14 @@ def extract(
         For stimuli that cannot be read.
     MemoryError
         When the results exceed ``memory_budget``; nothing but the first batch has run then.
+
+    Examples
+    --------
+    >>> from neuroalign.models import SmallConvNet
+    >>> images = {"noise": np.random.default_rng(0).random((3, 64, 64), dtype=np.float32)}
+    >>> layers = extract(SmallConvNet(seed=0), images, ["stages.stage1"], progress=False)
+    >>> layers["stages.stage1"].dims
+    ('sample', 'feature')
     """
     pool = pool or "flatten"
     choose(POOLS, pool, "pool")

@@ -114,6 +114,15 @@ def from_arrays(
     ------
     SchemaError
         When lengths differ or labels are missing.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> responses = from_arrays(
+    ...     np.zeros((4, 2)), modality="fmri", stimulus=["cat", "dog"] * 2, roi=["V1", "V2"]
+    ... )
+    >>> responses.dims, responses["repeat"].values.tolist()
+    (('sample', 'neuroid'), [0, 0, 1, 1])
     """
     array = _numbers(values, ("sample", "neuroid", "time"), dtype)
     if array.ndim not in (2, 3):

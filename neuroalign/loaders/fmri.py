@@ -188,6 +188,18 @@ def load_fmri(
     Raises
     ------
     FileNotFoundError, LoadError, DataCorruptionError, SchemaError
+
+    Examples
+    --------
+    Two runs, each with its events; voxels of a mask, without trend and z-scored within runs::
+
+        responses = load_fmri(
+            ["run-01_bold.nii.gz", "run-02_bold.nii.gz"],
+            mask="mask.nii.gz",
+            events=["run-01_events.tsv", "run-02_events.tsv"],
+            detrend=True,
+            standardize="zscore",
+        )
     """
     paths = [bold] if isinstance(bold, str | Path) else list(bold)
     if not paths:

@@ -145,6 +145,12 @@ def write_html(
     -----
     NeuroalignWarning
         When the page is larger than 20 MB.
+
+    Examples
+    --------
+    Two results on one page, the first in its headline::
+
+        write_html({"layer4": result, "layer2": other}, "study.html", title="My study")
     """
     if not isinstance(path, str | PathLike):
         raise ValueError(
