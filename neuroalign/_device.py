@@ -1,5 +1,10 @@
 """Which processor does the work: a name in, a ``torch.device`` out."""
 
+from typing import Any
+
+import numpy as np
+
+from neuroalign._linalg import shrink
 from neuroalign.errors import choose, require
 
 try:
@@ -46,3 +51,29 @@ def resolve_device(device: str) -> torch.device:
         When this machine has no such device; the message names those it has.
     """
     return choose(list_devices(), device, "device")
+
+
+def sum_errors_in_half(factors: Any, alphas: Any, state: Any) -> Any:
+    """Sum squared held-out errors with products in bfloat16, to narrow a search down.
+
+    Parameters
+    ----------
+    factors : list of FoldFactors
+    alphas : array (a,)
+    state : list of (projected (r, t), unknown (n_test, t))
+
+    Returns
+    -------
+    array (a, t)
+        Over all folds; errors and their squares are summed in float32.
+    """
+    total = np.zeros((len(alphas), state[0][0].shape[1]))
+    for fold, (projected, unknown) in zip(factors, state, strict=True):
+        known = torch.from_numpy(projected).bfloat16()
+        target = torch.from_numpy(unknown).float()
+        held_out = torch.from_numpy(fold.held_out)
+        for row, alpha in enumerate(alphas.tolist()):
+            scale = torch.from_numpy(shrink(fold.values, alpha).astype(fold.held_out.dtype))
+            error = ((held_out * scale).bfloat16() @ known).float() - target
+            total[row] += error.square_().sum(0).numpy()
+    return total

@@ -45,29 +45,15 @@ def test_shrink_takes_a_penalty_for_each_target() -> None:
     np.testing.assert_allclose(_linalg.shrink(values, alphas), expected)
 
 
-@pytest.mark.parametrize("center", [True, False])
-@pytest.mark.parametrize("shape", [(30, 6), (20, 35)])
-def test_fold_losses_equal_refits_in_every_fold(
-    shape: tuple[int, int], center: bool, rng: np.random.Generator
-) -> None:
-    n, p = shape
-    X, Y, alphas = rng.normal(size=shape) + 2.0, rng.normal(size=(n, 3)) + 1.0, np.array([0.5, 9.0])
-    folds = [(np.arange(5, n), np.arange(5)), (np.arange(n - 7), np.arange(n - 7, n))]
-    factors = _linalg.factorise_folds(X, folds, center=center)
-    losses, _ = _linalg.fold_losses(factors, Y, alphas, center=center)
-    expected = np.zeros((2, 3))
-    for train, test in folds:
-        mx, my = (X[train].mean(0), Y[train].mean(0)) if center else (0.0, 0.0)
-        A, B = X[train] - mx, Y[train] - my
-        for row, alpha in enumerate(alphas):
-            weights = np.linalg.solve(A.T @ A + alpha * np.eye(p), A.T @ B)
-            expected[row] += ((Y[test] - my - (X[test] - mx) @ weights) ** 2).sum(0)
-    np.testing.assert_allclose(losses, expected / 12, rtol=1e-9)
+def test_rows_of_float32_are_averaged_in_float64() -> None:
+    values = np.full((300_000, 1), 1e4 + 0.25, dtype=np.float32)
+    assert _linalg.average_rows(values)[0] == np.float32(1e4 + 0.25)
 
 
-def test_the_null_loss_is_that_of_the_training_mean(rng: np.random.Generator) -> None:
-    X, Y = rng.normal(size=(12, 3)), rng.normal(size=(12, 2))
-    train, test = np.arange(8), np.arange(8, 12)
-    factors = _linalg.factorise_folds(X, [(train, test)])
-    _, null = _linalg.fold_losses(factors, Y, np.array([1.0]))
-    np.testing.assert_allclose(null, ((Y[test] - Y[train].mean(0)) ** 2).mean(0))
+def test_weights_count_as_repeated_rows(rng: np.random.Generator) -> None:
+    X = rng.normal(size=(9, 4))
+    times = np.array([1, 2, 3, 1, 1, 2, 1, 1, 4])
+    weighted = _linalg.eigh_gram(X, weights=times.astype(float))
+    repeated = _linalg.eigh_gram(np.repeat(X, times, axis=0))
+    np.testing.assert_allclose(weighted.values, repeated.values, rtol=1e-10)
+    np.testing.assert_allclose(weighted.center, repeated.center, rtol=1e-12)

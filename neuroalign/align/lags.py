@@ -8,7 +8,8 @@ import numpy.typing as npt
 import xarray as xr
 
 from neuroalign._folds import make_folds
-from neuroalign._linalg import factorise_folds, shrink
+from neuroalign._gram import factorise_folds
+from neuroalign._linalg import shrink
 from neuroalign.align.resampling import check_timed, convolve_hrf
 from neuroalign.errors import AlignError
 from neuroalign.scores import pearson

@@ -9,23 +9,35 @@ import numpy.typing as npt
 import xarray as xr
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.metrics import r2_score
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    check_is_fitted,
+    validate_data,
+)
 
-from neuroalign import _linalg
 from neuroalign._arrays import flatten_targets, unwrap, wrap_samples, wrap_weights
-from neuroalign._folds import Folds, make_folds
-from neuroalign.errors import NeuroalignWarning, choose
+from neuroalign._folds import make_folds
+from neuroalign._gram import RULES, Folds
+from neuroalign.encoders._engine import (
+    CHUNK,
+    SEARCHES,
+    Engine,
+    Judged,
+    choose_penalties,
+    find_edges,
+    find_patterns,
+    keep_rows,
+)
+from neuroalign.errors import NeuroalignWarning, SchemaError, choose, some
 
 Array = npt.NDArray[Any]
 
 DEFAULT_ALPHAS = np.logspace(-4, 5, 19)
-CHUNK = 1000
 EDGE_SHARE = 0.2
-# A penalty at the edge matters only where the error still falls there by this share a step.
-EDGE_SLOPE = 1e-3
 # Below this the top of the grid means "no signal" rather than "grid too short".
 TOP_EDGE_R2 = 0.01
-ALPHA_PER = {"neuroid": True, "global": False}
+ALPHA_PER = {"neuroid": "neuroid", "roi": "roi", "global": "global"}
+MISSING = {"raise": False, "drop": True}
 ALPHA_SCALES = {"relative": True, "absolute": False}
 SOLVERS = {"auto": "auto", "primal": "primal", "dual": "dual"}
 
@@ -37,12 +49,14 @@ class Ridge(RegressorMixin, MultiOutputMixin, BaseEstimator):  # type: ignore[mi
     ----------
     alphas : float, sequence of float, or None
         Penalties to choose from; one number fixes it. None: 19 values from 1e-4 to 1e5.
-    alpha_per : {"neuroid", "global"}
-        One penalty for each neuroid (and time), or one that has the smallest mean of
-        ``cv_mse / variance`` over all of them.
-    cv : int, splitter, or list of (train, test)
+    alpha_per : {"neuroid", "roi", "global"}
+        One penalty for each neuroid (and time), or one for each ``roi`` of labelled responses, or
+        one for all: that with the smallest mean of ``cv_mse / variance``.
+    cv : int, splitter, list of (train, test), "loo" or "gcv"
         How the training rows are split to choose penalties. An int makes contiguous folds, or
-        folds of whole groups when ``fit`` is given ``groups``.
+        folds of whole groups when ``fit`` is given ``groups``. ``"loo"`` leaves out one row at a
+        time, ``"gcv"`` takes generalised cross-validation, far cheaper and coarser: both take
+        rows for independent.
     fit_intercept : bool
         Centre features and responses with training means, in each inner fold too.
     solver : {"auto", "primal", "dual"}
@@ -52,6 +66,16 @@ class Ridge(RegressorMixin, MultiOutputMixin, BaseEstimator):  # type: ignore[mi
         centred), the mean eigenvalue of XX'. Its unit is then the noise-to-signal variance ratio
         of a response whose weights are equally spread over the features. ``absolute`` is the
         penalty of the formula, as in scikit-learn.
+    search : {"exact", "coarse", "mixed"}
+        ``exact`` computes every penalty. ``coarse`` every third and the neighbours of the best.
+        ``mixed`` all in bfloat16 (torch; pays on processors made for it) and the best and its
+        neighbours in single precision. Both find the exact one for 99 of 100 neuroids, and
+        neighbours for the rest.
+    conservative : bool
+        Take the largest penalty whose error is within one standard error (over folds) of the best.
+    missing : {"raise", "drop"}
+        NaN in responses is an error, or each neuroid is fitted without the rows it lacks: one
+        factorisation for each pattern of missing rows.
 
     Attributes
     ----------
@@ -65,6 +89,9 @@ class Ridge(RegressorMixin, MultiOutputMixin, BaseEstimator):  # type: ignore[mi
         Mean squared error on inner held-out rows at ``alpha_``; NaN with a single alpha.
     cv_r2_ : float, or array (neuroid[, time])
         One minus its ratio to the error of the training mean.
+    no_signal_ : bool, or array of bool (neuroid[, time])
+        Where no penalty predicts held-out rows better than the training mean; such neuroids are
+        best read as not predicted.
     edge_low_, edge_high_ : float
         Shares of non-constant neuroids whose penalty is the smallest or largest of the grid.
     n_features_in_ : int
@@ -79,8 +106,10 @@ class Ridge(RegressorMixin, MultiOutputMixin, BaseEstimator):  # type: ignore[mi
     Notes
     -----
     Minimises ``||y - Xb - c||^2 + alpha ||b||^2``. Selection minimises the squared error pooled
-    over all inner held-out rows. One eigendecomposition a fold, in float64, is shared by all
-    penalties and targets; targets stream through in chunks of 1000 in the dtype of X.
+    over all inner held-out rows. Factorisations are in float64 and shared by all penalties and
+    targets: one for each fold, or one for all folds by the block form of the leave-one-out
+    identity, whichever costs less; both are exact. Targets stream through in chunks of 1000 in the
+    dtype of X: memory beyond inputs and weights does not grow with them.
 
     References
     ----------
@@ -106,6 +135,9 @@ class Ridge(RegressorMixin, MultiOutputMixin, BaseEstimator):  # type: ignore[mi
         fit_intercept: bool = True,
         solver: str = "auto",
         alpha_scale: str = "relative",
+        search: str = "exact",
+        conservative: bool = False,
+        missing: str = "raise",
     ) -> None:
         self.alphas = alphas
         self.alpha_per = alpha_per
@@ -113,8 +145,11 @@ class Ridge(RegressorMixin, MultiOutputMixin, BaseEstimator):  # type: ignore[mi
         self.fit_intercept = fit_intercept
         self.solver = solver
         self.alpha_scale = alpha_scale
+        self.search = search
+        self.conservative = conservative
+        self.missing = missing
 
-    def fit(self, X: Any, y: Any, *, groups: Any = None) -> Self:
+    def fit(self, X: Any, y: Any, *, groups: Any = None, sample_weight: Any = None) -> Self:
         """Choose penalties and fit.
 
         Parameters
@@ -123,6 +158,8 @@ class Ridge(RegressorMixin, MultiOutputMixin, BaseEstimator):  # type: ignore[mi
         y : DataArray or array (sample,), (sample, neuroid) or (sample, neuroid, time)
         groups : sequence (sample,), optional
             Rows of one group stay together in the inner folds.
+        sample_weight : array (sample,), optional
+            Weight of the squared error of each row, in fits and in held-out errors.
 
         Returns
         -------
@@ -132,12 +169,50 @@ class Ridge(RegressorMixin, MultiOutputMixin, BaseEstimator):  # type: ignore[mi
         ------
         ValueError
             On NaN or infinity, unknown options, or negative penalties.
+        SchemaError
+            With ``alpha_per="roi"`` and responses that have no ``roi``.
         """
-        options = self._check_options()
+        grid = self._check_options()
         X, self._features = unwrap(X)
         y, self._targets = unwrap(y)
         if y is not None:
             y, shape = flatten_targets(y)
+        X, y, weights = self._check_arrays(X, y, sample_weight)
+        self._shape = shape
+        targets = y.reshape(len(y), -1)
+        folds = self._make_folds(X, y, groups, len(grid))
+        self._fit_targets(X, targets, folds, grid, weights)
+        return self
+
+    def _check_options(self) -> Array:
+        """Check the parameters; give the grid, increasing."""
+        grid = DEFAULT_ALPHAS if self.alphas is None else np.atleast_1d(np.asarray(self.alphas))
+        numbers = grid.dtype.kind in "buif" and grid.ndim == 1 and grid.size > 0
+        if not numbers or not np.all(np.isfinite(grid) & (grid >= 0)):
+            raise ValueError(
+                f"alphas: expected finite numbers >= 0, got {self.alphas}. "
+                "Pass one number or a grid such as np.logspace(-3, 5, 17)."
+            )
+        choose(ALPHA_PER, self.alpha_per, "alpha_per")
+        choose(SOLVERS, self.solver, "solver")
+        choose(ALPHA_SCALES, self.alpha_scale, "alpha_scale")
+        choose(SEARCHES, self.search, "search")
+        choose(MISSING, self.missing, "missing")
+        if self.conservative and (isinstance(self.cv, str) or self.search != "exact"):
+            raise ValueError(
+                "conservative: expected folds and search='exact', which give each penalty its "
+                f"standard error, got cv={self.cv!r}, search='{self.search}'."
+            )
+        return np.unique(grid.astype(np.float64))
+
+    def _check_arrays(
+        self, X: Any, y: Any, sample_weight: Any
+    ) -> tuple[Array, Array, Array | None]:
+        kept = None
+        if MISSING[self.missing] and y is not None:
+            y = np.asarray(y)
+            kept = np.isnan(y) if y.dtype.kind == "f" else None
+            y = y if kept is None else np.where(kept, 0.0, y)
         X, y = validate_data(
             self,
             X,
@@ -147,114 +222,131 @@ class Ridge(RegressorMixin, MultiOutputMixin, BaseEstimator):  # type: ignore[mi
             dtype=[np.float64, np.float32],
             ensure_min_samples=2,
         )
-        self._shape = shape
-        targets = y.reshape(len(y), -1)
-        self._fit_targets(X, targets, self._make_folds(X, y, groups, options), options)
-        return self
+        if kept is not None and kept.any():
+            y = np.where(kept, np.nan, y)
+        if sample_weight is None:
+            return X, y, None
+        weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        return X, y, weights
 
-    def _check_options(self) -> tuple[Array, bool, str, bool]:
-        """Read the parameters: grid, whether per neuroid, solver, whether relative."""
-        grid = DEFAULT_ALPHAS if self.alphas is None else np.atleast_1d(np.asarray(self.alphas))
-        numbers = grid.dtype.kind in "buif" and grid.ndim == 1 and grid.size > 0
-        if not numbers or not np.all(np.isfinite(grid) & (grid >= 0)):
-            raise ValueError(
-                f"alphas: expected finite numbers >= 0, got {self.alphas}. "
-                "Pass one number or a grid such as np.logspace(-3, 5, 17)."
-            )
-        return (
-            np.unique(grid.astype(np.float64)),
-            choose(ALPHA_PER, self.alpha_per, "alpha_per"),
-            choose(SOLVERS, self.solver, "solver"),
-            choose(ALPHA_SCALES, self.alpha_scale, "alpha_scale"),
-        )
-
-    def _make_folds(self, X: Array, y: Array, groups: Any, options: Any) -> Folds:
-        if len(options[0]) == 1:
+    def _make_folds(self, X: Array, y: Array, groups: Any, n_alphas: int) -> Folds | str:
+        if n_alphas == 1:
             return []
+        if isinstance(self.cv, str):
+            choose(RULES, self.cv, "cv")
+            return self.cv
         if isinstance(self.cv, int | np.integer):
             return make_folds(len(X), groups=groups, n_splits=int(self.cv))
         if hasattr(self.cv, "split"):
             return list(self.cv.split(X, y, groups))
         return [(np.asarray(train), np.asarray(test)) for train, test in self.cv]
 
-    def _fit_targets(self, X: Array, targets: Array, folds: Folds, options: Any) -> None:
-        grid, per_neuroid, solver, relative = options
-        center = bool(self.fit_intercept)
-        # The full Gram matrix decides, so that every inner fold takes the same side.
-        solver = "dual" if _linalg.is_dual(X.shape, solver) else "primal"
-        spectrum = _linalg.eigh_gram(X, center=center, solver=solver)
-        scale = spectrum.values.sum() / len(X) if relative else 1.0
-        # A constant X has no eigenvalue to be relative to.
-        self.alphas_ = grid * (scale if scale > 0 else 1.0)
-        factors = _linalg.factorise_folds(X, folds, center=center, solver=solver)
-
+    def _fit_targets(
+        self, X: Array, targets: Array, folds: Folds | str, grid: Array, weights: Array | None
+    ) -> None:
         n_targets = targets.shape[1]
-        level = targets[0] if center else np.zeros(n_targets)
-        constant: Array = (targets == level).all(axis=0)
-        losses, null = self._compute_losses(factors, targets, X.dtype)
-        best = self._choose(losses, null, constant, per_neuroid)
-        mse = losses[best, np.arange(n_targets)]
-        r2 = 1.0 - np.divide(mse, null, out=np.full_like(mse, np.nan), where=null > 0)
-        coef = np.empty((n_targets, X.shape[1]), dtype=X.dtype)
-        intercept = np.zeros(n_targets, dtype=X.dtype)
-        left, right = spectrum.left.astype(X.dtype), spectrum.right.astype(X.dtype)
-        for start in range(0, n_targets, CHUNK):
-            part = slice(start, start + CHUNK)
-            chunk = targets[:, part].astype(X.dtype)
-            mean = _linalg.column_means(chunk) if center else np.zeros(chunk.shape[1], X.dtype)
-            projected = left.T @ (chunk - mean)
-            projected *= _linalg.shrink(spectrum.values, self.alphas_[best[part]])
-            coef[part] = (right @ projected).T
-            coef[part][constant[part]] = 0.0
-            intercept[part] = mean - coef[part] @ spectrum.center.astype(X.dtype)
+        self.coef_ = np.zeros((n_targets, X.shape[1]), dtype=X.dtype)
+        self.intercept_ = np.zeros(n_targets, dtype=X.dtype)
+        found = {name: np.full(n_targets, np.nan) for name in ("alpha", "mse", "null")}
+        low, high = (np.zeros((2, n_targets), dtype=bool) for _ in range(2))
+        constant = np.ones(n_targets, dtype=bool)
+        for columns, rows in find_patterns(targets):
+            inner = folds if isinstance(folds, str) else keep_rows(folds, rows)
+            own = targets[:, columns] if rows is None else targets[np.ix_(rows, columns)]
+            engine = self._make_engine(
+                X if rows is None else X[rows], inner, grid, own.shape[1],
+                weights if rows is None or weights is None else weights[rows],
+            )  # fmt: skip
+            self.alphas_ = engine.alphas
+            level = own[0] if self.fit_intercept else np.zeros(len(columns))
+            constant[columns] = (own == level).all(axis=0)
+            best, losses, null = self._select(engine, own, constant[columns], columns)
+            for start in range(0, len(columns), CHUNK):
+                part = slice(start, start + CHUNK)
+                solved = engine.solve(
+                    own[:, part].astype(X.dtype, copy=False), engine.alphas[best[part]]
+                )
+                self.coef_[columns[part]], self.intercept_[columns[part]] = solved
+            found["alpha"][columns] = engine.alphas[best]
+            found["mse"][columns] = losses[best, np.arange(len(columns))]
+            found["null"][columns] = null
+            low[:, columns], high[:, columns] = find_edges(losses, best)
+        self.coef_[constant] = 0.0
+        self._store(found, X.shape[1])
+        self._report_edges(low[:, ~constant], high[:, ~constant], len(grid), constant)
 
-        self.coef_ = coef.reshape(*self._shape, X.shape[1])
-        self.intercept_ = intercept.reshape(self._shape)[()]
-        self.alpha_ = self.alphas_[best].reshape(self._shape)[()]
+    def _make_engine(
+        self, X: Array, folds: Folds | str, grid: Array, n_targets: int, weights: Array | None
+    ) -> Engine:
+        return Engine(
+            X,
+            folds,
+            grid,
+            n_targets,
+            center=bool(self.fit_intercept),
+            relative=ALPHA_SCALES[self.alpha_scale],
+            solver=self.solver,
+            search=self.search,
+            weights=weights,
+        )
+
+    def _select(
+        self, engine: Engine, targets: Array, constant: Array, columns: Array
+    ) -> tuple[Array, Array, Array]:
+        """Choose the penalty index of each target; also the losses (a, t) and those of the mean."""
+        n_alphas, n_targets = len(engine.alphas), targets.shape[1]
+        losses, null = np.full((n_alphas, n_targets), np.nan), np.full(n_targets, np.nan)
+        best = np.zeros(n_targets, dtype=np.intp)
+        for start in range(0, n_targets if n_alphas > 1 else 0, CHUNK):
+            part = slice(start, start + CHUNK)
+            judged = engine.judge(targets[:, part].astype(engine.dtype, copy=False))
+            losses[:, part], null[part] = judged.losses, judged.null
+            best[part] = choose_penalties(judged, conservative=self.conservative)
+        if n_alphas > 1:
+            best[constant] = n_alphas - 1
+            for members in self._pool(columns):
+                used = members & ~constant & (null > 0)
+                share = losses[:, used] / null[used]
+                mean = np.where(np.isnan(share), np.inf, share).mean(axis=1, keepdims=True)
+                if used.any():
+                    pooled = choose_penalties(Judged(mean, mean[0], mean))[0]
+                    best[members & ~constant] = pooled
+        return best, losses, null
+
+    def _pool(self, columns: Array) -> list[Array]:
+        """Name the targets that share one penalty, as masks over columns."""
+        if self.alpha_per == "neuroid":
+            return []
+        if self.alpha_per == "global":
+            return [np.ones(len(columns), dtype=bool)]
+        if self._targets is None or "roi" not in self._targets.coords:
+            raise SchemaError(
+                "y: expected a DataArray with coord 'roi' on 'neuroid' for alpha_per='roi', got "
+                f"{'a bare array' if self._targets is None else some(self._targets.coords)}. "
+                "Assign it, or use alpha_per='neuroid'."
+            )
+        times = int(np.prod(self._shape[1:], dtype=int))
+        labels = np.repeat(self._targets["roi"].values, times)[columns]
+        return [labels == one for one in np.unique(labels)]
+
+    def _store(self, found: dict[str, Array], n_features: int) -> None:
+        mse, null = found["mse"], found["null"]
+        r2 = 1.0 - np.divide(mse, null, out=np.full_like(mse, np.nan), where=null > 0)
+        self.coef_ = self.coef_.reshape(*self._shape, n_features)
+        self.intercept_ = self.intercept_.reshape(self._shape)[()]
+        self.alpha_ = found["alpha"].reshape(self._shape)[()]
         self.cv_mse_ = mse.reshape(self._shape)[()]
         self.cv_r2_ = r2.reshape(self._shape)[()]
-        self._report_edges(losses[:, ~constant], best[~constant], r2[~constant])
+        self.no_signal_ = (r2 <= 0).reshape(self._shape)[()]
 
-    def _compute_losses(
-        self, factors: list[_linalg.FoldFactors], targets: Array, dtype: Any
-    ) -> tuple[Array, Array]:
-        """Inner errors (alpha, target), and those of the training mean (target)."""
-        n_targets = targets.shape[1]
-        losses, null = np.full((len(self.alphas_), n_targets), np.nan), np.full(n_targets, np.nan)
-        for start in range(0, n_targets if factors else 0, CHUNK):
-            part = slice(start, start + CHUNK)
-            losses[:, part], null[part] = _linalg.fold_losses(
-                factors,
-                targets[:, part].astype(dtype),
-                self.alphas_,
-                center=bool(self.fit_intercept),
-            )
-        return losses, null
-
-    def _choose(self, losses: Array, null: Array, constant: Array, per_neuroid: bool) -> Array:
-        """Pick the penalty index of each target; of equal errors the larger penalty wins."""
-        if len(losses) == 1:
-            return np.zeros(losses.shape[1], dtype=np.intp)
-        score = losses
-        if not per_neuroid:
-            used = ~constant & (null > 0)
-            mean = (losses[:, used] / null[used]).mean(axis=1) if used.any() else losses[:, 0] * 0
-            score = np.broadcast_to(mean[:, None], losses.shape)
-        best: Array = len(losses) - 1 - np.argmin(score[::-1], axis=0)
-        best[constant] = len(losses) - 1
-        return best
-
-    def _report_edges(self, losses: Array, best: Array, r2: Array) -> None:
+    def _report_edges(self, low: Array, high: Array, n_alphas: int, constant: Array) -> None:
         """Measure the shares at the edges (of non-constant targets); warn if the grid is short."""
-        last = len(self.alphas_) - 1
-        if last == 0 or len(best) == 0:
+        if n_alphas == 1 or not low.shape[1]:
             self.edge_low_ = self.edge_high_ = 0.0
             return
-        low, high = best == 0, best == last
-        self.edge_low_, self.edge_high_ = float(low.mean()), float(high.mean())
-        falls_low = losses[1] - losses[0] > EDGE_SLOPE * losses[1]
-        falls_high = losses[last - 1] - losses[last] > EDGE_SLOPE * losses[last - 1]
-        short = {"smallest": low & falls_low, "largest": high & falls_high & (r2 > TOP_EDGE_R2)}
+        self.edge_low_, self.edge_high_ = float(low[0].mean()), float(high[0].mean())
+        r2 = np.reshape(self.cv_r2_, -1)[~constant]
+        short = {"smallest": low.all(axis=0), "largest": high.all(axis=0) & (r2 > TOP_EDGE_R2)}
         for edge, which in short.items():
             if which.mean() > EDGE_SHARE:
                 warnings.warn(

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from sklearn.linear_model import Ridge as PeerRidge
+from sklearn.linear_model import RidgeCV as PeerCV
 from sklearn.model_selection import GridSearchCV, GroupKFold, KFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -266,3 +267,128 @@ def test_a_large_offset_is_no_error_in_float32() -> None:
     fitted = Ridge().fit(features, responses)
     assert fitted.intercept_ == pytest.approx(responses.mean(0, dtype=np.float64), abs=1e-2)
     assert fitted.cv_mse_ == pytest.approx(responses.var(0, dtype=np.float64), rel=1e-2)
+
+
+def _refit_at(X: np.ndarray, Y: np.ndarray, model: Any) -> np.ndarray:
+    """Weights of scikit-learn at the penalties chosen."""
+    peers = [
+        PeerRidge(alpha=alpha).fit(X, Y[:, number]) for number, alpha in enumerate(model.alpha_)
+    ]
+    return np.stack([peer.coef_ for peer in peers])
+
+
+@pytest.mark.parametrize("cv", ["loo", "gcv"])
+@pytest.mark.parametrize("shape", [(60, 8), (30, 50)])
+def test_rows_left_out_choose_what_scikit_learn_chooses(
+    cv: str, shape: tuple[int, int], rng: np.random.Generator
+) -> None:
+    X, Y, _ = _linear(rng, *shape)
+    model = Ridge(GRID, alpha_scale="absolute", cv=cv).fit(X, Y)
+    np.testing.assert_allclose(model.coef_, _refit_at(X, Y, model), rtol=1e-7, atol=1e-9)
+    if cv == "loo":
+        peers = [PeerCV(GRID).fit(X, Y[:, number]).alpha_ for number in range(Y.shape[1])]
+        np.testing.assert_allclose(model.alpha_, peers)
+
+
+@pytest.mark.parametrize("search", ["coarse", "mixed"])
+def test_cheap_searches_find_nearly_always_the_same(search: str) -> None:
+    if search == "mixed":
+        pytest.importorskip("torch")
+    rng = np.random.default_rng(8)
+    X = (rng.normal(size=(300, 200)) / np.sqrt(np.arange(1, 201))).astype("f4")
+    noise = np.exp(rng.uniform(0, 3, size=1500)) * rng.normal(size=(300, 1500))
+    Y = (X @ rng.normal(size=(200, 1500)) + noise).astype("f4")
+    grid = np.logspace(-1, 5, 20)
+    exact = Ridge(grid, alpha_scale="absolute").fit(X, Y)
+    cheap = Ridge(grid, alpha_scale="absolute", search=search).fit(X, Y)
+    steps = np.abs(np.log(cheap.alpha_ / exact.alpha_)) / np.log(grid[1] / grid[0])
+    assert (steps < 0.5).mean() >= 0.99
+    assert (steps < 1.5).mean() >= 0.999
+    excess = cheap.cv_mse_ / exact.cv_mse_ - 1
+    assert excess.mean() <= 1e-5
+    assert excess.max() <= 1e-3
+
+
+def test_an_unknown_mode_is_refused(rng: np.random.Generator) -> None:
+    X, Y, _ = _linear(rng)
+    with pytest.raises(ValueError, match="cv: expected one of 'loo', 'gcv', got 'bic'"):
+        Ridge(cv="bic").fit(X, Y)
+
+
+def test_one_standard_error_takes_a_larger_penalty(rng: np.random.Generator) -> None:
+    X, Y, _ = _linear(rng, 60, 8, 40, noise=6.0)
+    folds = list(KFold(5).split(X))
+    losses = np.zeros((len(GRID), 5, 40))
+    for number, (train, test) in enumerate(folds):
+        for row, alpha in enumerate(GRID):
+            peer = PeerRidge(alpha=alpha).fit(X[train], Y[train])
+            losses[row, number] = ((Y[test] - peer.predict(X[test])) ** 2).mean(0)
+    mean, error = losses.mean(1), losses.std(1, ddof=1) / np.sqrt(5)
+    best = mean.argmin(0)
+    bound = (mean + error)[best, np.arange(40)]
+    expected = [GRID[mean[:, t] <= bound[t]].max() for t in range(40)]
+    model = Ridge(GRID, alpha_scale="absolute", cv=folds, conservative=True).fit(X, Y)
+    np.testing.assert_allclose(model.alpha_, expected)
+    with pytest.raises(ValueError, match="conservative: expected folds"):
+        Ridge(cv="gcv", conservative=True).fit(X, Y)
+
+
+def test_each_region_takes_one_penalty(rng: np.random.Generator) -> None:
+    X, Y, _ = _linear(rng, 80, 8, 6)
+    roi = ["V1", "V1", "IT", "V1", "IT", "IT"]
+    coords = {"neuroid": [f"n{t}" for t in range(6)], "roi": ("neuroid", roi)}
+    labelled = xr.DataArray(Y, coords, ("sample", "neuroid"))
+    model = Ridge(GRID, alpha_per="roi", alpha_scale="absolute").fit(X, labelled)
+    for name in ("V1", "IT"):
+        part = Y[:, [label == name for label in roi]]
+        alone = Ridge(GRID, alpha_per="global", alpha_scale="absolute").fit(X, part)
+        chosen = model.alpha_[[label == name for label in roi]]
+        np.testing.assert_allclose(chosen, alone.alpha_)
+    with pytest.raises(SchemaError, match="coord 'roi' on 'neuroid' .* got a bare array"):
+        Ridge(alpha_per="roi").fit(X, Y)
+
+
+def test_missing_rows_are_left_out_neuroid_by_neuroid(rng: np.random.Generator) -> None:
+    X, Y, _ = _linear(rng, 60, 8, 5)
+    broken = Y.copy()
+    broken[:10, 1] = np.nan
+    broken[:10, 3] = np.nan
+    broken[[5, 40], 4] = np.nan
+    with pytest.raises(ValueError, match="NaN"):
+        Ridge(GRID).fit(X, broken)
+    model = Ridge(GRID, missing="drop", cv=list(KFold(4).split(X))).fit(X, broken)
+    for column, gone in ((0, []), (1, range(10)), (3, range(10)), (4, [5, 40])):
+        rows = np.delete(np.arange(60), gone)
+        place = np.full(60, -1)
+        place[rows] = np.arange(len(rows))
+        folds = [(place[a][place[a] >= 0], place[b][place[b] >= 0]) for a, b in KFold(4).split(X)]
+        alone = Ridge(GRID, cv=[f for f in folds if len(f[1])]).fit(X[rows], Y[rows, column])
+        np.testing.assert_allclose(model.coef_[column], alone.coef_, rtol=1e-8, atol=1e-12)
+        assert model.cv_mse_[column] == pytest.approx(alone.cv_mse_)
+    broken[1:, 2] = np.nan
+    with pytest.raises(ValueError, match="y: expected at least 2 rows without NaN"):
+        Ridge(missing="drop").fit(X, broken)
+
+
+def test_weights_of_samples_equal_repeated_samples(rng: np.random.Generator) -> None:
+    X, Y, _ = _linear(rng, 40, 8, 3)
+    times = rng.integers(1, 4, size=40)
+    rows = np.repeat(np.arange(40), times)
+    folds = list(KFold(4).split(X))
+    repeated = [
+        (np.flatnonzero(np.isin(rows, a)), np.flatnonzero(np.isin(rows, b))) for a, b in folds
+    ]
+    ours = Ridge(np.logspace(-5, 4, 15), cv=folds).fit(X, Y, sample_weight=times)
+    long = Ridge(np.logspace(-5, 4, 15), cv=repeated).fit(X[rows], Y[rows])
+    np.testing.assert_allclose(ours.alpha_, long.alpha_)
+    np.testing.assert_allclose(ours.coef_, long.coef_, rtol=1e-8)
+    np.testing.assert_allclose(ours.intercept_, long.intercept_, rtol=1e-8)
+    np.testing.assert_allclose(ours.cv_mse_, long.cv_mse_, rtol=1e-8)
+
+
+def test_neuroids_without_signal_are_named(rng: np.random.Generator) -> None:
+    X, Y, _ = _linear(rng, 100, 8, 6, noise=0.5)
+    Y[:, [1, 4]] = rng.normal(size=(100, 2))
+    model = Ridge(np.logspace(-4, 1, 6)).fit(X, Y)
+    assert not model.no_signal_[[0, 2, 3, 5]].any()
+    assert model.no_signal_[[1, 4]].all()

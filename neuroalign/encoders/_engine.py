@@ -1,0 +1,259 @@
+"""Ridge on bare arrays: factorise the features once, then solve targets chunk by chunk."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from neuroalign import _linalg
+from neuroalign._gram import Folds, KFold, Rule, make_rule
+from neuroalign.errors import choose
+
+Array = npt.NDArray[Any]
+# Targets of one chunk: what is computed of it stays in the cache of a core.
+CHUNK = 1000
+# Half precision errs by one penalty at most where errors are flat.
+HALF_REACH = 1
+# A penalty at the edge matters only where the error still falls there by this share a step.
+EDGE_SLOPE = 1e-3
+
+
+class Judged(NamedTuple):
+    """Held-out errors of a chunk.
+
+    ``losses`` (a, t): mean squared error, NaN where a search left a penalty out; ``null`` (t,):
+    that of the training mean; ``error`` (a, t): standard error over folds.
+    """
+
+    losses: Array
+    null: Array
+    error: Array
+
+
+class Solution(NamedTuple):
+    """What was fitted to a chunk: ``coef`` (t, p), ``intercept`` (t,)."""
+
+    coef: Array
+    intercept: Array
+
+
+def _search_all(rule: Rule, state: Any) -> Array:
+    return rule.sum_all(state)
+
+
+def _search_mixed(rule: Rule, state: Any) -> Array:
+    """All penalties in half precision, then the best and its neighbours in single precision."""
+    if not isinstance(rule, KFold):
+        return rule.sum_all(state)
+    from neuroalign._device import sum_errors_in_half  # noqa: PLC0415
+
+    best = np.argmin(sum_errors_in_half(rule.factors, rule.alphas, state), axis=0)
+    sums = np.full((len(rule.alphas), rule.n_folds, len(best)), np.nan)
+    for row in range(len(sums)):
+        near = np.flatnonzero(np.abs(best - row) <= HALF_REACH)
+        if len(near):
+            sums[row][:, near] = rule.sum_errors(state, row, near)
+    return sums
+
+
+class Search(NamedTuple):
+    """How penalties are compared: by which function, in which form, to which accuracy."""
+
+    run: Callable[[Rule, Any], Array]
+    form: str
+    tolerance: dict[str, float]
+
+
+# Predictions err by less than the arithmetic does; coarse, by less than neighbours differ.
+FINE = {"float32": 1e-6, "float64": 1e-13}
+SEARCHES: dict[str, Search] = {
+    "exact": Search(_search_all, "auto", FINE),
+    "coarse": Search(_search_all, "direct", {"float32": 1e-4, "float64": 1e-4}),
+    "mixed": Search(_search_mixed, "direct", FINE),
+}
+
+
+class Engine:
+    """One factorisation of the features, and any number of targets solved on it.
+
+    Parameters
+    ----------
+    X : array (n, p)
+    folds : list of (train, test), {"loo", "gcv"}, or empty with one penalty
+    grid : array (a,)
+    n_targets : int
+        How many targets will come, which decides between two exact forms.
+    center, relative : bool
+    solver, search, form : str
+    weights : array (n,), optional
+    """
+
+    def __init__(
+        self,
+        X: Array,
+        folds: Folds | str,
+        grid: Array,
+        n_targets: int,
+        *,
+        center: bool = True,
+        relative: bool = True,
+        solver: str = "auto",
+        search: str = "exact",
+        form: str | None = None,
+        weights: Array | None = None,
+    ) -> None:
+        self.center, self.weights, self.dtype = center, weights, X.dtype
+        self.search = choose(SEARCHES, search, "search")
+        spectrum = _linalg.eigh_gram(X, center=center, solver=solver, weights=weights)
+        total = len(X) if weights is None else float(weights.sum())
+        scale = spectrum.values.sum() / total if relative else 1.0
+        # A constant X has no eigenvalue to be relative to.
+        self.alphas = grid * (scale if scale > 0 else 1.0)
+        self.values = spectrum.values
+        length = np.linalg.norm(spectrum.left, axis=0)
+        self.basis = (spectrum.left / length).astype(self.dtype)
+        self.back = np.ascontiguousarray((spectrum.right * length).T, dtype=self.dtype)
+        self.mean = spectrum.center.astype(self.dtype)
+        self.rule: Rule | None = None
+        self.rows = np.ones(1)
+        if len(grid) > 1:
+            self.rule = make_rule(
+                X, spectrum, folds, self.alphas, n_targets,
+                center=center, solver=solver, weights=weights,
+                form=form or self.search.form, tolerance=self.search.tolerance[X.dtype.name],
+            )  # fmt: skip
+            self.rows = self._count_rows(folds, len(X))
+
+    def _count_rows(self, folds: Folds | str, n: int) -> Array:
+        """Weight of the held-out rows of each fold."""
+        own = np.ones(n) if self.weights is None else self.weights
+        if isinstance(folds, str):
+            return np.array([own.sum()])
+        return np.array([own[test].sum() for _, test in folds])
+
+    def judge(self, Y: Array) -> Judged:
+        """Compute held-out errors of a chunk (n, t), for the penalties that the search needs."""
+        if self.rule is None:
+            blank = np.full((len(self.alphas), Y.shape[1]), np.nan)
+            return Judged(blank, blank[0], blank)
+        state, null = self.rule.project(Y)
+        sums = self.search.run(self.rule, state)
+        count = self.rows.sum()
+        means = sums / self.rows[:, None]
+        k = self.rule.n_folds
+        blank = np.full_like(means[:, 0], np.nan)
+        spread = means.std(axis=1, ddof=1) / np.sqrt(k) if k > 1 else blank
+        return Judged(sums.sum(axis=1) / count, null.sum(axis=0) / count, spread)
+
+    def solve(self, Y: Array, alphas: Array) -> Solution:
+        """Fit a chunk (n, t) at one penalty (t,) each."""
+        mean = (
+            _linalg.average_rows(Y, self.weights)
+            if self.center
+            else np.zeros(Y.shape[1], self.dtype)
+        )
+        projected = self.basis.T @ _linalg.scale_rows(Y - mean, self.weights)
+        few, place = np.unique(alphas, return_inverse=True)
+        projected *= _linalg.shrink(self.values, few).astype(self.dtype)[:, place]
+        coef = projected.T @ self.back
+        return Solution(coef, mean - coef @ self.mean)
+
+
+def choose_penalties(judged: Judged, *, conservative: bool = False) -> Array:
+    """Pick the penalty index of each target; of equal errors the larger penalty wins.
+
+    Parameters
+    ----------
+    judged : Judged
+    conservative : bool
+        Take the largest penalty within one standard error (over folds) of the best.
+
+    Returns
+    -------
+    array of int (t,)
+    """
+    losses = np.where(np.isnan(judged.losses), np.inf, judged.losses)
+    last = len(losses) - 1
+    best: Array = last - np.argmin(losses[::-1], axis=0)
+    if not conservative:
+        return best
+    columns = np.arange(losses.shape[1])
+    bound = losses[best, columns] + judged.error[best, columns]
+    within: Array = last - np.argmax((losses <= bound)[::-1], axis=0)
+    return np.maximum(best, within)
+
+
+def find_edges(losses: Array, best: Array) -> tuple[Array, Array]:
+    """Tell where the best penalty is the smallest or largest, and the error still falls there.
+
+    Parameters
+    ----------
+    losses : array (a, t)
+    best : array of int (t,)
+
+    Returns
+    -------
+    tuple of array of bool (2, t)
+        Low and high edge; rows: at the edge, and still falling.
+    """
+    last = len(losses) - 1
+    if last == 0:
+        blank = np.zeros((2, len(best)), dtype=bool)
+        return blank, blank
+    falls_low = losses[1] - losses[0] > EDGE_SLOPE * losses[1]
+    falls_high = losses[last - 1] - losses[last] > EDGE_SLOPE * losses[last - 1]
+    return np.stack([best == 0, falls_low]), np.stack([best == last, falls_high])
+
+
+def find_patterns(targets: Array) -> Iterator[tuple[Array, Array | None]]:
+    """Group targets (n, t) that lack the same rows; rows are None where nothing is missing.
+
+    Yields
+    ------
+    columns : array of int
+    rows : array of int, or None
+        Rows that are there.
+
+    Raises
+    ------
+    ValueError
+        When fewer than two rows are left.
+    """
+    missing = np.isnan(targets) if targets.dtype.kind == "f" else np.zeros((1, 1), dtype=bool)
+    if not missing.any():
+        yield np.arange(targets.shape[1]), None
+        return
+    patterns, member = np.unique(missing, axis=1, return_inverse=True)
+    for number in range(patterns.shape[1]):
+        columns = np.flatnonzero(member.ravel() == number)
+        rows = np.flatnonzero(~patterns[:, number])
+        if len(rows) < 2:
+            raise ValueError(
+                f"y: expected at least 2 rows without NaN for each neuroid, got {len(rows)} for "
+                f"{len(columns)} of them (first: number {columns[0]}). Drop those neuroids."
+            )
+        yield columns, rows
+
+
+def keep_rows(folds: Folds, rows: Array | None) -> Folds:
+    """Number folds by the rows that are there; folds that lose a side are left out.
+
+    Raises
+    ------
+    ValueError
+        When none is left.
+    """
+    if rows is None or not folds:
+        return folds
+    place = np.full(max(int(max(train.max(), test.max())) for train, test in folds) + 1, -1)
+    place[rows] = np.arange(len(rows))
+    pairs = [(place[train], place[test]) for train, test in folds]
+    kept = [(train[train >= 0], test[test >= 0]) for train, test in pairs]
+    left = [(train, test) for train, test in kept if len(train) > 1 and len(test)]
+    if not left:
+        raise ValueError(
+            f"y: expected rows without NaN in training and test of an inner fold, got "
+            f"{len(rows)} rows that lie in one. Use another cv."
+        )
+    return left
