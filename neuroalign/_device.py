@@ -64,16 +64,16 @@ def sum_errors_in_half(factors: Any, alphas: Any, state: Any) -> Any:
 
     Returns
     -------
-    array (a, t)
-        Over all folds; errors and their squares are summed in float32.
+    array (a, k, t)
+        For each fold; errors and their squares are summed in float32.
     """
-    total = np.zeros((len(alphas), state[0][0].shape[1]))
-    for fold, (projected, unknown) in zip(factors, state, strict=True):
+    total = np.zeros((len(alphas), len(factors), state[0][0].shape[1]))
+    for number, (fold, (projected, unknown)) in enumerate(zip(factors, state, strict=True)):
         known = torch.from_numpy(projected).bfloat16()
         target = torch.from_numpy(unknown).float()
         held_out = torch.from_numpy(fold.held_out)
         for row, alpha in enumerate(alphas.tolist()):
             scale = torch.from_numpy(shrink(fold.values, alpha).astype(fold.held_out.dtype))
             error = ((held_out * scale).bfloat16() @ known).float() - target
-            total[row] += error.square_().sum(0).numpy()
+            total[row, number] = error.square_().sum(0).numpy()
     return total

@@ -24,6 +24,7 @@ def make_folds(
     n_splits: int | None = 5,
     stimulus: Sequence[str] | npt.NDArray[np.str_] | None = None,
     seed: int | None = None,
+    shuffle_groups: bool = False,
 ) -> Folds:
     """Split rows into folds: whole groups, whole stimuli, or contiguous stretches.
 
@@ -42,6 +43,8 @@ def make_folds(
     seed : int, optional
         Shuffles whole stimuli between folds. Groups and contiguous stretches are not shuffled:
         neighbouring time points on both sides of a split leak.
+    shuffle_groups : bool
+        Let ``seed`` deal whole groups to folds at random, for repeated splits.
 
     Returns
     -------
@@ -70,9 +73,100 @@ def make_folds(
     if n_splits is None or n_splits >= n_groups:
         return list(LeaveOneGroupOut().split(rows, groups=labels))
     _check_count(n_splits, "n_splits", "folds")
-    shuffle = groups is None and seed is not None
+    shuffle = (groups is None or shuffle_groups) and seed is not None
     splitter = GroupKFold(n_splits, shuffle=shuffle, random_state=seed if shuffle else None)
     return list(splitter.split(rows, groups=labels))
+
+
+def cut_contiguous(
+    n_splits: int,
+    run: npt.NDArray[Any],
+    time: npt.NDArray[Any] | None = None,
+) -> Folds:
+    """Cut a recording into stretches of time, one a fold, whatever the order of its rows.
+
+    Parameters
+    ----------
+    n_splits : int
+    run : array (n,)
+        Runs follow each other in the order of their names.
+    time : array (n,), optional
+        What rows are in order of, within a run; as they stand when not given.
+
+    Returns
+    -------
+    list of (train, test)
+
+    Raises
+    ------
+    ValueError
+        With fewer than two folds or fewer rows than folds.
+    """
+    n = len(run)
+    k = min(n_splits, n)
+    _check_count(k, "n_splits", "stretches")
+    order = np.lexsort([np.zeros(n) if time is None else time, run])
+    parts = [np.sort(part) for part in np.array_split(order, k)]
+    return [(np.setdiff1d(np.arange(n), part), part) for part in parts]
+
+
+def purge_folds(
+    folds: Folds,
+    gap: float,
+    run: npt.NDArray[Any],
+    time: npt.NDArray[Any] | None = None,
+) -> Folds:
+    """Drop training rows that lie close to a test row in the same run.
+
+    Parameters
+    ----------
+    folds : list of (train, test)
+    gap : float
+        In the unit of ``time``: rows at this distance or nearer are dropped, before and after.
+    run : array (n,)
+    time : array (n,), optional
+        Onset of each row; its place within the run when not given.
+
+    Returns
+    -------
+    list of (train, test)
+        Test rows as they were.
+
+    Raises
+    ------
+    ValueError
+        When the gap is negative or no training row is left.
+
+    References
+    ----------
+    López de Prado (2018), Advances in Financial Machine Learning, chapter 7, on purging.
+    """
+    if not gap >= 0:
+        raise ValueError(f"gap: expected a number >= 0, got {gap}. Use 0 to drop nothing.")
+    codes = np.unique(run, return_inverse=True)[1]
+    place = np.empty(len(codes)) if time is None else np.asarray(time, dtype=np.float64)
+    if time is None:
+        for one in range(codes.max(initial=-1) + 1):
+            place[codes == one] = np.arange(int((codes == one).sum()))
+    # Onsets are multiples of a TR in binary: a row at the gap itself must not slip through.
+    reach = gap * (1 + 1e-9)
+    purged = []
+    for number, (train, test) in enumerate(folds):
+        far = np.ones(len(train), dtype=bool)
+        for one in np.unique(codes[test]):
+            held = np.sort(place[test[codes[test] == one]])
+            rows = np.flatnonzero(codes[train] == one)
+            after = np.searchsorted(held, place[train[rows]])
+            following = np.abs(held[np.minimum(after, len(held) - 1)] - place[train[rows]])
+            preceding = np.abs(held[np.maximum(after - 1, 0)] - place[train[rows]])
+            far[rows] = np.minimum(following, preceding) > reach
+        if not far.any():
+            raise ValueError(
+                f"gap: expected training rows farther than {gap:g} from the test rows, got none "
+                f"in fold {number}. Use a smaller gap, or hold out whole runs."
+            )
+        purged.append((train[far], test))
+    return purged
 
 
 def find_repeated(stimulus: Sequence[str] | npt.NDArray[np.str_] | None) -> npt.NDArray[Any] | None:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from neuroalign._hat import MOST_GAIN, Block, Generalised, LeaveOneOut, sum_squares, unit_basis
 from neuroalign._linalg import (
     Spectrum,
     average_rows,
@@ -130,11 +131,6 @@ def _factorise_block(
     return FoldFactors(values, vectors, held_out, train, test)
 
 
-def _sum_squares(values: Array) -> Array:
-    total: Array = np.einsum("ij,ij->j", values, values)
-    return total
-
-
 class Mixture(NamedTuple):
     """Filters of all penalties as mixtures of few: ``filters`` (m, r), ``shares`` (a, m).
 
@@ -198,7 +194,7 @@ class KFold:
             known = scale_rows(known, _pick(self.weights, fold.train))
             unknown = scale_rows(unknown, _pick(self.weights, fold.test))
             state.append((fold.left.T @ known, unknown))
-            null.append(_sum_squares(unknown))
+            null.append(sum_squares(unknown))
         return state, np.stack(null)
 
     def sum_all(self, state: list[tuple[Array, Array]]) -> Array:
@@ -215,7 +211,7 @@ class KFold:
             for row, share in enumerate(shares):
                 error = (share @ flat).reshape(unknown.shape)
                 error -= unknown
-                losses[row] = _sum_squares(error)
+                losses[row] = sum_squares(error)
             total.append(losses)
         return np.stack(total, axis=1)
 
@@ -226,161 +222,8 @@ class KFold:
             scale = shrink(fold.values, float(self.alphas[row])).astype(projected.dtype)
             error = (fold.held_out * scale) @ projected[:, columns]
             error -= unknown[:, columns]
-            total.append(_sum_squares(error))
+            total.append(sum_squares(error))
         return np.stack(total)
-
-
-class Block:
-    """Every fold from one factorisation of all rows, for any partition of them.
-
-    With H = vv' + U diag(l / (l + a)) U' (v: the unit vector of the intercept), the errors of the
-    held-out rows S are (I - H_SS)^-1 (y - H y)_S: W to project, A W to predict. Block form of the
-    leave-one-out identity; Allen (1974), Technometrics 16, 125-127.
-    """
-
-    def __init__(
-        self,
-        spectrum: Spectrum,
-        basis: Array,
-        folds: Folds,
-        alphas: Array,
-        center: bool,
-        weights: Array | None,
-        dtype: Any,
-    ) -> None:
-        self.center, self.weights, self.n_folds = center, weights, len(folds)
-        self.tests = [test for _, test in folds]
-        self.basis = basis.astype(dtype)
-        n = len(basis)
-        # Then no target has a part beyond the basis.
-        self.full = basis.shape[1] >= n - center
-        root = np.ones(n) if weights is None else np.sqrt(weights)
-        unit = root / np.linalg.norm(root) if center else np.zeros(n)
-        self.null_operators = [
-            np.linalg.inv(np.eye(len(test)) - np.outer(unit[test], unit[test])).astype(dtype)
-            for test in self.tests
-        ]
-        self.operators = []
-        for alpha in alphas.tolist():
-            kept = spectrum.values * shrink(spectrum.values, alpha)
-            row = []
-            for test in self.tests:
-                own = basis[test]
-                hat = (own * kept) @ own.T + np.outer(unit[test], unit[test])
-                inverse = np.linalg.inv(np.eye(len(test)) - hat)
-                row.append((inverse.astype(dtype), (inverse @ (own * (1 - kept))).astype(dtype)))
-            self.operators.append(row)
-
-    def project(self, Y: Array) -> tuple[tuple[Array, list[Array]], Array]:
-        mean = average_rows(Y, self.weights) if self.center else np.zeros(Y.shape[1], Y.dtype)
-        centred = scale_rows(Y - mean, self.weights)
-        projected = self.basis.T @ centred
-        null = [
-            _sum_squares(operator @ centred[test])
-            for operator, test in zip(self.null_operators, self.tests, strict=True)
-        ]
-        beyond: list[Array] = []
-        if not self.full:
-            rest = centred - self.basis @ projected
-            beyond = [rest[test] for test in self.tests]
-        return (projected, beyond), np.stack(null)
-
-    def sum_all(self, state: tuple[Array, list[Array]]) -> Array:
-        projected, beyond = state
-        total = np.empty((len(self.operators), self.n_folds, projected.shape[1]))
-        for row, operators in enumerate(self.operators):
-            for number, (inverse, operator) in enumerate(operators):
-                error = operator @ projected
-                if not self.full:
-                    error += inverse @ beyond[number]
-                total[row, number] = _sum_squares(error)
-        return total
-
-
-class LeaveOneOut:
-    """Every row held out by itself: (y - H y)_i / (1 - h_ii), A W to predict."""
-
-    n_folds = 1
-
-    def __init__(
-        self,
-        spectrum: Spectrum,
-        basis: Array,
-        alphas: Array,
-        center: bool,
-        weights: Array | None,
-        dtype: Any,
-    ) -> None:
-        self.center, self.weights = center, weights
-        self.basis = basis.astype(dtype)
-        root = np.ones(len(basis)) if weights is None else np.sqrt(weights)
-        own = root**2 / (root**2).sum() if center else np.zeros(len(basis))
-        self.null_left = (1 - own).astype(dtype)[:, None]
-        lost = [1 - spectrum.values * shrink(spectrum.values, alpha) for alpha in alphas.tolist()]
-        self.lost = [one.astype(dtype)[:, None] for one in lost]
-        self.left = [(1 - own - basis**2 @ (1 - one)).astype(dtype)[:, None] for one in lost]
-
-    def project(self, Y: Array) -> tuple[tuple[Array, Array], Array]:
-        mean = average_rows(Y, self.weights) if self.center else np.zeros(Y.shape[1], Y.dtype)
-        centred = scale_rows(Y - mean, self.weights)
-        projected = self.basis.T @ centred
-        null = _sum_squares(centred / self.null_left)[None]
-        return (projected, centred - self.basis @ projected), null
-
-    def sum_all(self, state: tuple[Array, Array]) -> Array:
-        projected, beyond = state
-        total = np.empty((len(self.lost), 1, projected.shape[1]))
-        for row, (lost, left) in enumerate(zip(self.lost, self.left, strict=True)):
-            error = self.basis @ (lost * projected)
-            error += beyond
-            error /= left
-            total[row, 0] = _sum_squares(error)
-        return total
-
-
-class Generalised:
-    """Generalised cross-validation: n RSS / (n - tr H)^2, at the price of the projection.
-
-    Golub, Heath & Wahba (1979), Technometrics 21, 215-223, equation 1.3.
-    """
-
-    n_folds = 1
-
-    def __init__(
-        self,
-        spectrum: Spectrum,
-        basis: Array,
-        alphas: Array,
-        center: bool,
-        weights: Array | None,
-        dtype: Any,
-    ) -> None:
-        self.center, self.weights = center, weights
-        self.basis = basis.astype(dtype)
-        n = len(basis)
-        kept = np.stack(
-            [spectrum.values * shrink(spectrum.values, alpha) for alpha in alphas.tolist()]
-        )
-        self.lost = ((1 - kept) ** 2).astype(dtype)
-        free = n - float(center) - kept.sum(axis=1)
-        # A fit that spends every degree of freedom cannot be judged.
-        self.scale = np.where(free > 1e-6 * n, (n / np.maximum(free, 1e-6 * n)) ** 2, np.inf)
-        self.null_scale = (n / (n - float(center))) ** 2
-
-    def project(self, Y: Array) -> tuple[tuple[Array, Array], Array]:
-        mean = average_rows(Y, self.weights) if self.center else np.zeros(Y.shape[1], Y.dtype)
-        centred = scale_rows(Y - mean, self.weights)
-        squared = (self.basis.T @ centred) ** 2
-        total = _sum_squares(centred)
-        beyond = np.maximum(total - squared.sum(axis=0), 0)
-        return (squared, beyond), self.null_scale * total[None]
-
-    def sum_all(self, state: tuple[Array, Array]) -> Array:
-        squared, beyond = state
-        total = self.lost @ squared + beyond
-        total = np.where(np.isfinite(self.scale), self.scale, 1)[:, None] * total
-        total[np.isinf(self.scale)] = np.inf
-        return total[:, None]
 
 
 RULES: dict[str, Callable[..., Rule]] = {"loo": LeaveOneOut, "gcv": Generalised}
@@ -427,16 +270,11 @@ def make_rule(
     if form == "auto":
         form = "block" if _prefers_block(X.shape, folds, len(alphas), n_targets) else "direct"
     if form == "block":
-        basis = unit_basis(spectrum)
-        return Block(spectrum, basis, folds, alphas, center, weights, X.dtype)
+        rule = Block(spectrum, unit_basis(spectrum), folds, alphas, center, weights, X.dtype)
+        if X.dtype == np.float64 or rule.gain < MOST_GAIN:
+            return rule
     factors = factorise_folds(X, folds, center=center, solver=solver, weights=weights)
     return KFold(factors, alphas, center, weights, tolerance)
-
-
-def unit_basis(spectrum: Spectrum) -> Array:
-    """Left singular vectors (n, r), orthonormal: in the primal ``left`` is their multiple."""
-    basis: Array = spectrum.left / np.linalg.norm(spectrum.left, axis=0)
-    return basis
 
 
 def is_partition(folds: Folds, n: int) -> bool:

@@ -40,10 +40,10 @@ def check_storable(array: xr.DataArray | xr.Dataset, name: str) -> None:
         if "/" in str(key):
             raise SchemaError(f"{name}: expected names without '/', got '{key}'. Escape it.")
     for key, variable in variables.items():
-        if variable.dtype == object:
+        if not isinstance(variable.dtype, np.dtype) or variable.dtype == object:
             raise SchemaError(
-                f"{name}: expected coord '{key}' as strings or numbers, got dtype object "
-                "(a MultiIndex or mixed types). Use reset_index, or schema.as_labels."
+                f"{name}: expected coord '{key}' as strings or numbers, got dtype {variable.dtype} "
+                "(a MultiIndex, categories or mixed types). Use reset_index, or schema.as_labels."
             )
         if variable.dtype.kind in "mM":
             raise SchemaError(

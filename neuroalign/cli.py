@@ -71,13 +71,65 @@ def demo(
 @app.command()
 def info(
     path: Annotated[
-        Path, typer.Argument(help="A file: .nc, .zarr, .nii, .nii.gz, or events as .tsv.")
+        Path,
+        typer.Argument(
+            help="A file or folder that a loader reads: images, recordings, spikes, events, BIDS."
+        ),
     ],
 ) -> None:
-    """Say what a file holds, and what is wrong with it."""
-    from neuroalign.study.description import describe_file  # noqa: PLC0415
+    """Say what a path holds, and what is wrong with it (then the exit code is 3)."""
+    from neuroalign.study.description import list_findings, pick_faults  # noqa: PLC0415
 
-    typer.echo(printable(describe_file(path)))
+    findings = list_findings(path)
+    typer.echo(printable("\n".join(findings)))
+    if pick_faults(findings):
+        raise typer.Exit(BAD_DATA)
+
+
+@app.command()
+def datasets(
+    folder: Annotated[Path | None, typer.Option(help="Where datasets are kept.")] = None,
+) -> None:
+    """List the datasets that can be named: size, licence, and what is already here."""
+    from neuroalign.loaders import list_datasets  # noqa: PLC0415
+
+    table = list_datasets(folder=folder)[["modality", "here", "size", "licence", "title"]]
+    lines = [["name", *table.columns], *([str(cell) for cell in row] for row in table.itertuples())]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        cells = [cell.ljust(width) for cell, width in zip(line, widths, strict=True)]
+        typer.echo(printable("  ".join(cells).rstrip()))
+
+
+@app.command()
+def fetch(
+    name: Annotated[str, typer.Argument(help="A dataset, as 'neuroalign datasets' lists it.")],
+    include: Annotated[
+        list[str] | None, typer.Option(help="Glob of paths; may be given several times.")
+    ] = None,
+    subject: Annotated[
+        list[str] | None, typer.Option(help="A subject; may be given several times.")
+    ] = None,
+    accept_terms: Annotated[
+        bool, typer.Option("--accept-terms", help="You have read the terms and accept them.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before large downloads.")] = False,
+    folder: Annotated[Path | None, typer.Option(help="Where datasets are kept.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+) -> None:
+    """Download a dataset, or what of it lacks; each file is verified."""
+    from neuroalign.loaders import fetch_dataset  # noqa: PLC0415
+
+    path = fetch_dataset(
+        name,
+        include=include or None,
+        subjects=subject or None,
+        folder=folder,
+        accept_terms=accept_terms,
+        yes=yes,
+        progress=not quiet,
+    )
+    typer.echo(printable(str(path)))
 
 
 def main() -> None:

@@ -150,10 +150,20 @@ def _read_zarr(path: Path, verify: bool) -> xr.Dataset:
         # The manifest is no zarr node, and is not meant to be one.
         warnings.filterwarnings("ignore", message=f"Object at {MANIFEST}")
         packed: xr.Dataset = xr.open_zarr(path, consolidated=False, **AS_WRITTEN)
+    _check_version(path, packed)
     for name, variable in list(packed.variables.items()):
         if variable.dtype.kind in "TO":
             packed = _as_text(packed, name, variable)
     return packed
+
+
+def _check_version(path: Path, packed: xr.Dataset) -> None:
+    version = packed.attrs.get(SCHEMA, SCHEMA_VERSION)
+    if version != SCHEMA_VERSION:
+        raise LoadError(
+            f"{path}: expected schema '{SCHEMA_VERSION}', got '{version}'. "
+            "Read it with the version of neuroalign that wrote it, or compute it again."
+        )
 
 
 def _write_netcdf(packed: xr.Dataset, path: Path) -> None:
@@ -201,6 +211,7 @@ def _read_netcdf(path: Path, verify: bool) -> xr.Dataset:
             f"{path}: expected a file that neuroalign wrote, with hashes, got none. "
             "Open foreign netCDF with xarray, or pass verify=False."
         )
+    _check_version(path, packed)
     for name, variable in packed.variables.items():
         wanted = variable.attrs.get(HASH)
         if verify and wanted is not None and wanted != hash_array(np.asarray(variable.values)):

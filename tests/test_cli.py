@@ -68,5 +68,40 @@ def test_bad_data_is_one_line_and_exit_3(
     assert expected in done.stderr
 
 
+def test_info_lists_what_is_wrong_and_exits_3(tmp_path: Path) -> None:
+    (tmp_path / "sub-01/func").mkdir(parents=True)
+    done = run("info", str(tmp_path))
+    assert done.returncode == 3
+    assert "subjects: 1: '01'" in done.stdout
+    assert "wrong: " in done.stdout
+    assert "dataset_description.json" in done.stdout
+
+
+def test_info_tells_each_format_from_its_damage(tmp_path: Path) -> None:
+    path = tmp_path / "sub-01_desc-confounds_timeseries.tsv"
+    path.write_text("dvars\nn/a\n1\n")
+    assert run("info", str(path)).returncode == 0
+    path.write_text("dvars\n1\nn/a\n")
+    assert run("info", str(path)).returncode == 3
+    for name in ("x.nwb", "x_raw.fif", "x.func.gii"):
+        (tmp_path / name).write_bytes(b"not what the name says")
+        done = run("info", str(tmp_path / name))
+        assert done.returncode == 3, name
+        assert name in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_info_says_which_extra_a_format_needs(tmp_path: Path) -> None:
+    (tmp_path / "x_raw.fif").write_bytes(b"content")
+    code = (
+        "import sys; sys.modules['mne'] = None\n"
+        f"sys.argv = ['neuroalign', 'info', {str(tmp_path / 'x_raw.fif')!r}]\n"
+        "from neuroalign.cli import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 3
+    assert "pip install 'neuroalign[meg]'" in done.stderr
+
+
 def test_control_characters_cannot_reach_the_terminal() -> None:
     assert printable("a\x1b[31mb\nc") == "a\\x1b[31mb\nc"

@@ -70,3 +70,54 @@ def test_one_group_cannot_be_split() -> None:
 def test_labels_must_count_the_rows() -> None:
     with pytest.raises(ValueError, match=r"groups: expected 4 labels, got shape \(3,\)"):
         _folds.make_folds(4, groups=["a", "b", "c"])
+
+
+def test_groups_are_dealt_anew_by_seed() -> None:
+    groups = np.repeat(list("abcdef"), 2)
+    first, again, other = (
+        _folds.make_folds(12, groups=groups, n_splits=3, seed=seed, shuffle_groups=True)
+        for seed in (0, 0, 1)
+    )
+    assert all((a[1] == b[1]).all() for a, b in zip(first, again, strict=True))
+    assert any((a[1] != b[1]).any() for a, b in zip(first, other, strict=True))
+    assert all(not set(groups[train]) & set(groups[test]) for train, test in other)
+
+
+def test_stretches_follow_time_whatever_the_order_of_rows(rng: np.random.Generator) -> None:
+    time = rng.permutation(20).astype(float)
+    folds = _folds.cut_contiguous(4, np.zeros(20), time)
+    assert [sorted(time[test].tolist()) for _, test in folds] == [
+        list(np.arange(5.0) + 5 * fold) for fold in range(4)
+    ]
+    assert _tested_once(folds, 20)
+    assert all(len(train) == 15 for train, _ in folds)
+    with pytest.raises(ValueError, match="n_splits: expected at least 2 stretches, got 1"):
+        _folds.cut_contiguous(1, np.zeros(20))
+
+
+def test_a_gap_drops_what_brute_force_drops(rng: np.random.Generator) -> None:
+    run, time = rng.integers(3, size=60), rng.permutation(60) * 0.7
+    folds = _folds.make_folds(60, groups=rng.integers(8, size=60), n_splits=4)
+    purged = _folds.purge_folds(folds, 2.1, run, time)
+    for (train, test), (left, same) in zip(folds, purged, strict=True):
+        near = [
+            any(run[i] == run[j] and abs(time[i] - time[j]) <= 2.1 + 1e-9 for j in test)
+            for i in train
+        ]
+        assert left.tolist() == train[~np.array(near)].tolist()
+        assert same is test
+
+
+def test_a_gap_counts_rows_without_times() -> None:
+    folds = _folds.cut_contiguous(2, np.repeat(["a", "b"], 5))
+    assert _folds.purge_folds(folds, 9, np.repeat(["a", "b"], 5))[0][0].tolist() == [5, 6, 7, 8, 9]
+    one = _folds.purge_folds(_folds.cut_contiguous(2, np.zeros(10)), 2, np.zeros(10))
+    assert [train.tolist() for train, _ in one] == [[7, 8, 9], [0, 1, 2]]
+
+
+def test_a_gap_that_leaves_nothing_is_refused() -> None:
+    folds = _folds.cut_contiguous(2, np.zeros(10))
+    with pytest.raises(ValueError, match="gap: expected training rows farther than 5.*fold 0"):
+        _folds.purge_folds(folds, 5, np.zeros(10))
+    with pytest.raises(ValueError, match="gap: expected a number >= 0, got -1"):
+        _folds.purge_folds(folds, -1, np.zeros(10))

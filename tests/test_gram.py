@@ -118,3 +118,15 @@ def test_many_folds_take_one_factorisation(rng: np.random.Generator) -> None:
     few = _gram.make_rule(X, spectrum, make_folds(200, n_splits=2), alphas, 5000)
     assert isinstance(many, _gram.Block)
     assert isinstance(few, _gram.KFold)
+
+
+@pytest.mark.parametrize("folds", ["blocks", "loo"])
+def test_single_precision_keeps_its_digits_where_fits_meet_the_data(
+    folds: str, rng: np.random.Generator
+) -> None:
+    X = np.repeat(rng.normal(size=(40, 120)), 2, axis=0)
+    Y = rng.normal(size=(80, 5)) + 3.0
+    cut: Any = "loo" if folds == "loo" else make_folds(80, n_splits=10)
+    exact, _ = errors(X, Y, cut)
+    single, _ = errors(X.astype("f4"), Y.astype("f4"), cut, tolerance=1e-6)
+    np.testing.assert_allclose(single, exact, rtol=2e-4)

@@ -6,6 +6,7 @@ from .repeats import average_repeats as average_repeats
 from .repeats import split_repeats as split_repeats
 from .resampling import convolve_hrf as convolve_hrf
 from .resampling import resample_features as resample_features
+from .sessions import zscore_sessions as zscore_sessions
 
 __all__ = [
     "average_repeats",
@@ -16,4 +17,5 @@ __all__ = [
     "match",
     "resample_features",
     "split_repeats",
+    "zscore_sessions",
 ]

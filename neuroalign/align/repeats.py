@@ -1,10 +1,23 @@
 """Average and split repeated presentations."""
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 import xarray as xr
 
+from neuroalign.ceilings._blocks import find_edges
 from neuroalign.errors import SchemaError
 from neuroalign.schema import add_history, check_responses
+
+Array = npt.NDArray[Any]
+
+
+def _whole_samples(values: Any) -> Any:
+    """Rechunk lazily so that each block holds all samples of a few neuroids."""
+    n_others = values.size // max(1, values.shape[1])
+    edges = find_edges(values.chunks[1], n_others)
+    return values.rechunk({0: -1, 1: tuple(np.diff(edges).tolist())})
 
 
 def _codes(responses: xr.DataArray, by: str) -> tuple[np.ndarray, np.ndarray]:
@@ -15,6 +28,23 @@ def _codes(responses: xr.DataArray, by: str) -> tuple[np.ndarray, np.ndarray]:
     rank = np.empty(len(labels), dtype=np.intp)
     rank[np.argsort(first)] = np.arange(len(labels))
     return rank[codes], np.sort(first)
+
+
+def _average(values: Array, codes: Array) -> Array:
+    """Mean of the rows of each code, without NaN: (code, neuroid[, time])."""
+    order = np.argsort(codes, kind="stable")
+    starts = np.searchsorted(codes[order], np.arange(codes.max() + 1))
+    rows = values[order]
+    lost = np.isnan(rows)
+    shape = (-1, *(1,) * (values.ndim - 1))
+    counts: Array = np.bincount(codes).reshape(shape)
+    if lost.any():
+        rows[lost] = 0
+        counts = counts - np.add.reduceat(lost, starts, axis=0, dtype=np.int64)
+    with np.errstate(invalid="ignore"):
+        sums = np.add.reduceat(rows, starts, axis=0, dtype=np.float64)
+        means: Array = (sums / counts).astype(values.dtype)
+    return means
 
 
 def average_repeats(responses: xr.DataArray, by: str = "stimulus") -> xr.DataArray:
@@ -39,10 +69,15 @@ def average_repeats(responses: xr.DataArray, by: str = "stimulus") -> xr.DataArr
     """
     check_responses(responses)
     codes, first = _codes(responses, by)
-    grouped = responses.drop_vars([n for n, c in responses.coords.items() if "sample" in c.dims])
-    grouped = grouped.assign_coords(code=("sample", codes)).groupby("code").mean(skipna=True)
-    averaged = grouped.rename(code="sample").drop_vars("sample").transpose(*responses.dims)
-    averaged = averaged.astype(responses.dtype)
+    lost = [n for n, c in responses.coords.items() if "sample" in c.dims]
+    bare = responses.drop_vars(lost).isel(sample=first)
+    if responses.chunks is None:
+        averaged = bare.copy(data=_average(responses.values, codes))
+    else:
+        blocks = _whole_samples(responses.data)
+        chunks = ((len(first),), *blocks.chunks[1:])
+        means = blocks.map_blocks(_average, codes, dtype=responses.dtype, chunks=chunks)
+        averaged = bare.copy(data=means)
     for name, coord in responses.coords.items():
         if coord.dims == ("sample",) and (coord.values == coord.values[first][codes]).all():
             averaged = averaged.assign_coords({name: ("sample", coord.values[first])})

@@ -1,8 +1,12 @@
 """Ceilings from variances: across repeats of a stimulus, and of their mean."""
 
+from functools import partial
+
 import numpy as np
+import numpy.typing as npt
 import xarray as xr
 
+from neuroalign.ceilings._blocks import by_neuroid
 from neuroalign.ceilings._repeats import (
     Repeats,
     covary,
@@ -29,7 +33,8 @@ def ncsnr(
     Parameters
     ----------
     responses : DataArray (sample, neuroid) or (sample, neuroid, time)
-        Single presentations, any number of repeats each.
+        Single presentations, any number of repeats each. Chunked ones are read a few neuroids at
+        a time, 64 MiB of float64 each; chunks of more neuroids are then read several times.
     by : str
         Coord on sample that names what was repeated.
     session : str, optional
@@ -56,6 +61,17 @@ def ncsnr(
     ----------
     Allen et al. (2022), Nature Neuroscience 25, doi:10.1038/s41593-021-00962-x, Methods.
     """
+    if responses.chunks is not None:
+        part = partial(
+            ncsnr,
+            by=by,
+            session=session,
+            n_averaged=n_averaged,
+            n_bootstrap=n_bootstrap,
+            block=block,
+            seed=seed,
+        )
+        return by_neuroid(responses, part)
     data = Repeats(responses, by)
     if session is None and "session" in responses.coords:
         session = "session"
@@ -64,13 +80,14 @@ def ncsnr(
             f"responses: expected coord '{session}', got {some(responses.coords)}. Assign it."
         )
     visits = np.zeros(len(data.order)) if session is None else responses[session].values[data.order]
-    scaled = np.empty_like(data.values)
+    # In place: these are copies of ours, and the largest arrays here.
+    scaled = data.values
     for one in np.unique(visits):
-        rows = data.values[visits == one]
+        rows = scaled[visits == one]
         with np.errstate(invalid="ignore", divide="ignore"):
             scaled[visits == one] = (rows - rows.mean(axis=0)) / rows.std(axis=0, ddof=1)
     sums = np.add.reduceat(scaled, data.start, axis=0)
-    squares = np.add.reduceat(scaled**2, data.start, axis=0)
+    squares = np.add.reduceat(np.square(scaled, out=scaled), data.start, axis=0)
     repeated = np.flatnonzero(data.counts >= 2)
     n = data.counts[repeated][:, None]
     variance = (squares[repeated] - sums[repeated] ** 2 / n) / (n - 1)
@@ -94,6 +111,45 @@ def ncsnr(
     )
 
 
+def ceiling_from_ncsnr(
+    ncsnr: npt.ArrayLike | xr.DataArray, n_averaged: float = 3
+) -> npt.NDArray[np.float64] | xr.DataArray:
+    """Ceiling from a ratio that a dataset ships: ncsnr^2 / (ncsnr^2 + 1/n).
+
+    Parameters
+    ----------
+    ncsnr : array or DataArray, any shape
+        s_signal / s_noise of one presentation, not negative; NaN stays.
+    n_averaged : float
+        Repeats averaged in the responses to be bounded.
+
+    Returns
+    -------
+    array or DataArray
+        Share of variance, 0 to 1; times 100 it is the noise ceiling in percent.
+
+    Raises
+    ------
+    ValueError
+
+    Examples
+    --------
+    >>> round(float(ceiling_from_ncsnr(0.49)), 3)
+    0.419
+    """
+    if n_averaged <= 0:
+        raise ValueError(f"n_averaged: expected more than 0 repeats, got {n_averaged}.")
+    ratio = ncsnr if isinstance(ncsnr, xr.DataArray) else np.asarray(ncsnr, dtype=np.float64)
+    if bool((ratio < 0).any()):
+        raise ValueError(
+            f"ncsnr: expected ratios of 0 and more, got {float(ratio.min()):g}. "
+            "Pass the map of the dataset, not a z-score."
+        )
+    power = ratio**2
+    share: npt.NDArray[np.float64] | xr.DataArray = power / (power + 1 / n_averaged)
+    return share
+
+
 def explainable_variance(
     responses: xr.DataArray,
     *,
@@ -109,7 +165,7 @@ def explainable_variance(
     ----------
     responses : DataArray (sample, neuroid) or (sample, neuroid, time)
         Single presentations, every stimulus equally often. Each repeat (coord ``repeat``, else in
-        order) is z-scored over stimuli.
+        order) is z-scored over stimuli. Chunked ones are read a few neuroids at a time.
     by : str
         Coord on sample that names what was repeated; ``onset`` for a film shown in several runs.
     n_averaged : int or None
@@ -134,6 +190,16 @@ def explainable_variance(
     Hsu, Borst & Theunissen (2004), Network 15, doi:10.1088/0954-898X_15_2_002; Dupre la Tour,
     Visconti di Oleggio Castello & Gallant (2025), Imaging Neuroscience 3, on the correction.
     """
+    if responses.chunks is not None:
+        whole = partial(
+            explainable_variance,
+            by=by,
+            n_averaged=n_averaged,
+            n_bootstrap=n_bootstrap,
+            block=block,
+            seed=seed,
+        )
+        return by_neuroid(responses, whole)
     data = Repeats(responses, by)
     table = data.table("explainable_variance")
     n_repeats = table.shape[1]

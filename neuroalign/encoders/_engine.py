@@ -13,8 +13,8 @@ from neuroalign.errors import choose
 Array = npt.NDArray[Any]
 # Targets of one chunk: what is computed of it stays in the cache of a core.
 CHUNK = 1000
-# Half precision errs by one penalty at most where errors are flat.
-HALF_REACH = 1
+# Rough errors decide between penalties that differ by more than this share.
+COARSE_MARGIN, MIXED_MARGIN = 2e-3, 3e-3
 # A penalty at the edge matters only where the error still falls there by this share a step.
 EDGE_SLOPE = 1e-3
 
@@ -42,18 +42,31 @@ def _search_all(rule: Rule, state: Any) -> Array:
     return rule.sum_all(state)
 
 
+def _search_coarse(rule: Rule, state: Any) -> Array:
+    """All penalties from fewer filters, then those near the best in full."""
+    return _refine(rule, state, rule.sum_all(state), COARSE_MARGIN)
+
+
 def _search_mixed(rule: Rule, state: Any) -> Array:
-    """All penalties in half precision, then the best and its neighbours in single precision."""
+    """All penalties in half precision, then those near the best in single precision."""
     if not isinstance(rule, KFold):
         return rule.sum_all(state)
     from neuroalign._device import sum_errors_in_half  # noqa: PLC0415
 
-    best = np.argmin(sum_errors_in_half(rule.factors, rule.alphas, state), axis=0)
-    sums = np.full((len(rule.alphas), rule.n_folds, len(best)), np.nan)
-    for row in range(len(sums)):
-        near = np.flatnonzero(np.abs(best - row) <= HALF_REACH)
-        if len(near):
-            sums[row][:, near] = rule.sum_errors(state, row, near)
+    rough = sum_errors_in_half(rule.factors, rule.alphas, state)
+    return _refine(rule, state, rough, MIXED_MARGIN)
+
+
+def _refine(rule: Rule, state: Any, sums: Array, margin: float) -> Array:
+    """Replace rough errors that come within a share of the smallest."""
+    if not isinstance(rule, KFold):
+        return sums
+    total = sums.sum(axis=1)
+    near = total <= total.min(axis=0) * (1 + margin)
+    for row, some in enumerate(near):
+        columns = np.flatnonzero(some)
+        if len(columns):
+            sums[row][:, columns] = rule.sum_errors(state, row, columns)
     return sums
 
 
@@ -69,7 +82,7 @@ class Search(NamedTuple):
 FINE = {"float32": 1e-6, "float64": 1e-13}
 SEARCHES: dict[str, Search] = {
     "exact": Search(_search_all, "auto", FINE),
-    "coarse": Search(_search_all, "direct", {"float32": 1e-4, "float64": 1e-4}),
+    "coarse": Search(_search_coarse, "direct", {"float32": 3e-4, "float64": 3e-4}),
     "mixed": Search(_search_mixed, "direct", FINE),
 }
 

@@ -67,10 +67,9 @@ class Ridge(RegressorMixin, MultiOutputMixin, BaseEstimator):  # type: ignore[mi
         of a response whose weights are equally spread over the features. ``absolute`` is the
         penalty of the formula, as in scikit-learn.
     search : {"exact", "coarse", "mixed"}
-        ``exact`` computes every penalty. ``coarse`` every third and the neighbours of the best.
-        ``mixed`` all in bfloat16 (torch; pays on processors made for it) and the best and its
-        neighbours in single precision. Both find the exact one for 99 of 100 neuroids, and
-        neighbours for the rest.
+        ``exact`` computes every penalty. ``coarse`` roughly, from few filters; ``mixed`` in
+        bfloat16 (torch; pays on processors made for it); both then compute those near the best in
+        full. They find the exact one for 99 of 100 neuroids, and neighbours for the rest.
     conservative : bool
         Take the largest penalty whose error is within one standard error (over folds) of the best.
     missing : {"raise", "drop"}

@@ -1,3 +1,17 @@
+from .comparison import compare_models as compare_models
+from .consistency import correct_consistency as correct_consistency
 from .cross_validation import cross_validate as cross_validate
+from .feature_choice import select_features as select_features
+from .normalization import bootstrap_scores as bootstrap_scores
+from .normalization import normalize_scores as normalize_scores
+from .summaries import summarise as summarise
 
-__all__ = ["cross_validate"]
+__all__ = [
+    "bootstrap_scores",
+    "compare_models",
+    "correct_consistency",
+    "cross_validate",
+    "normalize_scores",
+    "select_features",
+    "summarise",
+]

@@ -41,7 +41,7 @@ def run_folds(
 ) -> tuple[list[dict[str, Any]], xr.DataArray, list[str]]:
     """Fit and score each fold; gather predictions of all test rows, and what was warned."""
     template, parts = describe(responses), []
-    predicted = np.full(responses.shape, np.nan, dtype=responses.dtype)
+    predicted, times = np.zeros_like(responses.values), np.zeros(responses.sizes["sample"])
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         for train, test in tqdm(folds, desc="folds", disable=not progress):
@@ -52,15 +52,18 @@ def run_folds(
                     f"encoder: expected predictions of shape {(len(test), *responses.shape[1:])}, "
                     f"got {values.shape}. Use an encoder that predicts every target."
                 )
-            predicted[test] = values
+            # Repeated splits test a row several times: its prediction is the mean of them.
+            predicted[test] += values
+            times[test] += 1
             observed = responses[test]
-            guess = wrap_samples(predicted[test], observed, template)
+            guess = wrap_samples(values.astype(responses.dtype), observed, template)
             parts.append(_describe_fold(model, observed, guess, metric, with_weights))
     messages: list[str] = []
     for warning in caught:
         if str(warning.message) not in messages:
             messages.append(str(warning.message))
             warnings.warn(str(warning.message), warning.category, stacklevel=3)
+    predicted /= times.astype(predicted.dtype).reshape(-1, *[1] * (predicted.ndim - 1))
     return parts, wrap_samples(predicted, responses, template), messages
 
 

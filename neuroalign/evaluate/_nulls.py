@@ -35,15 +35,7 @@ def test_scores(
     """Count how often permuted responses are predicted as well; correct for many neuroids."""
     rng = np.random.default_rng(seed)
     n = responses.sizes["sample"]
-    held_out = np.zeros(n, dtype=np.intp)
-    for number, (_, test) in enumerate(folds):
-        held_out[test] = number
-    kept = {"within": held_out}
-    if "onset" in responses.coords:
-        kept["time"] = responses["onset"].values
-    for option, coord in (("blocks", "stimulus"), ("run", "run")):
-        if coord in responses.coords:
-            kept[option] = responses[coord].values
+    kept = gather_labels(responses, folds)
     last = encoder[-1] if hasattr(encoder, "steps") else encoder
     # Copies are more targets of one factorisation, where targets do not touch each other.
     alone = getattr(last, "alpha_per", None) == "neuroid"
@@ -61,6 +53,25 @@ def test_scores(
     p_fwer = permutation_p(reached_max, observed.values, n_permutations)
     found = {"p_value": p_value, "q_value": fdr(p_value), "p_fwer": p_fwer}
     return {name: observed.copy(data=values).drop_attrs() for name, values in found.items()}
+
+
+def gather_labels(responses: xr.DataArray, folds: Folds) -> dict[str, Array]:
+    """Say what rows must keep when they change places: fold, run, stimulus, time."""
+    held_out = np.zeros(responses.sizes["sample"], dtype=np.intp)
+    times = np.zeros_like(held_out)
+    for number, (_, test) in enumerate(folds):
+        held_out[test] = number
+        times[test] += 1
+    kept = {}
+    # Rows of repeated splits have no fold of their own; shifts stay in their run by themselves.
+    if times.max() == 1:
+        kept["within"] = held_out
+    if "onset" in responses.coords:
+        kept["time"] = responses["onset"].values
+    for option, coord in (("blocks", "stimulus"), ("run", "run")):
+        if coord in responses.coords:
+            kept[option] = responses[coord].values
+    return kept
 
 
 def _score_permuted(

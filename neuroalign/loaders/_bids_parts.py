@@ -17,8 +17,14 @@ from neuroalign.loaders._bids_names import (
     read_sidecar,
     strip_derived,
 )
+from neuroalign.loaders._cleaning import (
+    STANDARDIZE,
+    UNITS,
+    clean_run,
+    list_steps,
+    make_drifts,
+)
 from neuroalign.loaders.cifti import open_cifti
-from neuroalign.loaders.fmri import STANDARDIZE
 from neuroalign.loaders.nifti import PLAUSIBLE_TR, open_series, read_tr
 from neuroalign.schema import add_history
 
@@ -186,22 +192,12 @@ def clean_runs(
         if confounds is not None:
             columns = np.column_stack([_check_rows(confounds[number], len(rows), name), columns])
         run = values[rows]
-        left, spread, _ = np.linalg.svd(columns - columns.mean(axis=0), full_matrices=False)
-        basis = left[:, spread > 1e-10 * spread.max(initial=1)].astype(np.float32)
-        run -= basis @ (basis.T @ (run - run.mean(axis=0)))
-        if standardize is not None:
-            STANDARDIZE[standardize](run)
+        clean_run(run, columns, standardize)
         values[rows] = run
     cleaned = responses.copy(data=values)
-    steps = {
-        "confounds regressed out": confounds is not None,
-        "linear trend removed per run": detrend,
-        f"cosines below {high_pass} Hz removed per run": high_pass is not None,
-        f"standardised per run: {standardize}": standardize is not None,
-    }
-    units = {"zscore": "z", "percent": "percent"}.get(standardize or "", responses.attrs["units"])
-    done = "\n".join(step for step, was in steps.items() if was)
-    return add_history(cleaned.assign_attrs(units=units), done)
+    units = UNITS.get(standardize or "", responses.attrs["units"])
+    steps = list_steps(confounds is not None, detrend, high_pass, standardize)
+    return add_history(cleaned.assign_attrs(units=units), "\n".join(steps))
 
 
 def _check_rows(values: npt.NDArray[Any], n: int, name: str) -> npt.NDArray[Any]:
@@ -210,17 +206,6 @@ def _check_rows(values: npt.NDArray[Any], n: int, name: str) -> npt.NDArray[Any]
             f"confounds of {name}: expected {n} rows (samples), got {len(values)}. Pair them."
         )
     return values
-
-
-def make_drifts(
-    n: int, tr: float, detrend: bool, high_pass: float | None
-) -> npt.NDArray[np.float64]:
-    """Columns to project out: a linear trend, and discrete cosines below the cut-off [Hz]."""
-    order = 0 if high_pass is None else int(np.floor(2 * n * high_pass * tr))
-    time = np.pi * (np.arange(n) + 0.5) / n
-    columns = [np.linspace(-1, 1, n)] if detrend else []
-    columns += [np.cos(time * number) for number in range(1, order + 1)]
-    return np.array(columns).reshape(len(columns), n).T
 
 
 def find_events(runs: Sequence[BidsRun], root: Path) -> list[Path] | None:

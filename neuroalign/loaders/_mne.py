@@ -1,5 +1,6 @@
 """What MNE's objects say, in the words of the schema: channels, units, positions, faults."""
 
+import configparser
 import logging
 import struct
 import warnings
@@ -60,13 +61,13 @@ UNREADABLE = (
     EOFError,
     ValueError,
     TypeError,
-    KeyError,
-    IndexError,
+    LookupError,
     AttributeError,
     RuntimeError,
     AssertionError,
     ZeroDivisionError,
     MemoryError,
+    configparser.Error,
     struct.error,
     zlib.error,
 )

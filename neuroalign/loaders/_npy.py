@@ -1,5 +1,6 @@
 """Plain .npy arrays, and spikes of many clusters split into trains. No pickles are read."""
 
+import tokenize
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,7 @@ def open_npy(path: Path | str) -> Array:
         )
     try:
         values: Array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
+    except (ValueError, EOFError, OSError, SyntaxError, tokenize.TokenError) as error:
         if "bject" in str(error):
             raise LoadError(
                 f"{path}: expected numbers or text, got pickled objects, which are not read "

@@ -1,10 +1,12 @@
-"""Open NWB files and read their tables through h5py, inside the file and nowhere else.
+"""Open NWB files with pynwb and read their tables, inside the file and nowhere else.
 
-A link that leads to another file is refused at the door: a file must not make us open others.
+A link that leads to another file is refused before pynwb sees the file, which would follow it:
+a file must not make us open others.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,66 +15,113 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from neuroalign.errors import DataCorruptionError, LoadError, some
+from neuroalign.errors import DataCorruptionError, LoadError, require, some
 from neuroalign.loaders._files import check_file
+from neuroalign.loaders._tables import read_seconds
 
+pynwb: Any = require("pynwb", "spikes")
+tables: Any = require("hdmf.common", "spikes")
+build: Any = require("hdmf.build", "spikes")
 Array = npt.NDArray[Any]
+# What pynwb and hdmf raise on a file that does not follow the schema.
+UNREADABLE = (
+    build.BuildError,
+    build.ConstructError,
+    AttributeError,
+    IndexError,
+    KeyError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+
+
+def _check_links(group: h5py.Group, seen: set[int]) -> None:
+    """Refuse what lies in another file, wherever it stands below a group."""
+    where, path = group.name.rstrip("/"), group.file.filename
+    for name in group:
+        link = group.get(name, getlink=True)
+        if isinstance(link, h5py.ExternalLink):
+            raise LoadError(
+                f"{path}: expected all data in this file, got a link to '{link.filename}' at "
+                f"'{where}/{name}'. Copy the file whole, without links."
+            )
+        # What a soft link leads to stands elsewhere in this file, and is met there.
+        if isinstance(link, h5py.SoftLink):
+            continue
+        child = group[name]
+        if isinstance(child, h5py.Dataset) and (child.external or child.is_virtual):
+            raise LoadError(
+                f"{path}: expected all data in this file, got '{where}/{name}' stored in "
+                "another. Copy the file whole, without links."
+            )
+        if isinstance(child, h5py.Group):
+            # Hard links may run in circles.
+            address = h5py.h5o.get_info(child.id).addr
+            if address not in seen:
+                seen.add(address)
+                _check_links(child, seen)
+
+
+def _check_hdf5(path: Path) -> None:
+    with h5py.File(path, "r") as file:
+        if "nwb_version" not in file.attrs:
+            raise LoadError(
+                f"{path}: expected NWB 2 or later, got HDF5 without an NWB version. Read it "
+                "with h5py and loaders.from_spikes, or write it with pynwb."
+            )
+        _check_links(file, set())
+
+
+def _find_cause(error: BaseException) -> str:
+    """Say what pynwb says last, which is what was wrong first, in one line."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    text = str(error.args[-1]) if error.args else ""
+    return " ".join((text or type(error).__name__).split())
 
 
 @contextmanager
-def open_nwb(path: Path | str) -> Iterator[h5py.File]:
+def open_nwb(path: Path | str) -> Iterator[Any]:
     """Open an NWB file for reading; damage met on the way names the file.
+
+    Parameters
+    ----------
+    path : path
+
+    Yields
+    ------
+    pynwb.NWBFile
+        Its data are read when asked for, while the file is open.
 
     Raises
     ------
     FileNotFoundError, LoadError, DataCorruptionError
     """
     path = check_file(path, (".nwb", ".h5", ".hdf5"))
-    try:
-        with h5py.File(path, "r") as file:
-            if "nwb_version" not in file.attrs:
+    with ExitStack() as stack:
+        try:
+            _check_hdf5(path)
+            try:
+                with warnings.catch_warnings():
+                    # Remarks on schema versions and on series that are not read here: nothing
+                    # that a reader of the file can act on.
+                    warnings.filterwarnings("ignore", module=r"(pynwb|hdmf)\b")
+                    file = stack.enter_context(
+                        pynwb.NWBHDF5IO(str(path), "r", load_namespaces=True)
+                    ).read()
+            except UNREADABLE as error:
                 raise LoadError(
-                    f"{path}: expected NWB 2 or later, got HDF5 without an NWB version. Read it "
-                    "with h5py and loaders.from_spikes, or write it with pynwb."
-                )
+                    f"{path}: expected NWB that pynwb {pynwb.__version__} reads, got: "
+                    f"{_find_cause(error)}. Write the file again with pynwb."
+                ) from error
             yield file
-    except (OSError, RuntimeError) as error:
-        kind = "truncated" if "truncated" in str(error) else "damaged"
-        raise DataCorruptionError(
-            f"{path}: {kind}: expected a whole NWB (HDF5) file, got '{error}'. Download it again."
-        ) from error
-
-
-def find_child(group: h5py.Group, name: str) -> Any:
-    """Return a group or dataset below a group, or None; refuse what lies in another file.
-
-    Raises
-    ------
-    LoadError
-    """
-    here: Any = group
-    for part in name.strip("/").split("/"):
-        if not isinstance(here, h5py.Group):
-            return None
-        link = here.get(part, getlink=True)
-        if link is None:
-            return None
-        if isinstance(link, h5py.ExternalLink):
-            raise LoadError(
-                f"{group.file.filename}: expected all data in this file, got a link to "
-                f"'{link.filename}' at '{here.name}/{part}'. Copy the file whole, without links."
-            )
-        if isinstance(link, h5py.SoftLink):
-            base = here.file if link.path.startswith("/") else here
-            here = find_child(base, link.path)
-        else:
-            here = here[part]
-    if isinstance(here, h5py.Dataset) and (here.external or here.is_virtual):
-        raise LoadError(
-            f"{group.file.filename}: expected all data in this file, got '{here.name}' stored in "
-            "another. Copy the file whole, without links."
-        )
-    return here
+        except (OSError, RuntimeError) as error:
+            kind = "truncated" if "truncated" in str(error) else "damaged"
+            raise DataCorruptionError(
+                f"{path}: {kind}: expected a whole NWB (HDF5) file, got '{error}'. "
+                "Download it again."
+            ) from error
 
 
 def as_text(value: Any) -> str:
@@ -80,13 +129,13 @@ def as_text(value: Any) -> str:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
-def read_text(file: h5py.File, name: str) -> str:
-    """Read a text, or '' where there is none."""
-    found = find_child(file, name)
-    return "" if not isinstance(found, h5py.Dataset) or found.shape else as_text(found[()])
+def name_session(file: Any) -> tuple[str, str]:
+    """Read the ids of session and subject, '' where there is none."""
+    subject = file.subject.subject_id if file.subject is not None else None
+    return file.session_id or "", subject or ""
 
 
-def split_ragged(file: h5py.File, table: h5py.Group, column: str) -> list[Array] | None:
+def split_ragged(table: Any, column: str) -> list[Array] | None:
     """Read a ragged column once and split it by its index: one array a row, None if absent.
 
     Raises
@@ -94,40 +143,41 @@ def split_ragged(file: h5py.File, table: h5py.Group, column: str) -> list[Array]
     DataCorruptionError
         When the index does not fit the values.
     """
-    values, index = find_child(table, column), find_child(table, f"{column}_index")
-    if values is None:
+    if column not in table.colnames:
         return None
-    flat = values[:]
-    if index is None:
+    found = table[column]
+    if not isinstance(found, tables.VectorIndex):
+        flat = np.asarray(found.data[:])
         return [flat[row : row + 1] for row in range(len(flat))]
-    ends = index[:].astype(np.int64)
+    flat, ends = np.asarray(found.target.data[:]), np.asarray(found.data[:]).astype(np.int64)
     last = int(ends[-1]) if len(ends) else 0
     if (np.diff(ends, prepend=0) < 0).any() or last != len(flat):
         raise DataCorruptionError(
-            f"{file.filename}: expected {table.name}/{column}_index to rise to {len(flat)}, got "
-            f"{last} at its end. Write the table again with pynwb."
+            f"{table.container_source}: expected {table.name}/{column}_index to rise to "
+            f"{len(flat)}, got {last} at its end. Write the table again with pynwb."
         )
     return np.split(flat, ends[:-1]) if len(ends) else []
 
 
-def read_table(table: h5py.Group) -> pd.DataFrame:
+def read_columns(table: Any) -> pd.DataFrame:
     """Read the plain columns (one number or text a row) of a table, indexed by its ids."""
-    ids = find_child(table, "id")
-    n_rows = len(ids) if ids is not None else 0
+    ids = np.asarray(table.id.data[:])
     columns: dict[str, Any] = {}
-    for name in table:
-        column: Any = None if f"{name}_index" in table else find_child(table, name)
-        plain = isinstance(column, h5py.Dataset) and column.shape == (n_rows,)
-        kind = str(column.attrs.get("neurodata_type", "")) if plain else ""
-        if not plain or name == "id" or kind in ("VectorIndex", "DynamicTableRegion"):
+    for name in table.colnames:
+        column = table[name]
+        if isinstance(column, tables.VectorIndex | tables.DynamicTableRegion):
             continue
-        if h5py.check_ref_dtype(column.dtype) is not None:
+        dtype = getattr(column.data, "dtype", None)
+        # Columns of references (electrode groups, images) are no labels.
+        if np.shape(column.data) != ids.shape or isinstance(dtype, list):
             continue
-        values = column[:]
+        if h5py.check_ref_dtype(dtype) is not None:
+            continue
+        values = np.asarray(column.data[:])
         if values.dtype.kind in "OS":
             values = np.array([as_text(value) for value in values.tolist()], dtype=object)
         columns[name] = values
-    return pd.DataFrame(columns, index=pd.Index(ids[:] if n_rows else [], name="id"))
+    return pd.DataFrame(columns, index=pd.Index(ids, name="id"))
 
 
 def select_rows(table: pd.DataFrame, query: str, argument: str) -> Array:
@@ -163,32 +213,34 @@ def select_rows(table: pd.DataFrame, query: str, argument: str) -> Array:
     return keep
 
 
-def find_intervals(file: h5py.File) -> list[str]:
-    """Names of the interval tables, trials first."""
-    group = find_child(file, "intervals")
-    names = sorted(group) if isinstance(group, h5py.Group) else []
-    return sorted(names, key=lambda name: name != "trials")
+def find_intervals(file: Any) -> dict[str, Any]:
+    """Find the interval tables by name, trials first."""
+    known = [file.trials, file.epochs, file.invalid_times, *(file.intervals or {}).values()]
+    found = {table.name: table for table in known if table is not None}
+    return {name: found[name] for name in sorted(found, key=lambda name: (name != "trials", name))}
 
 
-def _walk_series(group: h5py.Group, where: str) -> Iterator[str]:
-    """Paths of the RoiResponseSeries below a group."""
-    for name in group:
-        child, path = find_child(group, name), f"{where}/{name}"
-        if isinstance(child, h5py.Group):
-            if as_text(child.attrs.get("neurodata_type", "")) == "RoiResponseSeries":
-                yield path
-            else:
-                yield from _walk_series(child, path)
+def _walk_series(container: Any, where: str) -> Iterator[tuple[str, Any]]:
+    path = f"{where}/{container.name}"
+    if isinstance(container, pynwb.ophys.RoiResponseSeries):
+        yield path, container
+        return
+    for child in sorted(container.children, key=lambda child: child.name):
+        yield from _walk_series(child, path)
 
 
-def find_traces(file: h5py.File) -> list[str]:
-    """Paths of all series of roi traces in a file."""
-    found: list[str] = []
-    for room in ("processing", "acquisition"):
-        group = find_child(file, room)
-        if isinstance(group, h5py.Group):
-            found += _walk_series(group, room)
-    return found
+def find_traces(file: Any) -> dict[str, Any]:
+    """Find all series of roi traces in a file by path."""
+    rooms: dict[str, Mapping[str, Any]] = {
+        "processing": file.processing,
+        "acquisition": file.acquisition,
+    }
+    return {
+        path: series
+        for room, things in rooms.items()
+        for name in sorted(things)
+        for path, series in _walk_series(things[name], room)
+    }
 
 
 def as_names(values: Sequence[Any], where: str) -> Array:
@@ -213,7 +265,7 @@ def as_names(values: Sequence[Any], where: str) -> Array:
 
 
 def read_intervals(
-    file: h5py.File,
+    file: Any,
     intervals: str | None,
     *,
     align: str,
@@ -228,15 +280,15 @@ def read_intervals(
     ------
     LoadError
     """
-    path, names = file.filename, find_intervals(file)
+    path, found = file.container_source, find_intervals(file)
     name = intervals or "trials"
-    if name not in names:
+    if name not in found:
         asked = "trial table" if intervals is None else "interval table"
         raise LoadError(
-            f"{path}: {asked} '{name}' absent, choose one of: {', '.join(names) or 'none'}. "
+            f"{path}: {asked} '{name}' absent, choose one of: {', '.join(found) or 'none'}. "
             "Pass intervals=."
         )
-    table = read_table(find_child(file, f"intervals/{name}"))
+    table = read_columns(found[name])
     for column in (align, stop, *([stimulus] if stimulus else [])):
         if column not in table:
             raise LoadError(
@@ -245,14 +297,8 @@ def read_intervals(
             )
     if interval_filter:
         table = table[select_rows(table, interval_filter, "interval_filter")]
-    onset = pd.to_numeric(table[align], errors="coerce").to_numpy(dtype=float)
-    bad = np.flatnonzero(~np.isfinite(onset))
-    if len(bad):
-        raise LoadError(
-            f"{path}: expected {align} in seconds in '{name}', got '{table[align].iloc[bad[0]]}' "
-            f"in row {bad[0]} ({len(bad)} of {len(table)} rows). Leave them out with "
-            f"interval_filter='{align} == {align}'."
-        )
+    advice = f"Leave them out with interval_filter='{align} == {align}'."
+    onset = read_seconds(table, align, f"{path}: {name}", advice=advice)
     events = pd.DataFrame({"onset": onset})
     duration = pd.to_numeric(table[stop], errors="coerce").to_numpy(dtype=float) - onset
     if need_duration or (np.isfinite(duration) & (duration >= 0)).all():

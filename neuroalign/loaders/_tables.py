@@ -42,19 +42,41 @@ def read_table(path: Path | str, separators: Mapping[str, str] = SEPARATORS) -> 
         ) from error
 
 
-def read_seconds(table: pd.DataFrame, column: str, name: Path | str) -> Seconds:
-    """Read a column of finite numbers; ``name`` is the file or argument in the message.
+def read_seconds(
+    table: pd.DataFrame,
+    column: str,
+    name: Path | str,
+    least: float = -np.inf,
+    advice: str = "Correct or drop them.",
+) -> Seconds:
+    """Read a column of finite numbers; the first bad row is named.
+
+    Parameters
+    ----------
+    table : DataFrame
+    column : str
+    name : path or str
+        File or argument named in messages.
+    least : float
+        Numbers below are bad.
+    advice : str
+        What to do about bad rows.
 
     Raises
     ------
     LoadError
     """
-    values: Any = pd.to_numeric(table[column], errors="coerce").to_numpy(dtype=float)
-    bad = np.flatnonzero(~np.isfinite(values))
-    if len(bad):
+    if column not in table:
         raise LoadError(
-            f"{name}: expected {column} as numbers (times in s), got "
+            f"{name}: expected column '{column}' [s], got {list(table.columns)}. Rename it."
+        )
+    values: Any = pd.to_numeric(table[column], errors="coerce").to_numpy(dtype=float)
+    bad = np.flatnonzero(~(np.isfinite(values) & (values >= least)))
+    if len(bad):
+        above = f" of {least:g} or more" if np.isfinite(least) else ""
+        raise LoadError(
+            f"{name}: expected {column} as numbers (times in s){above}, got "
             f"'{table[column].iloc[bad[0]]}' in row {bad[0]} ({len(bad)} of {len(table)} rows). "
-            "Correct or drop them."
+            f"{advice}"
         )
     return np.asarray(values, dtype=np.float64)

@@ -10,6 +10,7 @@ import xarray as xr
 
 from neuroalign.errors import LoadError, some
 from neuroalign.loaders._binning import count_whole_bins, find_observed, merge_intervals
+from neuroalign.loaders._tables import read_seconds
 from neuroalign.loaders.arrays import from_arrays
 
 Array = npt.NDArray[Any]
@@ -77,22 +78,6 @@ def count_bins(window: Window, bin_width: float, name: str = "window") -> int:
     return whole
 
 
-def read_seconds(events: pd.DataFrame, column: str, least: float = -np.inf) -> Array:
-    """Read a column of events [s]; the first bad row is named."""
-    if column not in events:
-        raise LoadError(
-            f"events: expected column '{column}' [s], got {list(events.columns)}. Rename it."
-        )
-    values = pd.to_numeric(events[column], errors="coerce").to_numpy(dtype=float)
-    bad = np.flatnonzero(~(np.isfinite(values) & (values >= least)))
-    if len(bad):
-        raise LoadError(
-            f"events: expected {column} in seconds, got '{events[column].iloc[bad[0]]}' in row "
-            f"{bad[0]} ({len(bad)} of {len(events)} rows). Correct or drop them."
-        )
-    return values
-
-
 def label_units(units: pd.DataFrame | None, names: Sequence[str]) -> dict[str, Array]:
     """Read the coords of units from a table indexed by their names."""
     if units is None:
@@ -155,11 +140,12 @@ def bin_events(
 ) -> xr.DataArray:
     """Count by `count` around events and label the counts; see `spikes.bin_trials`."""
     width = check_width(bin_width)
-    onset = read_seconds(events, "onset")
+    onset = read_seconds(events, "onset", "events")
     if len(onset) == 0:
         raise LoadError("events: expected one event or more, got none. Loosen the selection.")
     ragged = ragged_stop or window is None
-    length = read_seconds(events, "duration", 0) if ragged or "duration" in events else None
+    timed = ragged or "duration" in events
+    length = read_seconds(events, "duration", "events", 0) if timed else None
     if window is None:
         assert length is not None
         n_bins, start = int(count_whole_bins(length, width).max()), 0.0

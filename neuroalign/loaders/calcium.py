@@ -1,27 +1,15 @@
 """Traces of regions of interest (calcium imaging) to responses: continuous, or around events."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import xarray as xr
 
-from neuroalign.errors import DataCorruptionError, LoadError, SchemaError, choose, some
-from neuroalign.loaders._nwb import (
-    as_text,
-    find_child,
-    find_traces,
-    open_nwb,
-    read_intervals,
-    read_table,
-    read_text,
-    select_rows,
-)
-from neuroalign.loaders._trials import read_seconds
+from neuroalign.errors import LoadError, choose
+from neuroalign.loaders._tables import read_seconds
 from neuroalign.loaders.arrays import from_arrays
 
 Array = npt.NDArray[Any]
@@ -153,10 +141,10 @@ def from_traces(
         grid, valid = None, None
         columns |= {"onset": clock, "duration": np.full(n, period)}
     else:
-        onset = read_seconds(events, "onset")
+        onset = read_seconds(events, "onset", "events")
         _check_overlap(onset, clock)
         has_length = window is None or "duration" in events
-        length = read_seconds(events, "duration", 0) if has_length else np.empty(0)
+        length = read_seconds(events, "duration", "events", 0) if has_length else np.empty(0)
         first, last = (0.0, float(length.max())) if window is None else window
         n_points = int(np.floor((last - first) / period + 1e-6))
         if n_points < 1:
@@ -207,135 +195,3 @@ def _check_overlap(onset: Array, clock: Array) -> None:
             f"events: expected onsets inside the recording ({clock[0]:g} to {clock[-1]:g} s), "
             f"got {got}. Check the time units and the clock."
         )
-
-
-def _find_series(file: h5py.File, series: str | None) -> tuple[str, h5py.Group]:
-    found = find_traces(file)
-    wanted = [path for path in found if series is None or f"/{path}".endswith(f"/{series}")]
-    if len(wanted) != 1:
-        raise LoadError(
-            f"{file.filename}: expected one series of traces (RoiResponseSeries), got "
-            f"{len(wanted)}{f' named {series!r}' if series else ''}; the file holds "
-            f"{some(found) or 'none'}. Pass series=."
-        )
-    return wanted[0], find_child(file, wanted[0])
-
-
-def _read_rois(file: h5py.File, group: h5py.Group) -> tuple[pd.DataFrame, str]:
-    """The table of the rois of a series, in its order, and the place of the plane."""
-    region = find_child(group, "rois")
-    if region is None or "table" not in region.attrs:
-        raise LoadError(
-            f"{file.filename}: expected 'rois' of '{group.name}', got none. Add the region."
-        )
-    plane = file[region.attrs["table"]]
-    rows, whole = region[:], read_table(plane)
-    if rows.max(initial=-1) >= len(whole):
-        raise DataCorruptionError(
-            f"{file.filename}: expected rows of {len(whole)} rois in '{region.name}', got row "
-            f"{rows.max()}. Write the series again."
-        )
-    table = whole.iloc[rows]
-    imaging = find_child(plane, "imaging_plane")
-    place = read_text(imaging, "location") if isinstance(imaging, h5py.Group) else ""
-    return table, place
-
-
-def load_nwb_traces(
-    path: Path | str,
-    *,
-    series: str | None = None,
-    intervals: str | None = None,
-    align: str = "start_time",
-    stop: str = "stop_time",
-    stimulus: str | None = None,
-    window: Window | None = None,
-    how: str = "nearest",
-    roi_filter: str | None = None,
-    interval_filter: str | None = None,
-    run: str | None = None,
-    session: str | None = None,
-    subject: str | None = None,
-) -> xr.DataArray:
-    """Load the traces of an NWB file (fluorescence, dF/F, deconvolved).
-
-    Parameters
-    ----------
-    path : path
-        NWB 2, in HDF5.
-    series : str, optional
-        Name of the RoiResponseSeries, with its container where that is needed
-        (``"DfOverF/RoiResponseSeries"``); the only one when not given.
-    intervals : str, optional
-        Name of an interval table; continuous when not given.
-    align, stop, stimulus, interval_filter
-        As in `load_nwb`.
-    window, how
-        As in `from_traces`.
-    roi_filter : str, optional
-        Expression over the columns of the roi table, such as ``"accepted == 1"``.
-    run, session, subject : str, optional
-        From the file when not given.
-
-    Returns
-    -------
-    DataArray (sample, neuroid) or (sample, neuroid, time)
-        float32 in the unit of the file (conversion and offset applied); neuroids bear the ids
-        of the rois.
-
-    Raises
-    ------
-    FileNotFoundError, LoadError, DataCorruptionError
-    """
-    path, events = Path(path), None
-    with open_nwb(path) as file:
-        name, group = _find_series(file, series)
-        data, (table, place) = find_child(group, "data"), _read_rois(file, group)
-        values = data[:].reshape(len(data), -1)
-        if values.shape[1] != len(table):
-            raise LoadError(
-                f"{path}: expected {name} as (time, roi) with {len(table)} rois, got "
-                f"{data.shape}. Write it again, transposed."
-            )
-        factor, shift = (float(data.attrs.get(k, d)) for k, d in (("conversion", 1), ("offset", 0)))
-        unit = as_text(data.attrs.get("unit", "a.u."))
-        stamps, begin = find_child(group, "timestamps"), find_child(group, "starting_time")
-        times = None if stamps is None else stamps[:]
-        rate = None if stamps is not None or begin is None else float(begin.attrs["rate"])
-        start = 0.0 if rate is None else float(begin[()])
-        if intervals is not None:
-            _, events = read_intervals(
-                file,
-                intervals,
-                align=align,
-                stop=stop,
-                stimulus=stimulus,
-                interval_filter=interval_filter,
-                need_duration=window is None,
-            )
-        session = session or read_text(file, "general/session_id") or None
-        subject = subject or read_text(file, "general/subject/subject_id") or None
-    keep = np.ones(len(table), dtype=bool)
-    if roi_filter:
-        keep = select_rows(table.reset_index(), roi_filter, "roi_filter")
-    try:
-        responses = from_traces(
-            values[:, keep] * np.float32(factor) + np.float32(shift),
-            times=times,
-            rate=rate,
-            start=start,
-            events=events,
-            window=window,
-            how=how,
-            neuroid=[str(number) for number in table.index[keep]],
-            neuroid_coords={"region": np.full(int(keep.sum()), place or "unknown")},
-            units=unit,
-            source=path.name,
-            run=run or path.stem,
-            session=session,
-            subject=subject,
-        )
-    except (LoadError, SchemaError) as error:
-        raise type(error)(f"{path}: {error}") from error
-    step = f"load_nwb_traces: {name}, {int(keep.sum())} of {len(keep)} rois"
-    return responses.assign_attrs(history=f"{step}\n{responses.attrs['history']}")

@@ -14,14 +14,10 @@ from dask.delayed import delayed
 
 from neuroalign.errors import DataCorruptionError, LoadError, SchemaError, choose, require
 from neuroalign.loaders._files import check_file
-from neuroalign.loaders._surface_runs import (
-    PathLike,
-    check_tr,
-    list_runs,
-    sample_coords,
-    series_attrs,
-)
+from neuroalign.loaders._runs import check_tr, sample_coords, series_attrs
+from neuroalign.loaders._surface_runs import PathLike, list_runs
 from neuroalign.loaders.gifti import UNREADABLE
+from neuroalign.loaders.nifti import check_length
 from neuroalign.schema import check_responses
 from neuroalign.storage import write_whole
 
@@ -77,13 +73,7 @@ def open_cifti(path: PathLike, kind: str) -> tuple[Any, Any, Any]:
             f"{path}: expected a CIFTI-2 {kind}, got {type(image).__name__} without CIFTI axes. "
             "Load volumes with load_fmri."
         )
-    item = image.nifti_header.get_data_dtype().itemsize
-    promised = int(image.dataobj.offset) + int(np.prod(image.shape, dtype=object)) * item
-    if path.stat().st_size < promised:
-        raise DataCorruptionError(
-            f"{path}: truncated: the header promises {promised} bytes, the file has "
-            f"{path.stat().st_size}. Download it again."
-        )
+    check_length(image, path)
     axes = _read_axes(image, path)
     names = tuple(type(axis).__name__ for axis in axes)
     found = KINDS.get(names, "another kind")

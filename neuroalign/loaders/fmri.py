@@ -1,7 +1,7 @@
 """NIfTI runs to responses: one sample a volume, one neuroid a voxel."""
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,66 +14,35 @@ import xarray as xr
 from dask.delayed import delayed
 
 from neuroalign.errors import LoadError, NeuroalignWarning, choose, some
+from neuroalign.loaders._cleaning import STANDARDIZE, UNITS, clean_run, list_steps, make_drifts
 from neuroalign.loaders._files import check_file
-from neuroalign.loaders.events import ENDINGS, check_events, label_times, load_events
+from neuroalign.loaders._runs import (
+    check_names,
+    check_tr,
+    sample_coords,
+    series_attrs,
+    split_runs,
+)
+from neuroalign.loaders.events import ENDINGS
 from neuroalign.loaders.nifti import (
     check_affine,
-    check_tr,
+    check_length,
     open_series,
     read_mask,
     read_tr,
     read_volumes,
 )
-from neuroalign.schema import SCHEMA_VERSION, as_labels, check_responses, name_runs
+from neuroalign.schema import check_responses
 
 Array = npt.NDArray[Any]
 PathLike = Path | str
 
 
-def _zscore(values: Array) -> None:
-    values -= values.mean(axis=0, dtype=np.float64).astype(np.float32)
-    spread = values.std(axis=0, dtype=np.float64).astype(np.float32)
-    # A voxel without variance stays at zero instead of turning into NaN.
-    values /= np.where(spread > 0, spread, 1)
-
-
-def _percent(values: Array) -> None:
-    mean = values.mean(axis=0, dtype=np.float64).astype(np.float32)
-    values -= mean
-    values *= 100 / np.where(mean != 0, mean, 1)
-
-
-# Work in place on blocks (volume, voxel): a run must not be held several times over.
-BLOCK = 4096
-STANDARDIZE: dict[str, Callable[[Array], None]] = {"zscore": _zscore, "percent": _percent}
-
-
-def _drifts(n: int, tr: float, detrend: bool, high_pass: float | None) -> Array:
-    """Columns to project out: a linear trend, and discrete cosines below the cut-off [Hz]."""
-    columns = []
-    if detrend:
-        columns.append(np.linspace(-1, 1, n))
-    if high_pass is not None:
-        order = int(np.floor(2 * n * high_pass * tr))
-        time = np.pi * (np.arange(n) + 0.5) / n
-        columns += [np.cos(time * number) for number in range(1, order + 1)]
-    return np.array(columns).reshape(len(columns), n).T
-
-
-def _read_run(path: PathLike, inside: Array, nuisance: Array, standardize: str | None) -> Array:
-    values = read_volumes(path, inside)
-    left, spread, _ = np.linalg.svd(nuisance - nuisance.mean(axis=0), full_matrices=False)
-    basis = left[:, spread > 1e-10 * spread.max(initial=1)].astype(np.float32)
-    n_bad = 0
-    for start in range(0, values.shape[1], BLOCK):
-        block = values[:, start : start + BLOCK]
-        n_bad += int((~np.isfinite(block)).any(axis=0).sum())
-        if basis.shape[1]:
-            # The constant keeps its place: the basis is centred.
-            centred = block - block.mean(axis=0, dtype=np.float64).astype(np.float32)
-            block -= basis @ (basis.T @ centred)
-        if standardize is not None:
-            STANDARDIZE[standardize](block)
+def _read_run(
+    path: PathLike, inside: Array, nuisance: Array, standardize: str | None, verify: bool
+) -> Array:
+    values = read_volumes(path, inside, verify=verify)
+    n_bad = clean_run(values, nuisance, standardize)
     if n_bad:
         warnings.warn(
             f"{path}: expected finite values, got NaN or infinity in {n_bad} of "
@@ -121,13 +90,13 @@ def _read_confounds(
     return table.fillna(table.mean()).to_numpy(dtype=float), filled
 
 
-def _per_run(value: Any, n_runs: int, name: str) -> list[Any]:
-    if value is None:
-        return [None] * n_runs
-    items = [value] if isinstance(value, str | Path | pd.DataFrame) else list(value)
-    if len(items) != n_runs:
-        raise LoadError(f"{name}: expected one for each of {n_runs} runs, got {len(items)}.")
-    return items
+def _name_voxels(ijk: Array, shape: Sequence[int]) -> Array:
+    """Names 'i-j-k'; each number is written once, not once a voxel."""
+    # As wide as needed: text of whole numbers is 21 characters wide by default.
+    numbers = [np.arange(size).astype(f"U{len(str(size))}") for size in shape[:3]]
+    i, j, k = (texts[ijk[:, axis]] for axis, texts in enumerate(numbers))
+    names = np.strings.add(np.strings.add(i, "-"), np.strings.add(np.strings.add(j, "-"), k))
+    return names.astype(f"U{np.strings.str_len(names).max(initial=1)}")
 
 
 def load_fmri(
@@ -177,7 +146,8 @@ def load_fmri(
     standardize : {"zscore", "percent"} or None
         Within each run, as the last step.
     verify : bool
-        Check the CRC of gzipped files; one read of each.
+        Compare lengths when files are opened and, when a run is computed, the CRC of gzipped
+        ones, in the same read: a file with a flipped byte never gives values.
 
     Returns
     -------
@@ -204,20 +174,18 @@ def load_fmri(
     paths = [bold] if isinstance(bold, str | Path) else list(bold)
     if not paths:
         raise LoadError("bold: expected one or more runs, got none.")
-    names = as_labels(runs or name_runs(len(paths)), "runs").tolist()
-    if len(set(names)) != len(paths):
-        raise LoadError(f"runs: expected {len(paths)} unique names, got {names}.")
+    names = check_names(runs, len(paths))
     if len({Path(path).resolve() for path in paths}) < len(paths):
         raise LoadError(f"bold: expected each run once, got a file twice in {some(paths)}.")
     if labels is not None and events is not None:
         raise LoadError("labels: expected labels or events, got both. Pass one of them.")
     if standardize is not None:
         choose(STANDARDIZE, standardize, "standardize")
-    tables = _per_run(events, len(paths), "events")
-    texts = _per_run(labels, len(paths), "labels")
-    nuisances = _per_run(confounds, len(paths), "confounds")
+    tables = split_runs(events, len(paths), "events")
+    texts = split_runs(labels, len(paths), "labels")
+    nuisances = split_runs(confounds, len(paths), "confounds")
 
-    first, shape = open_series(paths[0], verify=verify)
+    first, shape = open_series(paths[0], verify=False)
     inside = np.ones(shape[:3], bool) if mask is None else read_mask(mask, first, paths[0])
     seconds = read_tr(first, paths[0]) if tr is None else check_tr(tr)
     if high_pass is not None and not 0 < high_pass < 0.5 / seconds:
@@ -225,9 +193,11 @@ def load_fmri(
             f"high_pass: expected a frequency between 0 and {0.5 / seconds:g} Hz (half the "
             f"sampling rate), got {high_pass:g}. Give 1 / period, such as 1 / 128."
         )
-    blocks, parts, filled = [], [], False
+    blocks, sizes, filled = [], [], False
     for number, path in enumerate(paths):
-        image, own = (first, shape) if number == 0 else open_series(path, verify=verify)
+        image, own = (first, shape) if number == 0 else open_series(path, verify=False)
+        if verify:
+            check_length(image, path)
         if own[:3] != shape[:3]:
             raise LoadError(f"{path}: expected the grid {shape[:3]} of {paths[0]}, got {own[:3]}.")
         check_affine(image.affine, first.affine, path, paths[0])
@@ -236,76 +206,42 @@ def load_fmri(
                 f"{path}: expected the TR of {paths[0]} ({seconds:g} s), got "
                 f"{read_tr(image, path):g} s. Load those runs apart, or pass tr=."
             )
-        nuisance = _drifts(own[3], seconds, detrend, high_pass)
+        nuisance = make_drifts(own[3], seconds, detrend, high_pass)
         if nuisances[number] is not None:
             extra, hole = _read_confounds(nuisances[number], confound_columns, own[3], path)
             nuisance, filled = np.column_stack([extra, nuisance]), filled or hole
-        read = partial(_read_run, path, inside, nuisance, standardize)
+        read = partial(_read_run, path, inside, nuisance, standardize, verify)
         size = (own[3], int(inside.sum()))
         later = delayed(read, pure=True)()
         blocks.append(da.from_delayed(later, size, np.float32))  # type: ignore[no-untyped-call]
-        onset = np.arange(own[3]) * seconds
-        part = {"run": np.full(own[3], names[number]), "onset": onset}
-        if tables[number] is not None:
-            part["stimulus"] = _label(
-                tables[number], stimulus, onset, own[3] * seconds, names[number]
-            )
-        elif texts[number] is not None:
-            part["stimulus"] = as_labels(texts[number], f"labels of {names[number]}")
-            if len(part["stimulus"]) != own[3]:
-                raise LoadError(
-                    f"labels of {names[number]}: expected {own[3]} (volumes of {path}), "
-                    f"got {len(part['stimulus'])}."
-                )
-        parts.append(part)
+        sizes.append(own[3])
+    coords: dict[str, Any] = dict(
+        sample_coords(
+            paths,
+            sizes,
+            seconds,
+            starts=[0.0] * len(paths),
+            events=tables,
+            labels=texts,
+            stimulus=stimulus,
+            runs=names,
+            session=session,
+            subject=subject,
+        )
+    )
     ijk = np.argwhere(inside)
     xyz = (ijk @ first.affine[:3, :3].T + first.affine[:3, 3]).astype(np.float32)
-    coords: dict[str, Any] = {
-        key: ("sample", np.concatenate([part[key] for part in parts])) for key in parts[0]
-    }
-    coords["duration"] = ("sample", np.full(len(coords["run"][1]), seconds))
-    for key, value in (("session", session), ("subject", subject)):
-        if value is not None:
-            coords[key] = ("sample", np.full(len(coords["run"][1]), value))
-    coords["neuroid"] = ("neuroid", np.array(["-".join(map(str, row)) for row in ijk.tolist()]))
+    coords["neuroid"] = ("neuroid", _name_voxels(ijk, shape))
     coords |= {axis: ("neuroid", ijk[:, n]) for n, axis in enumerate("ijk")}
     coords |= {axis: ("neuroid", xyz[:, n]) for n, axis in enumerate("xyz")}
-    steps = {
-        f"load_fmri: {len(paths)} runs, TR {seconds:g} s": True,
-        "confounds regressed out": confounds is not None,
-        "first-row NaN of confounds filled with column means": filled,
-        "linear trend removed per run": detrend,
-        f"cosines below {high_pass} Hz removed per run": high_pass is not None,
-        f"standardised per run: {standardize}": standardize is not None,
-    }
-    attrs = {
-        "kind": "responses",
-        "modality": "fmri",
-        "units": {"zscore": "z", "percent": "percent"}.get(standardize or "", "a.u."),
-        "sampling_rate": 1 / seconds,
+    steps = [
+        f"load_fmri: {len(paths)} runs, TR {seconds:g} s",
+        *list_steps(confounds is not None, detrend, high_pass, standardize, filled=filled),
+    ]
+    attrs = series_attrs(paths, seconds, None, "\n".join(steps)) | {
+        "units": UNITS.get(standardize or "", "a.u."),
         "affine": first.affine.ravel().tolist(),
         "grid_shape": list(shape[:3]),
-        "source": ", ".join(dict.fromkeys(Path(path).name for path in paths)),
-        "schema_version": SCHEMA_VERSION,
-        "history": "\n".join(step for step, done in steps.items() if done),
     }
     values = da.concatenate(blocks, axis=0)  # type: ignore[no-untyped-call]
     return check_responses(xr.DataArray(values, coords, ("sample", "neuroid"), attrs=attrs))
-
-
-def _label(table: Any, stimulus: str, onset: Array, run_duration: float, run: str) -> Array:
-    """Labels of volumes from a file or a table that was loaded."""
-    if isinstance(table, pd.DataFrame):
-        name = f"events of {run}"
-        events = check_events(table, name, stimulus=stimulus, run_duration=run_duration)
-    else:
-        name = str(table)
-        events = load_events(table, stimulus=stimulus, run_duration=run_duration)
-    labels = label_times(events, onset)
-    if (labels == "rest").all():
-        raise LoadError(
-            f"{name}: expected events that are on at the onset of a volume, got none of "
-            f"{len(events)} in {len(onset)} volumes. Check units and tr; for short events load "
-            "labels=, and bring the events in by align.convolve_hrf."
-        )
-    return labels

@@ -15,13 +15,8 @@ import xarray as xr
 
 from neuroalign.errors import DataCorruptionError, LoadError, SchemaError, require
 from neuroalign.loaders._files import check_file
-from neuroalign.loaders._surface_runs import (
-    PathLike,
-    check_tr,
-    list_runs,
-    sample_coords,
-    series_attrs,
-)
+from neuroalign.loaders._runs import check_tr, sample_coords, series_attrs
+from neuroalign.loaders._surface_runs import PathLike, list_runs
 from neuroalign.schema import check_responses
 from neuroalign.storage import write_whole
 

@@ -6,7 +6,9 @@ its CRC; a cut ``.nii`` reads as long as nobody asks for the missing part. Both 
 
 import gzip
 import zlib
-from os import PathLike
+from collections.abc import Iterator
+from contextlib import contextmanager
+from os import SEEK_END, PathLike
 from pathlib import Path
 from typing import Any
 
@@ -34,23 +36,59 @@ UNREADABLE = (
 )
 
 
-def _check_gzip(path: Path, promised: int) -> None:
-    """Read the stream to its end, so that its CRC and its length are compared."""
-    size = 0
-    try:
-        with gzip.open(path) as stream:
-            while block := stream.read(BLOCK):
-                size += len(block)
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise DataCorruptionError(
-            f"{path}: expected {promised} bytes under gzip, got a stream that is damaged "
-            f"after {size} bytes or more ({error}). Download it again."
-        ) from error
+def _check_size(path: Path, size: int, promised: int) -> None:
     if size < promised:
         raise DataCorruptionError(
             f"{path}: truncated: the header promises {promised} bytes, the file has {size}. "
             "Download it again."
         )
+
+
+def _check_gzip(path: Path, promised: int) -> None:
+    """Read the stream to its end, so that its CRC and its length are compared."""
+    size = 0
+    with _name_damage(path, promised), gzip.open(path) as stream:
+        while block := stream.read(BLOCK):
+            size += len(block)
+    _check_size(path, size, promised)
+
+
+@contextmanager
+def _name_damage(path: Path | str, promised: int) -> Iterator[None]:
+    """Say which file it is whose gzip stream is damaged."""
+    try:
+        yield
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise DataCorruptionError(
+            f"{path}: expected {promised} bytes under gzip, got a stream that is damaged "
+            f"({error}). Download it again."
+        ) from error
+
+
+def _count_promised(image: Any) -> int:
+    """Bytes that the header of an image promises, itself included."""
+    n_values = int(np.prod(image.shape, dtype=object))
+    return int(image.dataobj.offset) + n_values * int(image.get_data_dtype().itemsize)
+
+
+def check_length(image: Any, path: Path | str) -> None:
+    """Compare the length of a file with its header, without reading a gzip stream whole.
+
+    Raises
+    ------
+    DataCorruptionError
+    """
+    path, promised = Path(path), _count_promised(image)
+    if not path.name.endswith(".gz"):
+        _check_size(path, path.stat().st_size, promised)
+        return
+    with path.open("rb") as stream:
+        stream.seek(-4, SEEK_END)
+        length = int.from_bytes(stream.read(4), "little")
+    # Streams of several members end with the length of their last, others with bytes after the
+    # volumes: only a whole read tells these from a file that was cut.
+    if length != promised % 2**32:
+        _check_gzip(path, promised)
 
 
 def open_image(path: Path | str, *, verify: bool = True, max_bytes: int = MAX_BYTES) -> Any:
@@ -82,21 +120,16 @@ def open_image(path: Path | str, *, verify: bool = True, max_bytes: int = MAX_BY
         ) from error
     if any(size < 0 for size in image.shape):
         raise DataCorruptionError(f"{path}: expected sizes >= 0, got {image.shape}.")
-    data = int(np.prod(image.shape, dtype=object)) * image.get_data_dtype().itemsize
-    if data > max_bytes:
+    promised = _count_promised(image)
+    if promised > max_bytes:
         raise LoadError(
-            f"{path}: expected at most {max_bytes} bytes, the header implies {data} "
+            f"{path}: expected at most {max_bytes} bytes, the header implies {promised} "
             f"{image.shape}. Raise max_bytes if that is meant."
         )
-    promised = int(image.dataobj.offset) + data
-    if path.name.endswith(".gz"):
-        if verify:
-            _check_gzip(path, promised)
-    elif path.stat().st_size < promised:
-        raise DataCorruptionError(
-            f"{path}: truncated: the header promises {promised} bytes, the file has "
-            f"{path.stat().st_size}. Download it again."
-        )
+    if not path.name.endswith(".gz"):
+        check_length(image, path)
+    elif verify:
+        _check_gzip(path, promised)
     affine = image.affine
     if affine is None or not np.isfinite(affine).all() or np.linalg.det(affine[:3, :3]) == 0:
         raise LoadError(f"{path}: expected an invertible affine, got {affine}. Mend the header.")
@@ -144,23 +177,22 @@ def read_tr(image: Any, path: Path | str) -> float:
     return tr
 
 
-def check_tr(tr: float) -> float:
-    """Check a repetition time [s] that was passed.
-
-    Raises
-    ------
-    LoadError
-    """
-    low, high = PLAUSIBLE_TR
-    if not low <= tr <= high:
-        raise LoadError(f"tr: expected {low:g} to {high:g} s, got {tr:g}. Give seconds.")
-    return float(tr)
-
-
-def read_volumes(path: Path | str, inside: Array) -> Array:
+def read_volumes(path: Path | str, inside: Array, *, verify: bool = True) -> Array:
     """Read the voxels of a mask from every volume: float32 (volume, voxel).
 
     The file is streamed volume by volume, so that the peak of memory is the result and one volume.
+
+    Parameters
+    ----------
+    path : path
+    inside : array (x, y, z)
+        bool
+    verify : bool
+        Read a gzip stream to its end, so that its CRC is compared before values are returned.
+
+    Raises
+    ------
+    DataCorruptionError
     """
     image, shape = open_series(path, verify=False)
     slope, intercept = (float(number) for number in (image.dataobj.slope, image.dataobj.inter))
@@ -168,7 +200,7 @@ def read_volumes(path: Path | str, inside: Array) -> Array:
     place = np.ravel_multi_index(np.nonzero(inside), shape[:3], order="F")
     volume = np.empty(int(np.prod(shape[:3])), dtype=image.dataobj.dtype)
     values = np.empty((shape[3], len(place)), dtype=np.float32)
-    with nib.openers.ImageOpener(path) as stream:
+    with _name_damage(path, _count_promised(image)), nib.openers.ImageOpener(path) as stream:
         stream.seek(image.dataobj.offset)
         for number, row in enumerate(values):
             if stream.readinto(volume.view(np.uint8)) != volume.nbytes:
@@ -177,6 +209,9 @@ def read_volumes(path: Path | str, inside: Array) -> Array:
                     f"{number}. Download it again."
                 )
             row[:] = volume[place]
+        # The CRC is compared only when the end of the stream is met.
+        while verify and stream.read(BLOCK):
+            pass
     if slope != 1:
         values *= np.float32(slope)
     if intercept != 0:

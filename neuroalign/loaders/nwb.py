@@ -7,7 +7,6 @@ Only spikes and tables are read, never raw traces; the file is closed before the
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -15,72 +14,65 @@ import xarray as xr
 
 from neuroalign.errors import DataCorruptionError, LoadError, SchemaError, some
 from neuroalign.loaders._nwb import (
-    find_child,
     find_intervals,
     find_traces,
+    name_session,
     open_nwb,
+    read_columns,
     read_intervals,
-    read_table,
-    read_text,
     select_rows,
     split_ragged,
 )
 from neuroalign.loaders.spikes import bin_trials
 
 Array = npt.NDArray[Any]
-ELECTRODES = "general/extracellular_ephys/electrodes"
 
 
-def _list_contents(file: h5py.File) -> str:
-    parts = []
-    for room in ("acquisition", "processing"):
-        group = find_child(file, room)
-        names = ", ".join(group) if isinstance(group, h5py.Group) else ""
-        parts.append(f"{room}: {names or 'none'}")
+def _list_contents(file: Any) -> str:
+    rooms = {"acquisition": file.acquisition, "processing": file.processing}
+    parts = [f"{room}: {', '.join(sorted(things)) or 'none'}" for room, things in rooms.items()]
     return "; ".join(parts)
 
 
-def _find_units(file: h5py.File) -> h5py.Group:
-    units = find_child(file, "units")
-    if not isinstance(units, h5py.Group):
+def _find_units(file: Any) -> Any:
+    if file.units is None:
         raise LoadError(
-            f"{file.filename}: expected a units table, got none; the file holds "
+            f"{file.container_source}: expected a units table, got none; the file holds "
             f"{_list_contents(file)}. Sort the spikes first, or use load_nwb_traces."
         )
-    return units
+    return file.units
 
 
-def _read_trains(file: h5py.File, units: h5py.Group) -> dict[str, Array]:
-    trains = split_ragged(file, units, "spike_times")
-    ids = find_child(units, "id")
-    if trains is None or ids is None:
+def _read_trains(units: Any) -> dict[str, Array]:
+    trains = split_ragged(units, "spike_times")
+    if trains is None:
         raise LoadError(
-            f"{file.filename}: expected spike_times in the units table, got columns "
-            f"{some(units, 12)}. Add the spikes."
+            f"{units.container_source}: expected spike_times in the units table, got columns "
+            f"{some(units.colnames, 12)}. Add the spikes."
         )
-    names = [str(number) for number in ids[:].tolist()]
+    names = [str(number) for number in units.id.data[:].tolist()]
     if len(names) != len(trains) or len(set(names)) != len(names):
         raise DataCorruptionError(
-            f"{file.filename}: expected one unique id for each of {len(trains)} units, got "
-            f"{len(set(names))} ids for {len(names)} rows. Write the units table again."
+            f"{units.container_source}: expected one unique id for each of {len(trains)} units, "
+            f"got {len(set(names))} ids for {len(names)} rows. Write the units table again."
         )
     return dict(zip(names, trains, strict=True))
 
 
-def _label_electrodes(file: h5py.File, units: h5py.Group, table: pd.DataFrame) -> pd.DataFrame:
+def _label_electrodes(units: Any, table: pd.DataFrame) -> pd.DataFrame:
     """Add what the first electrode of each unit says; the table's own columns win."""
-    rows = split_ragged(file, units, "electrodes")
-    found = find_child(file, ELECTRODES)
     labelled = table.copy()
     if "location" in table and "region" not in table:
         labelled["region"] = table["location"]
-    if rows is None or not isinstance(found, h5py.Group) or len(rows) != len(table):
+    rows = split_ragged(units, "electrodes")
+    if rows is None or len(rows) != len(table):
         return labelled
-    electrodes = read_table(found)
+    column = units["electrodes"]
+    electrodes = read_columns(getattr(column, "target", column).table)
     numbers = np.array([int(row[0]) if len(row) else -1 for row in rows])
     if numbers.max(initial=-1) >= len(electrodes):
         raise DataCorruptionError(
-            f"{file.filename}: expected rows of {len(electrodes)} electrodes, got row "
+            f"{units.container_source}: expected rows of {len(electrodes)} electrodes, got row "
             f"{numbers.max()}. Write the units table again."
         )
     first = electrodes.reset_index().reindex(numbers)
@@ -96,7 +88,7 @@ def _label_electrodes(file: h5py.File, units: h5py.Group, table: pd.DataFrame) -
 
 
 def read_units(
-    file: h5py.File, unit_filter: str | None
+    file: Any, unit_filter: str | None
 ) -> tuple[dict[str, Array], pd.DataFrame, dict[str, Array]]:
     """Read trains, the table of units by name, and when each was recorded.
 
@@ -105,12 +97,12 @@ def read_units(
     LoadError
     """
     units = _find_units(file)
-    trains = _read_trains(file, units)
-    table = _label_electrodes(file, units, read_table(units))
+    trains = _read_trains(units)
+    table = _label_electrodes(units, read_columns(units))
     keep = np.ones(len(table), dtype=bool)
     if unit_filter:
         keep = select_rows(table.reset_index(), unit_filter, "unit_filter")
-    spans = split_ragged(file, units, "obs_intervals")
+    spans = split_ragged(units, "obs_intervals")
     observed = {} if spans is None else dict(zip(trains, spans, strict=True))
     table.index = pd.Index(list(trains))
     kept = [name for name, chosen in zip(trains, keep, strict=True) if chosen]
@@ -175,7 +167,7 @@ def load_nwb(
     path = Path(path)
     with open_nwb(path) as file:
         trains, units, observed = read_units(file, unit_filter)
-        total = len(find_child(file, "units/id"))
+        total = len(file.units)
         name, events = read_intervals(
             file,
             intervals,
@@ -185,8 +177,7 @@ def load_nwb(
             interval_filter=interval_filter,
             need_duration=window is None or ragged_stop,
         )
-        session = session or read_text(file, "general/session_id") or None
-        subject = subject or read_text(file, "general/subject/subject_id") or None
+        session_id, subject_id = name_session(file)
     try:
         responses = bin_trials(
             trains,
@@ -198,8 +189,8 @@ def load_nwb(
             ragged_stop=ragged_stop,
             observed=observed or None,
             run=run or path.stem,
-            session=session,
-            subject=subject,
+            session=session or session_id or None,
+            subject=subject or subject_id or None,
         )
     except (LoadError, SchemaError) as error:
         raise type(error)(f"{path}: {error}") from error
@@ -241,18 +232,17 @@ def describe_nwb(path: Path | str) -> list[str]:
         When the file cannot be read at all.
     """
     with open_nwb(path) as file:
-        session = read_text(file, "general/session_id") or "unnamed"
-        subject = read_text(file, "general/subject/subject_id") or "unnamed"
+        session, subject = (text or "unnamed" for text in name_session(file))
         lines = [
-            f"NWB {file.attrs['nwb_version']}, session {session}, subject {subject}",
+            f"NWB {file.read_io.nwb_version[0]}, session {session}, subject {subject}",
             _list_contents(file),
         ]
-        tables = [f"traces: {path}" for path in find_traces(file)]
-        for name in find_intervals(file):
-            table = read_table(find_child(file, f"intervals/{name}"))
+        tables = [f"traces: {where}" for where in find_traces(file)]
+        for name, intervals in find_intervals(file).items():
+            table = read_columns(intervals)
             columns = ", ".join(map(str, table.columns))
             tables.append(f"intervals '{name}': {len(table)} rows; columns {columns}")
-        if find_child(file, "units") is None:
+        if file.units is None:
             lacks = [] if tables and tables[0].startswith("traces") else ["wrong: no units table"]
             return [*lines, *tables, *lacks]
         trains, units, observed = read_units(file, None)

@@ -14,6 +14,7 @@ import xarray as xr
 from neuroalign.errors import LoadError, choose, some
 from neuroalign.loaders._binning import count_labelled, count_trials, edge_tolerance
 from neuroalign.loaders._layouts import check_table, collect_trains, find_trials, group_times
+from neuroalign.loaders._tables import read_seconds
 from neuroalign.loaders._trials import (
     Array,
     Trains,
@@ -26,7 +27,6 @@ from neuroalign.loaders._trials import (
     find_largest,
     find_recorded,
     label_units,
-    read_seconds,
 )
 from neuroalign.loaders.arrays import from_arrays
 from neuroalign.schema import add_history, check_responses
@@ -91,7 +91,7 @@ def bin_trials(
         When labels are missing or not strings.
     """
     clean = check_trains(trains)
-    onset = read_seconds(events, "onset")
+    onset = read_seconds(events, "onset", "events")
     check_clock(clean, onset, window)
     slack = edge_tolerance(find_largest(clean, onset), check_width(bin_width))
 

@@ -1,4 +1,4 @@
-"""Nulls and many tests. In: arrays of statistics. Out: p and q values.
+"""Nulls and many tests. In: arrays of statistics. Out: p and q values, intervals, clusters.
 
 To add one: a module with its function, and its line in ``__init__.pyi``.
 """

@@ -1,3 +1,4 @@
+from .clusters import find_clusters as find_clusters
 from .intervals import bootstrap_interval as bootstrap_interval
 from .multiple import fdr as fdr
 from .permutations import cut_blocks as cut_blocks
@@ -9,6 +10,7 @@ __all__ = [
     "bootstrap_interval",
     "cut_blocks",
     "fdr",
+    "find_clusters",
     "max_statistic",
     "permutation_test",
     "permute_rows",

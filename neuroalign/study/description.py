@@ -1,101 +1,162 @@
-"""Say what a file holds, and whether it is whole."""
+"""Say what a path holds, and what is wrong with it.
+
+In: any path that a loader reads. Out: lines of text; those that begin with ``wrong:`` are faults.
+To add a format: its row in ``FILES`` or ``FOLDERS``, which names its loader, or a function of the
+path that returns lines. Rows are names, so that only the libraries of the format are imported.
+"""
 
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
-import numpy as np
+from neuroalign.errors import DataCorruptionError, LoadError, NeuroalignError, some
+from neuroalign.study._findings import WRONG, collect, describe_loaded
 
-from neuroalign import schema, storage
-from neuroalign.errors import LoadError, choose, require, some
-from neuroalign.loaders.events import load_events
+# Ending -> function, from the package on; the longest that fits is taken.
+FILES: dict[str, str] = {
+    ".nc": "study._describe_stored.describe_stored",
+    ".zarr": "study._describe_stored.describe_stored",
+    ".nii": "study._describe_fmri.describe_image",
+    ".nii.gz": "study._describe_fmri.describe_image",
+    ".dtseries.nii": "study._describe_surface.describe_cifti",
+    ".dscalar.nii": "study._describe_surface.describe_cifti",
+    ".dlabel.nii": "study._describe_surface.describe_cifti",
+    ".ptseries.nii": "study._describe_surface.describe_cifti",
+    ".pscalar.nii": "study._describe_surface.describe_cifti",
+    ".gii": "study._describe_surface.describe_gifti",
+    ".gii.gz": "study._describe_surface.describe_gifti",
+    ".annot": "study._describe_surface.describe_annot",
+    ".fif": "study._describe_meg.describe_raw",
+    ".fif.gz": "study._describe_meg.describe_raw",
+    ".edf": "study._describe_meg.describe_raw",
+    ".bdf": "study._describe_meg.describe_raw",
+    ".gdf": "study._describe_meg.describe_raw",
+    ".vhdr": "study._describe_meg.describe_raw",
+    ".cnt": "study._describe_meg.describe_raw",
+    ".con": "study._describe_meg.describe_raw",
+    ".sqd": "study._describe_meg.describe_raw",
+    ".ds": "study._describe_meg.describe_raw",
+    ".mff": "study._describe_meg.describe_raw",
+    ".set": "study._describe_meg.describe_eeglab",
+    "-epo.fif": "study._describe_meg.describe_epochs",
+    "_epo.fif": "study._describe_meg.describe_epochs",
+    "-epo.fif.gz": "study._describe_meg.describe_epochs",
+    "_epo.fif.gz": "study._describe_meg.describe_epochs",
+    "-ave.fif": "study._describe_meg.describe_averages",
+    "_ave.fif": "study._describe_meg.describe_averages",
+    "-ave.fif.gz": "study._describe_meg.describe_averages",
+    "_ave.fif.gz": "study._describe_meg.describe_averages",
+    "-src.fif": "study._describe_meg.describe_space",
+    "-src.fif.gz": "study._describe_meg.describe_space",
+    "-eve.fif": "study._describe_meg.describe_codes",
+    ".stc": "study._describe_meg.describe_sources",
+    ".nwb": "study._describe_spikes.describe_nwb_file",
+    ".tsv": "study._describe_tables.describe_table",
+    ".csv": "study._describe_tables.describe_words",
+    ".textgrid": "study._describe_tables.describe_words",
+}
 
-
-def _describe_stored(path: Path) -> list[str]:
-    array = storage.load(path)
-    if "kind" in array.attrs:
-        schema.check(array, str(path))
-    sizes = ", ".join(f"{dim} {size}" for dim, size in array.sizes.items())
-    lines = [f"{path.name}: {array.attrs.get('kind', 'of no kind')}", f"sizes: {sizes}"]
-    lines.append(f"coords: {some(list(array.coords), limit=30)}")
-    return lines + [
-        f"{key}: {value}" for key, value in array.attrs.items() if key not in ("kind", "provenance")
-    ]
-
-
-def _describe_features(path: Path) -> list[str]:
-    if not path.is_dir():
-        raise LoadError(
-            f"{path}: expected an ending that tells the format, got none. Known: {some(DESCRIBE)}."
-        )
-    require("torch", "torch")
-    from neuroalign.features._store import open_store  # noqa: PLC0415
-
-    layers = open_store(path)
-    lines = [f"{path.name}: features of {len(layers)} layers, whole"]
-    for name, layer in layers.items():
-        sizes = ", ".join(f"{dim} {size}" for dim, size in layer.sizes.items())
-        lines.append(f"{name}: {sizes}, {layer.dtype}")
-    return lines
-
-
-def _describe_image(path: Path) -> list[str]:
-    require("nibabel", "fmri")
-    from neuroalign.loaders.nifti import open_image, read_tr  # noqa: PLC0415
-
-    image = open_image(path)
-    grid, volumes = image.shape[:3], int(np.prod(image.shape[3:]))
-    voxel = " x ".join(f"{size:g}" for size in image.header.get_zooms()[:3])
-    corner = ", ".join(f"{number:g}" for number in image.affine[:3, 3])
-    lines = [
-        f"{path.name}: NIfTI image, whole" + (" (CRC holds)" if path.suffix == ".gz" else ""),
-        f"grid: {' x '.join(map(str, grid))} voxels of {voxel} mm, {volumes} volume(s)",
-        f"type: {image.get_data_dtype()}, scaled by {image.dataobj.slope:g}",
-        f"first voxel at: {corner} mm",
-    ]
-    if volumes > 1:
-        tr = read_tr(image, path)
-        lines.append(f"TR: {tr:g} s, {volumes * tr:g} s in all")
-    return lines
-
-
-def _describe_events(path: Path) -> list[str]:
-    events = load_events(path)
-    stop = (events["onset"] + events["duration"]).max()
-    lines = [f"{path.name}: {len(events)} events"]
-    if len(events):
-        lines.append(f"span: {events['onset'].min():g} to {stop:g} s")
-    names, counts = np.unique(events["stimulus"].to_numpy(dtype=str), return_counts=True)
-    shown = [f"{name} x {count}" for name, count in zip(names, counts, strict=True)]
-    return [*lines, f"stimuli ({len(names)}): {some(shown, limit=20)}"]
-
-
-DESCRIBE: dict[str, Callable[[Path], list[str]]] = {
-    ".nc": _describe_stored,
-    ".zarr": _describe_stored,
-    ".nii": _describe_image,
-    ".nii.gz": _describe_image,
-    ".tsv": _describe_events,
-    "": _describe_features,
+# What a folder holds -> function, from the package on; the first that fits is taken.
+FOLDERS: dict[str, str] = {
+    "plan.json": "study._describe_stored.describe_features",
+    "journal.json": "study._describe_stored.describe_features",
+    "dataset_description.json": "study._describe_bids.describe_bids",
+    "sub-*": "study._describe_bids.describe_bids",
+    "spike_times.npy": "study._describe_spikes.describe_phy",
+    "F.npy": "study._describe_spikes.describe_suite2p",
+    "spks.npy": "study._describe_spikes.describe_suite2p",
+    "plane[0-9]*/*.npy": "study._describe_spikes.describe_suite2p",
+    "*.*.npy": "study._describe_spikes.describe_alf",
+    "*": "study._describe_tables.describe_stimuli",
 }
 
 
-def describe_file(path: Path) -> str:
-    """Describe a stored object, an image or a table of events; raise when it is damaged.
+def _find_row(path: Path) -> str:
+    """Name the function that describes a path."""
+    name = path.name.lower()
+    fitting = sorted((ending for ending in FILES if name.endswith(ending)), key=len)
+    if fitting:
+        return FILES[fitting[-1]]
+    if path.is_dir():
+        found = [row for pattern, row in FOLDERS.items() if next(path.glob(pattern), None)]
+        if found:
+            return found[0]
+        raise LoadError(f"{path}: expected a folder of data, got an empty one. Check the path.")
+    raise LoadError(
+        f"{path}: expected an ending that tells the format, got '{path.suffix or 'none'}'. "
+        f"Known: {some(FILES, limit=len(FILES))}."
+    )
+
+
+def find_function(row: str) -> Callable[[Path], Any]:
+    """Import what a row of the tables names."""
+    module, _, name = row.rpartition(".")
+    function: Callable[[Path], Any] = getattr(import_module(f"neuroalign.{module}"), name)
+    return function
+
+
+def list_findings(path: Path) -> list[str]:
+    """Describe a path, line by line.
 
     Parameters
     ----------
     path : path
-        ``.nc``, ``.zarr``, ``.nii``, ``.nii.gz``, ``.tsv``, or a folder of features.
+        A file or a folder that a loader reads.
+
+    Returns
+    -------
+    list of str
+        What it is, its sizes, units, rate and events; lines that begin with ``wrong:`` name
+        faults that leave the rest readable.
+
+    Raises
+    ------
+    FileNotFoundError
+        When there is nothing.
+    LoadError, DataCorruptionError, SchemaError
+        When it cannot be read at all.
+    MissingExtraError
+        When the library of the format is not installed.
+    """
+    path = Path(path)
+    if not path.exists():
+        near = sorted(other.name for other in path.parent.glob(f"*{path.suffix}"))
+        raise FileNotFoundError(
+            f"{path}: expected a file or folder, got none. Beside it: {some(near) or 'nothing'}."
+        )
+    describe = find_function(_find_row(path))
+    try:
+        found, warned = collect(lambda: describe(path))
+    except (NeuroalignError, OSError):
+        raise
+    # Damaged headers make the libraries of the formats fail in ways that have no common error.
+    except Exception as error:
+        raise DataCorruptionError(
+            f"{path}: expected content of its format, got {type(error).__name__} '{error}'. "
+            "Copy or download it again."
+        ) from error
+    return [*(found if isinstance(found, list) else describe_loaded(path, found)), *warned]
+
+
+def pick_faults(findings: list[str]) -> list[str]:
+    """Pick the lines of `list_findings` that name faults."""
+    return [line for line in findings if line.startswith(WRONG)]
+
+
+def describe_file(path: Path) -> str:
+    """Describe a path as one text; see `list_findings`.
+
+    Parameters
+    ----------
+    path : path
 
     Returns
     -------
     str
-        What it is, its sizes and labels, one a line.
 
     Raises
     ------
-    FileNotFoundError, LoadError, DataCorruptionError, SchemaError, ValueError
+    FileNotFoundError, LoadError, DataCorruptionError, SchemaError, MissingExtraError
     """
-    path = Path(path)
-    ending = "".join(path.suffixes[-2:]) if path.suffix == ".gz" else path.suffix
-    return "\n".join(choose(DESCRIBE, ending, f"ending of {path}")(path))
+    return "\n".join(list_findings(path))

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import xarray as xr
 
 from neuroalign.align import average_repeats, split_repeats
 from neuroalign.errors import SchemaError
@@ -37,3 +38,25 @@ def test_nothing_to_split_or_average_by_is_an_error() -> None:
         split_repeats(responses)
     with pytest.raises(SchemaError, match="expected coord 'subject' to average by"):
         average_repeats(responses, by="subject")
+
+
+@pytest.mark.parametrize("chunks", [(3, 2), (20, 1), (7, 5)])
+def test_chunked_responses_are_averaged_lazily_to_the_same_numbers(
+    rng: np.random.Generator, chunks: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # So small that blocks of one and of two neuroids come up.
+    monkeypatch.setattr("neuroalign.ceilings._blocks.BLOCK", 20 * 3 * 8 * 2)
+    values = rng.normal(size=(20, 5, 3))
+    values[4, 2] = np.nan
+    labels = rng.choice(list("abcdef"), size=20)
+    whole = from_arrays(values, stimulus=labels, time=np.arange(3.0), modality="eeg")
+    lazy = average_repeats(whole.chunk(sample=chunks[0], neuroid=chunks[1]))
+    assert lazy.chunks is not None
+    assert max(lazy.chunks[1]) <= 2
+    xr.testing.assert_identical(lazy.compute(), average_repeats(whole))
+
+
+def test_a_label_that_is_all_nan_stays_nan_and_says_nothing() -> None:
+    values = np.array([[np.nan], [np.nan], [1.0], [np.nan]])
+    averaged = average_repeats(from_arrays(values, stimulus=list("aabb"), modality="eeg"))
+    np.testing.assert_array_equal(averaged.values, [[np.nan], [1.0]])

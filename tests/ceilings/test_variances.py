@@ -7,7 +7,13 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from neuroalign.ceilings import explainable_variance, ncsnr, signal_power, split_half
+from neuroalign.ceilings import (
+    ceiling_from_ncsnr,
+    explainable_variance,
+    ncsnr,
+    signal_power,
+    split_half,
+)
 from neuroalign.errors import SchemaError
 from neuroalign.loaders import from_arrays, load_fmri
 
@@ -134,3 +140,34 @@ def test_haxby_ceilings_agree_with_each_other(real_data: Path) -> None:
     for ceiling in found:
         assert ceiling[best].min() > 0.7
         assert np.corrcoef(ceiling, found[0])[0, 1] > 0.9
+
+
+@pytest.mark.parametrize("ceiling", [ncsnr, explainable_variance])
+@pytest.mark.parametrize("block", [1, 16_000, 10**9])
+def test_chunked_responses_have_the_ceilings_of_the_whole(
+    repeated: Make, ceiling: Make, block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("neuroalign.ceilings._blocks.BLOCK", block)
+    responses = repeated(n_stimuli=200, n_repeats=3)
+    lazy = responses.chunk(sample=100, neuroid=(1, 2, 2))
+    expected = ceiling(responses, n_bootstrap=50)
+    result = ceiling(lazy, n_bootstrap=50)
+    # Sums over a column may be ordered by its neighbours: the last bit is free.
+    xr.testing.assert_allclose(result, expected, rtol=1e-12)
+    assert result.attrs == expected.attrs
+
+
+@pytest.mark.parametrize(("ratio", "percent"), [(0.490, 41.9), (0.542, 46.9), (0.323, 23.8)])
+def test_a_shipped_ncsnr_gives_its_published_ceiling(ratio: float, percent: float) -> None:
+    assert 100 * float(ceiling_from_ncsnr(ratio)) == pytest.approx(percent, abs=0.1)
+    labelled = ceiling_from_ncsnr(xr.DataArray([ratio, 0.0, np.nan], dims="neuroid"), 1)
+    assert float(labelled[0]) == pytest.approx(ratio**2 / (1 + ratio**2))
+    assert float(labelled[1]) == 0
+    assert np.isnan(labelled[2])
+
+
+def test_a_ratio_below_0_is_no_ncsnr() -> None:
+    with pytest.raises(ValueError, match="expected ratios of 0 and more, got -1"):
+        ceiling_from_ncsnr([0.5, -1.0])
+    with pytest.raises(ValueError, match="expected more than 0 repeats, got 0"):
+        ceiling_from_ncsnr(0.5, 0)

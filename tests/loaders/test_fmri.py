@@ -139,7 +139,7 @@ def test_haxby_blocks_decode_as_published(real_data: Path, name: str) -> None:
     ("options", "message"),
     [
         ({"high_pass": 128, "tr": 2.0}, "high_pass: expected a frequency between 0 and 0.25 Hz"),
-        ({"tr": 2500}, "tr: expected 0.2 to 20 s, got 2500"),
+        ({"tr": 2500}, "tr: expected a TR of 0.2 to 20.0 s, got 2500 s"),
         ({"mask": np.ones((2, 2, 2))}, "mask: expected the path of a NIfTI image, got ndarray"),
         ({"labels": [["a"]], "events": "e.tsv"}, "labels: expected labels or events, got both"),
     ],

@@ -1,7 +1,9 @@
 """Damaged, foreign and misplaced images are refused by name."""
 
+import gzip
 import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -76,6 +78,65 @@ def test_each_damage_is_named(
     fault(path)
     with pytest.raises(DataCorruptionError, match=rf"bold\.nii.*{message}"):
         open_image(path)
+
+
+def spoil_middle(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0x10
+    path.write_bytes(bytes(content))
+
+
+@pytest.mark.parametrize("fault", [flip, spoil_middle])
+def test_a_flipped_byte_never_gives_values(values: np.ndarray, tmp_path: Path, fault: Any) -> None:
+    path = write(tmp_path / "bold.nii.gz", values)
+    fault(path)
+    responses = load_fmri(path, labels=[["a"] * 10])
+    with pytest.raises(DataCorruptionError, match=r"bold\.nii\.gz: expected .* that is damaged"):
+        responses.compute()
+    with pytest.raises(DataCorruptionError, match=r"bold\.nii\.gz"):
+        responses[:1, :1].compute()
+
+
+@pytest.mark.parametrize("ending", [".nii", ".nii.gz"])
+def test_a_run_that_was_cut_is_found_when_opened(
+    values: np.ndarray, tmp_path: Path, ending: str
+) -> None:
+    path = write(tmp_path / f"bold{ending}", values)
+    cut(path)
+    with pytest.raises(DataCorruptionError, match=r"bold\.nii"):
+        load_fmri(path, labels=[["a"] * 10])
+
+
+def test_whole_streams_of_several_members_or_with_more_bytes_are_read(
+    values: np.ndarray, tmp_path: Path
+) -> None:
+    whole = write(tmp_path / "plain.nii", values).read_bytes()
+    members = gzip.compress(whole[:700]) + gzip.compress(whole[700:])
+    for content in (members, gzip.compress(whole + b"more")):
+        (tmp_path / "bold.nii.gz").write_bytes(content)
+        responses = load_fmri(tmp_path / "bold.nii.gz", labels=[["a"] * 10])
+        np.testing.assert_array_equal(responses.values, values.reshape(-1, 10).T)
+
+
+def test_a_stream_that_is_whole_but_short_is_truncated(values: np.ndarray, tmp_path: Path) -> None:
+    whole = write(tmp_path / "plain.nii", values).read_bytes()
+    (tmp_path / "bold.nii.gz").write_bytes(gzip.compress(whole[:-100]))
+    with pytest.raises(DataCorruptionError, match=r"bold\.nii\.gz: truncated: the header promises"):
+        load_fmri(tmp_path / "bold.nii.gz", labels=[["a"] * 10])
+
+
+def test_without_verify_a_wrong_crc_is_let_through(values: np.ndarray, tmp_path: Path) -> None:
+    path = write(tmp_path / "bold.nii.gz", values)
+    flip(path)
+    responses = load_fmri(path, labels=[["a"] * 10], verify=False)
+    np.testing.assert_array_equal(responses.values, values.reshape(-1, 10).T)
+
+
+def test_voxels_bear_their_place(tmp_path: Path) -> None:
+    wide = np.zeros((12, 1, 2, 3), dtype="float32")
+    responses = load_fmri(write(tmp_path / "bold.nii", wide), labels=[["a"] * 3])
+    assert responses["neuroid"].values[[0, 1, -1]].tolist() == ["0-0-0", "0-0-1", "11-0-1"]
+    assert responses["neuroid"].dtype == np.dtype("<U6")
 
 
 def test_missing_files_show_their_neighbours(values: np.ndarray, tmp_path: Path) -> None:

@@ -212,7 +212,7 @@ def test_an_absent_column_names_the_others(recorded: Path) -> None:
 
 
 def test_times_that_are_missing_name_their_row(recorded: Path) -> None:
-    with pytest.raises(LoadError, match="cue in seconds in 'trials', got 'nan' in row 0"):
+    with pytest.raises(LoadError, match="trials: expected cue as numbers .* got 'nan' in row 0"):
         load_nwb(recorded, align="cue", window=(0, 1))
 
 
@@ -303,14 +303,43 @@ def test_values_stored_elsewhere_are_refused(recorded: Path, tmp_path: Path) -> 
         load_nwb(change(recorded, store))
 
 
-def test_a_soft_link_inside_the_file_is_followed(recorded: Path) -> None:
-    before = load_nwb(recorded, window=(0, 1))
-
+def test_what_pynwb_does_not_read_is_refused_with_its_cause(recorded: Path) -> None:
     def link(file: h5py.File) -> None:
         file.move("units/spike_times", "scratch_spikes")
         file["units/spike_times"] = h5py.SoftLink("/scratch_spikes")
 
-    xr.testing.assert_identical(load_nwb(change(recorded, link), window=(0, 1)), before)
+    with pytest.raises(LoadError, match=r"rat\.nwb: expected NWB that pynwb .* reads, got: .*Link"):
+        load_nwb(change(recorded, link), window=(0, 1))
+
+
+def test_a_link_anywhere_in_the_file_is_refused_before_it_is_followed(recorded: Path) -> None:
+    def link(file: h5py.File) -> None:
+        file["processing/deep/away"] = h5py.ExternalLink("secret.h5", "/")
+
+    with pytest.raises(LoadError, match=r"rat\.nwb: .*'secret\.h5' at '/processing/deep/away'"):
+        load_nwb(change(recorded, link), window=(0, 1))
+
+
+def test_spikes_are_read_once(recorded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read, names = h5py.Dataset.__getitem__, []
+
+    def count(dataset: h5py.Dataset, *args: Any, **more: Any) -> Any:
+        names.append(dataset.name)
+        return read(dataset, *args, **more)
+
+    monkeypatch.setattr(h5py.Dataset, "__getitem__", count)
+    load_nwb(recorded, window=(0, 1))
+    assert names.count("/units/spike_times") == 1
+    assert names.count("/units/spike_times_index") == 1
+
+
+def test_groups_that_hold_themselves_end(recorded: Path) -> None:
+    def circle(file: h5py.File) -> None:
+        file["analysis/again"] = file["analysis"]
+
+    change(recorded, circle)
+    with pytest.raises(LoadError, match=r"rat\.nwb: expected NWB that pynwb"):
+        load_nwb(recorded, window=(0, 1))
 
 
 @pytest.mark.parametrize("ends", [[3, 2, 6], [3, 3, 5], [3, 3, 9]])

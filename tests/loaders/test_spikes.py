@@ -163,10 +163,10 @@ def test_events_in_other_units_of_time_are_refused() -> None:
     ("events", "words"),
     [
         (make_events([]), "one event or more"),
-        (make_events([0.0, np.nan]), "onset in seconds, got 'nan' in row 1"),
+        (make_events([0.0, np.nan]), r"onset as numbers \(times in s\), got 'nan' in row 1"),
         (make_events([0.0]).drop(columns="onset"), "column 'onset'"),
         (make_events([0.0]).drop(columns="stimulus"), "column 'stimulus', or run="),
-        (make_events([0.0], -1.0), "duration in seconds, got '-1.0' in row 0"),
+        (make_events([0.0], -1.0), "of 0 or more, got '-1.0' in row 0"),
     ],
 )
 def test_bad_events_are_named(events: pd.DataFrame, words: str) -> None:

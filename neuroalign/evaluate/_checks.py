@@ -1,0 +1,102 @@
+"""What every evaluation asks of its inputs."""
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from neuroalign import schema
+from neuroalign._folds import Folds, check_leakage
+from neuroalign.errors import AlignError, SchemaError, some
+
+
+def check_arguments(
+    encoder: Any,
+    features: xr.DataArray,
+    n_splits: int | None,
+    n_permutations: int = 0,
+    n_repeats: int = 1,
+) -> None:
+    """Check what kind of thing each argument is."""
+    if isinstance(encoder, type) or not (hasattr(encoder, "fit") and hasattr(encoder, "predict")):
+        raise ValueError(
+            f"encoder: expected an estimator such as Ridge(), got {encoder!r}. Pass an instance."
+        )
+    counts = (
+        ("n_splits", n_splits, 2),
+        ("n_permutations", n_permutations, 0),
+        ("n_repeats", n_repeats, 1),
+    )
+    for name, value, least in counts:
+        whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+        if value is not None and not (whole and value >= least):
+            raise ValueError(f"{name}: expected a whole number >= {least}, got {value!r}.")
+    schema.check_features(features)
+    if features.dims != ("sample", "feature"):
+        raise SchemaError(
+            f"features: expected dims ('sample', 'feature'), got {features.dims}. Average over "
+            "the third dim, or extract with pool='flatten' or 'mean'."
+        )
+
+
+def check_rows(features: xr.DataArray, responses: xr.DataArray, on: str | tuple[str, ...]) -> None:
+    """Check that both arrays name the same thing in each row."""
+    n, m = features.sizes["sample"], responses.sizes["sample"]
+    if n != m:
+        raise AlignError(
+            f"features: expected {m} samples as in responses, got {n}. "
+            "Run neuroalign.align.match(features, responses) first."
+        )
+    keys = (on,) if isinstance(on, str) else tuple(on)
+    if keys == ("stimulus",) and not all("stimulus" in a.coords for a in (features, responses)):
+        keys = ("run", "onset")
+    for key in keys:
+        for name, array in (("features", features), ("responses", responses)):
+            if key not in array.coords:
+                raise AlignError(
+                    f"{name}: expected coord '{key}' to compare rows on, got "
+                    f"{some(array.coords)}. Assign it, or name another in on=."
+                )
+        ours, theirs = features[key].values, responses[key].values
+        numbers = ours.dtype.kind in "iuf" and theirs.dtype.kind in "iuf"
+        differs = ~np.isclose(ours, theirs) if numbers else ours != theirs
+        if differs.any():
+            row = int(np.argmax(differs))
+            raise AlignError(
+                f"features: expected the '{key}' of responses in every row, got '{ours[row]}' "
+                f"against '{theirs[row]}' in row {row} ({int(differs.sum())} rows differ). "
+                "Run neuroalign.align.match(features, responses) first."
+            )
+
+
+def check_finite(array: xr.DataArray, name: str) -> None:
+    """Check that no value is missing; say where the first one is."""
+    bad = ~np.isfinite(array.values)
+    if bad.any():
+        rows = np.flatnonzero(bad.reshape(len(bad), -1).any(axis=1))
+        raise ValueError(
+            f"{name}: expected finite values, got {int(bad.sum())} NaN or infinite in "
+            f"{len(rows)} samples (first: row {rows[0]}). Drop or mask those first."
+        )
+
+
+def check_overlap(
+    features: xr.DataArray, responses: xr.DataArray, folds: Folds, allow_shared_stimuli: bool
+) -> None:
+    """Check that no fold tests a stimulus it trains on, by whichever array names stimuli."""
+    if allow_shared_stimuli:
+        return
+    for array in (responses, features):
+        if "stimulus" in array.coords:
+            check_leakage(folds, array["stimulus"].values)
+            return
+
+
+def join_history(features: xr.DataArray, responses: xr.DataArray) -> str:
+    """List the steps of both inputs, so that the result says how it was made."""
+    return "\n".join(
+        f"{name}: {line}"
+        for name, array in (("responses", responses), ("features", features))
+        for line in str(array.attrs.get("history", "")).split("\n")
+        if line
+    )

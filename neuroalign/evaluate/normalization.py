@@ -1,0 +1,260 @@
+"""Scores in units of what could be explained, and how sure they are."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from neuroalign.errors import AlignError, SchemaError, choose, some
+from neuroalign.evaluate._ceilings import find_ceiling
+
+Array = npt.NDArray[Any]
+CHUNK = 4_000_000
+
+
+def _keep(ceiling: xr.DataArray) -> xr.DataArray:
+    return ceiling
+
+
+def _root(ceiling: xr.DataArray) -> xr.DataArray:
+    return ceiling**0.5
+
+
+# The ceiling is a share of variance: it divides r2, and its root divides r.
+NORMALIZERS: dict[str, Callable[[xr.DataArray], xr.DataArray]] = {"pearson": _root, "r2": _keep}
+
+
+def normalize_scores(
+    result: xr.Dataset,
+    *,
+    ceiling: xr.DataArray | xr.Dataset | None = None,
+    min_ceiling: float = 0.1,
+) -> xr.Dataset:
+    """Divide scores by what the noise allows.
+
+    Parameters
+    ----------
+    result : Dataset
+        Kind encoding, metric ``pearson`` or ``r2``.
+    ceiling : DataArray or Dataset (neuroid[, time]), optional
+        A share of variance, as functions of ``ceilings`` return it; that in ``result`` when None.
+        A Dataset with ``lower`` and ``upper`` carries its uncertainty over.
+    min_ceiling : float
+        Where the ceiling is below, or not known, the ratio is no measurement and becomes NaN;
+        ``attrs['n_below_ceiling']`` counts them. 0 keeps every positive ceiling.
+
+    Returns
+    -------
+    Dataset
+        The result with ``normalized_score`` (fold, neuroid[, time]) and ``mean_normalized_score``
+        (neuroid[, time]): r / sqrt(ceiling), which is CC_norm under ``signal_power``, or
+        r2 / ceiling. Never clipped: above 1 by chance where ceilings are low. With a Dataset also
+        ``normalized_lower`` and ``normalized_upper``: the mean score over the bounds of the
+        ceiling, its uncertainty alone (`bootstrap_scores` gives that of the score).
+
+    Raises
+    ------
+    AlignError, SchemaError, ValueError
+
+    Notes
+    -----
+    Means of ratios are ruled by the lowest ceilings; report the plain scores beside them.
+    """
+    divide = choose(NORMALIZERS, str(result.attrs.get("metric", "")), "result.attrs['metric']")
+    if not 0 <= min_ceiling < 1:
+        raise ValueError(
+            f"min_ceiling: expected a share of variance from 0 to below 1, got {min_ceiling}. "
+            "0.1 is usual."
+        )
+    bounds = {}
+    score = result["score"]
+    if ceiling is None:
+        if "ceiling" not in result:
+            raise SchemaError(
+                f"result: expected 'ceiling', got {some(result.data_vars)}. Pass ceiling=."
+            )
+        top = result["ceiling"]
+    else:
+        blank = score.rename(fold="sample").drop_vars("sample")
+        top = find_ceiling(ceiling, blank, 0)
+        if isinstance(ceiling, xr.Dataset) and {"lower", "upper"} <= set(ceiling.data_vars):
+            bounds = {
+                name: find_ceiling(ceiling[bound].rename("ceiling"), blank, 0)
+                for name, bound in (("normalized_upper", "lower"), ("normalized_lower", "upper"))
+            }
+    kept = (top > 0) & (top >= min_ceiling)
+    result = result.copy()
+    with np.errstate(invalid="ignore", divide="ignore"):
+        result["normalized_score"] = (score / divide(top.where(kept))).transpose(*score.dims)
+        result["mean_normalized_score"] = result["normalized_score"].mean("fold", skipna=False)
+        for name, bound in bounds.items():
+            # A bound of 0 leaves the score without an upper bound, which infinity says.
+            result[name] = (score.mean("fold", skipna=False) / divide(bound)).where(kept)
+    result.attrs |= {
+        "min_ceiling": float(min_ceiling),
+        "n_below_ceiling": int((~kept).sum()),
+    }
+    return result
+
+
+def bootstrap_scores(
+    result: xr.Dataset,
+    responses: xr.DataArray,
+    *,
+    by: str = "stimulus",
+    level: float = 0.95,
+    n_resamples: int = 1000,
+    seed: int = 0,
+) -> xr.Dataset:
+    """Interval of the mean score over resampled stimuli, runs or subjects.
+
+    Parameters
+    ----------
+    result : Dataset
+        Of `cross_validate` with ``keep=("prediction",)`` and ``n_repeats=1``; metric ``pearson``
+        or ``r2``.
+    responses : DataArray (sample, neuroid) or (sample, neuroid, time)
+        The very responses that were cross-validated.
+    by : str
+        Coord on ``sample``: rows of one label depend on each other and are drawn together.
+        ``run`` for time series.
+    level : float
+    n_resamples : int
+    seed : int
+
+    Returns
+    -------
+    Dataset
+        Over (neuroid[, time]): ``estimate``, the mean over folds; ``lower``, ``upper``
+        (percentiles); ``standard_error``.
+
+    Raises
+    ------
+    AlignError, SchemaError, ValueError
+
+    Notes
+    -----
+    The encoders are not fitted again: it says what other *test* stimuli would have scored. Folds
+    count by the rows drawn for them, so that whole runs can be drawn too.
+    """
+    moments = choose(MOMENTS, str(result.attrs.get("metric", "")), "result.attrs['metric']")
+    if not 0 < level < 1:
+        raise ValueError(f"level: expected a number between 0 and 1, got {level}. 0.95 is usual.")
+    guess, observed = find_predictions(result, responses, "result")
+    if by not in responses.coords or responses[by].dims != ("sample",):
+        raise AlignError(
+            f"by: expected a coord on 'sample' of responses, got '{by}' (there are "
+            f"{some(responses.coords)}). Name what was drawn independently."
+        )
+    codes = np.unique(responses[by].values, return_inverse=True)[1]
+    n_units = int(codes.max()) + 1
+    if n_units < 2:
+        raise ValueError(
+            f"by: expected at least 2 different '{by}' to resample, got {n_units}. Use another."
+        )
+    rng = np.random.default_rng(seed)
+    drawn_units = rng.multinomial(n_units, np.full(n_units, 1 / n_units), size=n_resamples)
+    counts = np.concatenate([np.ones((1, n_units)), drawn_units])[:, codes]
+    folds = np.unique(result["held_out_in"].values, return_inverse=True)[1]
+    rows = [np.flatnonzero(folds == fold) for fold in range(int(folds.max()) + 1)]
+    step = max(1, CHUNK // len(counts))
+    parts = []
+    for start in range(0, observed.shape[1], step):
+        chunk = slice(start, start + step)
+        parts.append(_draw(moments, observed[:, chunk], guess[:, chunk], counts, rows))
+    drawn = np.concatenate(parts, axis=1)
+    low, high = (1 - level) / 2, (1 + level) / 2
+    columns = {
+        "estimate": drawn[0],
+        "lower": np.quantile(drawn[1:], low, axis=0),
+        "upper": np.quantile(drawn[1:], high, axis=0),
+        "standard_error": drawn[1:].std(axis=0, ddof=1),
+    }
+    template = result["mean_score"]
+    return xr.Dataset(
+        {key: template.copy(data=col.reshape(template.shape)) for key, col in columns.items()},
+        attrs={
+            "kind": "estimate",
+            "method": f"bootstrap_scores (by {by})",
+            "metric": result.attrs["metric"],
+            "level": level,
+            "n_units": n_units,
+            "n_resamples": n_resamples,
+            "seed": seed,
+        },
+    )
+
+
+def find_predictions(result: xr.Dataset, responses: xr.DataArray, name: str) -> tuple[Array, Array]:
+    """Give predictions and responses (sample, target) of the same rows, checked."""
+    if "prediction" not in result or "held_out_in" not in result.coords:
+        raise SchemaError(
+            f"{name}: expected 'prediction' of one split, got {some(result.data_vars)}. Run "
+            "cross_validate with keep=('prediction',) and n_repeats=1."
+        )
+    guess = result["prediction"]
+    if guess.dims != responses.dims or guess.shape != responses.shape:
+        raise AlignError(
+            f"responses: expected the shape {guess.shape} of predictions in {name}, got "
+            f"{responses.shape}. Pass the responses that were cross-validated."
+        )
+    for coord in ("stimulus", "run", "onset", "neuroid"):
+        if coord in guess.coords and coord in responses.coords:
+            differs = guess[coord].values != responses[coord].values
+            if differs.any():
+                raise AlignError(
+                    f"responses: expected the '{coord}' of predictions in {name}, got another in "
+                    f"row {int(np.argmax(differs))}. Pass the responses that were cross-validated."
+                )
+    flat = (len(responses), -1)
+    return (
+        guess.values.reshape(flat).astype(np.float64),
+        responses.values.reshape(flat).astype(np.float64),
+    )
+
+
+def _correlate(counts: Array, y: Array, guess: Array) -> Array:
+    """Weighted correlation of each column: (draw, target)."""
+    total = np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    y, guess = y - y.mean(axis=0), guess - guess.mean(axis=0)
+    mean_y, mean_g = counts @ y / total, counts @ guess / total
+    cross = counts @ (y * guess) / total - mean_y * mean_g
+    power = (counts @ y**2 / total - mean_y**2) * (counts @ guess**2 / total - mean_g**2)
+    return np.asarray(np.clip(cross / np.sqrt(np.maximum(power, 0)), -1, 1))
+
+
+def _explain(counts: Array, y: Array, guess: Array) -> Array:
+    """Weighted share of variance explained in each column: (draw, target)."""
+    total = np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    centred = y - y.mean(axis=0)
+    spread = counts @ centred**2 / total - (counts @ centred / total) ** 2
+    return np.asarray(1 - (counts @ (y - guess) ** 2 / total) / spread)
+
+
+MOMENTS: dict[str, Callable[[Array, Array, Array], Array]] = {
+    "pearson": _correlate,
+    "r2": _explain,
+}
+
+
+def _draw(
+    moments: Callable[[Array, Array, Array], Array],
+    observed: Array,
+    guess: Array,
+    counts: Array,
+    rows: list[Array],
+) -> Array:
+    """Mean over folds, each counting by its drawn rows; a fold with one row drawn counts not."""
+    top, bottom = np.zeros((len(counts), observed.shape[1])), np.zeros((len(counts), 1))
+    for fold in rows:
+        drawn = counts[:, fold]
+        usable = (drawn > 0).sum(axis=1, keepdims=True) > 1
+        weight = np.where(usable, drawn.mean(axis=1, keepdims=True), 0.0)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            score = moments(drawn, observed[fold], guess[fold])
+        top += np.where(weight > 0, weight * score, 0.0)
+        bottom += weight
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(top / bottom)
