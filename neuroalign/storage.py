@@ -5,228 +5,41 @@ renamed; a store without a true manifest does not open. A netCDF file carries th
 hash of each variable.
 """
 
-import hashlib
-import json
 import os
 import shutil
 import uuid
-import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-import h5py
+import dask
+import dask.array as da
 import numpy as np
 import xarray as xr
+import zarr
 
-from neuroalign.errors import DataCorruptionError, LoadError, choose, some
-from neuroalign.provenance import hash_array
-from neuroalign.schema import SCHEMA_VERSION, check_plain
+from neuroalign._formats import (
+    MANIFEST,
+    pack,
+    read_netcdf,
+    read_zarr,
+    unpack,
+    write_netcdf,
+    write_zarr,
+)
+from neuroalign.errors import LoadError, choose, some
+from neuroalign.schema import check_plain
 
 Stored = TypeVar("Stored", xr.DataArray, xr.Dataset)
-MANIFEST = "neuroalign.json"
-LONE = "_neuroalign_array"
-NAME, HASH, SCHEMA = "_neuroalign_name", "_neuroalign_hash", "_neuroalign_schema"
-LISTS = "_neuroalign_lists"
-# What the formats and we add to attrs.
-ADDED = (HASH, SCHEMA, LISTS, "_FillValue")
 OLD = ".old.partial"
-# Numbers as they stand: no scaling, no fill values, no calendars.
-AS_WRITTEN: dict[str, Any] = {"mask_and_scale": False, "decode_times": False}
-
-
-def _pack(array: xr.DataArray | xr.Dataset) -> xr.Dataset:
-    """Turn any object into a Dataset that remembers whether it was a DataArray."""
-    packed: xr.Dataset
-    if isinstance(array, xr.Dataset):
-        packed = array.copy()
-    else:
-        packed = array.to_dataset(name=LONE)
-        packed[LONE].attrs = dict(array.attrs)
-        packed.attrs = {NAME: "" if array.name is None else str(array.name)}
-    packed.attrs = {**packed.attrs, SCHEMA: SCHEMA_VERSION}
-    packed = packed.drop_encoding()
-    for name, variable in list(packed.variables.items()):
-        if variable.dtype.byteorder == ">":
-            packed[name] = packed[name].astype(variable.dtype.newbyteorder("="))
-    holders: list[Any] = [packed, *packed.variables.values()]
-    for holder in holders:
-        # A list of one number would come back as that number.
-        single = [k for k, v in holder.attrs.items() if isinstance(v, list | tuple) and len(v) == 1]
-        if single:
-            holder.attrs = {**holder.attrs, LISTS: "\n".join(map(str, single))}
-    return packed
-
-
-def _unpack(packed: xr.Dataset) -> xr.DataArray | xr.Dataset:
-    attrs = _plain_attrs(packed.attrs)
-    for variable in packed.variables.values():
-        variable.attrs = _plain_attrs(variable.attrs)
-        variable.encoding = {}
-    if LONE not in packed:
-        packed.attrs = attrs
-        return packed
-    array = packed[LONE]
-    return array.rename(attrs.get(NAME) or None)
-
-
-def _plain_attrs(attrs: Mapping[Any, Any]) -> dict[Any, Any]:
-    lists = str(attrs.get(LISTS, "")).split("\n")
-    plain = {key: _plain(value) for key, value in attrs.items() if key not in ADDED}
-    for key in lists:
-        if key in plain and not isinstance(plain[key], list):
-            plain[key] = [plain[key]]
-    return plain
-
-
-def _plain(value: Any) -> Any:
-    """Undo what a format makes of numbers and lists."""
-    if isinstance(value, np.ndarray):
-        return value.tolist()
-    return value.item() if isinstance(value, np.generic) else value
-
-
-def _as_text(packed: xr.Dataset, name: Any, variable: Any) -> xr.Dataset:
-    """Give strings their fixed-width dtype back."""
-    text = np.array(variable.values.tolist(), dtype=np.str_)
-    assign = packed.assign if name in packed.data_vars else packed.assign_coords
-    return assign({name: (variable.dims, text, variable.attrs)})
-
-
-def _hash_file(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _files(folder: Path) -> dict[str, str]:
-    paths = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != MANIFEST)
-    return {path.relative_to(folder).as_posix(): _hash_file(path) for path in paths}
-
-
-def _write_zarr(packed: xr.Dataset, path: Path) -> None:
-    strings = [name for name, variable in packed.variables.items() if variable.dtype.kind == "U"]
-    for name in strings:
-        packed[name] = packed[name].astype(np.dtypes.StringDType())
-    for name, variable in packed.variables.items():
-        if variable.chunks is not None:
-            # Zarr has one chunk size along a dim; runs differ in length.
-            even = dict(zip(variable.dims, map(max, variable.chunks), strict=True))
-            packed[name] = packed[name].chunk(even)
-    packed.to_zarr(path, mode="w-", consolidated=False, zarr_format=3)
-    manifest = {"schema_version": SCHEMA_VERSION, "files": _files(path)}
-    (path / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
-
-
-def _read_manifest(path: Path) -> dict[str, str]:
-    try:
-        files = json.loads(path.read_text(encoding="utf-8"))["files"]
-        return {str(name): str(digest) for name, digest in files.items()}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DataCorruptionError(
-            f"{path}: expected the hash of every file as JSON, got '{error}'. "
-            "Restore or recompute the store."
-        ) from error
-
-
-def _read_zarr(path: Path, verify: bool) -> xr.Dataset:
-    manifest = path / MANIFEST
-    if not manifest.is_file():
-        raise DataCorruptionError(
-            f"{path}: expected a finished store with '{MANIFEST}', got none. "
-            "Its writing was interrupted, or it is not ours; write it again."
-        )
-    if verify:
-        expected, found = _read_manifest(manifest), _files(path)
-        for file in sorted(expected.keys() | found.keys()):
-            if expected.get(file) != found.get(file):
-                state = "missing" if file not in found else "changed"
-                state = "not in the manifest" if file not in expected else state
-                raise DataCorruptionError(
-                    f"{path / file}: expected the bytes that were written, got a file that is "
-                    f"{state}. Restore or recompute the store."
-                )
-    with warnings.catch_warnings():
-        # The manifest is no zarr node, and is not meant to be one.
-        warnings.filterwarnings("ignore", message=f"Object at {MANIFEST}")
-        packed: xr.Dataset = xr.open_zarr(path, consolidated=False, **AS_WRITTEN)
-    _check_version(path, packed)
-    for name, variable in list(packed.variables.items()):
-        if variable.dtype.kind in "TO":
-            packed = _as_text(packed, name, variable)
-    return packed
-
-
-def _check_version(path: Path, packed: xr.Dataset) -> None:
-    version = packed.attrs.get(SCHEMA, SCHEMA_VERSION)
-    if version != SCHEMA_VERSION:
-        raise LoadError(
-            f"{path}: expected schema '{SCHEMA_VERSION}', got '{version}'. "
-            "Read it with the version of neuroalign that wrote it, or compute it again."
-        )
-
-
-def _write_netcdf(packed: xr.Dataset, path: Path) -> None:
-    packed = packed.load()
-    for variable in packed.variables.values():
-        variable.attrs = {**variable.attrs, HASH: hash_array(np.asarray(variable.values))}
-    packed.to_netcdf(path, engine="h5netcdf")
-
-
-def _refuse_links(path: Path) -> None:
-    """Refuse content that lies in other files: a page of data must not read the disk for others."""
-    with h5py.File(path, "r") as file:
-        groups = [file["/"]]
-        while groups:
-            group = groups.pop()
-            for name in group:
-                link = group.get(name, getlink=True)
-                item = group[name] if isinstance(link, h5py.HardLink) else None
-                elsewhere = isinstance(item, h5py.Dataset) and (item.external or item.is_virtual)
-                if item is None or elsewhere:
-                    raise DataCorruptionError(
-                        f"{path}: expected all content inside the file, got a link at "
-                        f"'{group.name.rstrip('/')}/{name}'. Copy the data in."
-                    )
-                if isinstance(item, h5py.Group):
-                    groups.append(item)
-
-
-def _read_netcdf(path: Path, verify: bool) -> xr.Dataset:
-    try:
-        _refuse_links(path)
-        with xr.open_dataset(path, engine="h5netcdf", **AS_WRITTEN) as opened:
-            packed = opened.load()
-    except DataCorruptionError:
-        raise
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise DataCorruptionError(
-            f"{path}: expected a whole netCDF file, got '{error}'. Write or download it again."
-        ) from error
-    for name, variable in list(packed.variables.items()):
-        if variable.dtype == object:
-            packed = _as_text(packed, name, variable)
-    if verify and SCHEMA not in packed.attrs:
-        raise DataCorruptionError(
-            f"{path}: expected a file that neuroalign wrote, with hashes, got none. "
-            "Open foreign netCDF with xarray, or pass verify=False."
-        )
-    _check_version(path, packed)
-    for name, variable in packed.variables.items():
-        wanted = variable.attrs.get(HASH)
-        if verify and wanted is not None and wanted != hash_array(np.asarray(variable.values)):
-            raise DataCorruptionError(
-                f"{path}: expected variable '{name}' as it was written, got other values. "
-                "Restore or recompute the file."
-            )
-    return packed
-
+BY = {"neuroid": 1, "sample": 0}
 
 WRITERS: dict[str, Callable[[xr.Dataset, Path], None]] = {
-    ".nc": _write_netcdf,
-    ".zarr": _write_zarr,
+    ".nc": write_netcdf,
+    ".zarr": write_zarr,
 }
-READERS: dict[str, Callable[[Path, bool], xr.Dataset]] = {".nc": _read_netcdf, ".zarr": _read_zarr}
+READERS: dict[str, Callable[[Path, bool], xr.Dataset]] = {".nc": read_netcdf, ".zarr": read_zarr}
 
 
 @contextmanager
@@ -341,7 +154,7 @@ def save(array: Stored, path: Path | str, *, overwrite: bool = False) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.partial")
     try:
-        write(_pack(array), partial)
+        write(pack(array), partial)
         _put(partial, path, overwrite)
     finally:
         _remove(partial)
@@ -387,4 +200,65 @@ def load(path: Path | str, *, verify: bool = True) -> Any:
             "Features that extract(store=) wrote are opened by features.open_store."
         )
     read = choose(READERS, path.suffix, f"ending of {path}")
-    return _unpack(read(path, verify))
+    return unpack(read(path, verify))
+
+
+def rechunk(
+    array: xr.DataArray | Path | str,
+    path: Path | str,
+    *,
+    by: str = "neuroid",
+    memory: int = 1 << 30,
+    overwrite: bool = False,
+) -> xr.DataArray:
+    """Store an array anew in chunks of whole neuroids (or whole samples), with bounded memory.
+
+    Loaders give chunks in the order of files, run by run; encoders work through neuroids.
+
+    Parameters
+    ----------
+    array : DataArray (sample, neuroid[, time]) or path of one that `save` wrote
+        Lazy ones are computed chunk by chunk, each once.
+    path : path
+        Ends in ``.zarr``. While this runs a copy of the array lies beside it.
+    by : {"neuroid", "sample"}
+        The dim along which the new chunks are cut; they span the other.
+    memory : int
+        Bytes to be held at a time; a chunk of the old array has to fit.
+    overwrite : bool
+
+    Returns
+    -------
+    DataArray
+        Lazy, from the new store.
+
+    Raises
+    ------
+    SchemaError, ValueError, FileExistsError
+    """
+    path, axis = Path(path), choose(BY, by, "by")
+    source = load(array) if isinstance(array, str | Path) else array
+    values = source.data if source.chunks is not None else da.from_array(source.values)  # type: ignore[no-untyped-call]
+    # The old chunk, the new one, and the copy that is written.
+    width = max(1, memory // (4 * values.nbytes // values.shape[axis] or 1))
+    width = min(width, values.shape[axis])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    spool = path.with_name(f".{uuid.uuid4().hex[:8]}.partial.spool")
+    shape = tuple(width if n == axis else max(c) for n, c in enumerate(values.chunks))
+    try:
+        raw: Any = zarr.create_array(spool, shape=values.shape, chunks=shape, dtype=values.dtype)
+        with dask.config.set(scheduler="synchronous"):
+            for block in np.ndindex(*values.numblocks):
+                region = tuple(
+                    slice(sum(c[:n]), sum(c[: n + 1]))
+                    for n, c in zip(block, values.chunks, strict=True)
+                )
+                raw[region] = values.blocks[block].compute()
+            whole = tuple(width if n == axis else size for n, size in enumerate(values.shape))
+            turned = da.from_zarr(spool).rechunk(whole)  # type: ignore[no-untyped-call]
+            fresh = source.copy(data=turned).drop_encoding()
+            save(fresh, path, overwrite=overwrite)
+    finally:
+        shutil.rmtree(spool, ignore_errors=True)
+    stored: xr.DataArray = load(path)
+    return stored

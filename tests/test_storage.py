@@ -259,3 +259,39 @@ def test_a_killed_writer_never_leaves_a_store_that_opens(
         again = load(path).compute()
         assert again.shape in ((6, 4, 3), (400, 4000)), "the old store or the new, whole"
         assert np.isfinite(again.values).mean() > 0.9
+
+
+@pytest.mark.parametrize("by", ["neuroid", "sample"])
+def test_chunks_are_turned_and_values_stay(by: str, tmp_path: Path) -> None:
+    values = np.random.default_rng(0).normal(size=(50, 33)).astype("f4")
+    lazy = da.concatenate(
+        [da.from_array(values[:13], (13, 33)), da.from_array(values[13:], (37, 33))]
+    )
+    array = from_arrays(values, modality="fmri", stimulus=[f"s{n}" for n in range(50)])
+    turned = storage.rechunk(array.copy(data=lazy), tmp_path / "t.zarr", by=by, memory=8000)
+    assert turned.identical(array)
+    cut, whole = (1, 0) if by == "neuroid" else (0, 1)
+    assert len(turned.chunks[cut]) > 2
+    assert len(turned.chunks[whole]) == 1
+    assert [entry.name for entry in tmp_path.iterdir()] == ["t.zarr"]
+
+
+@pytest.mark.slow
+def test_turning_chunks_holds_little_memory(tmp_path: Path) -> None:
+    program = """
+import sys, dask.array as da, xarray as xr
+from neuroalign import storage
+def read(key):
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith(key)) / 1e3
+values = da.random.default_rng(0).normal(size=(1000, 50_000), chunks=(50, 50_000)).astype("f4")
+array = xr.DataArray(values, dims=("sample", "neuroid"))
+storage.rechunk(array[:100, :100], sys.argv[1] + "/small.zarr")
+before = read("VmRSS")
+storage.rechunk(array, sys.argv[1] + "/large.zarr", memory=40_000_000)
+print(read("VmHWM") - before)
+"""
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) < 120, "of an array of 200 MB"

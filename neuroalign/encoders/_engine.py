@@ -197,6 +197,35 @@ def choose_penalties(judged: Judged, *, conservative: bool = False) -> Array:
     return np.maximum(best, within)
 
 
+def solve_chunk(engine: Engine, Y: Array, *, conservative: bool = False) -> dict[str, Array]:
+    """Choose a penalty for each target of a chunk (n, t), and fit it.
+
+    Returns
+    -------
+    dict of str to array
+        ``weights`` (p, t); ``intercept``, ``alpha``, ``cv_mse``, ``cv_r2`` (t,).
+    """
+    columns = np.arange(Y.shape[1])
+    judged = engine.judge(Y)
+    best = np.zeros(len(columns), dtype=np.intp)
+    if len(engine.alphas) > 1:
+        best = choose_penalties(judged, conservative=conservative)
+    level = Y[0] if engine.center else np.zeros(len(columns))
+    constant = (level == Y).all(axis=0)
+    best[constant] = len(engine.alphas) - 1
+    solved = engine.solve(Y, engine.alphas[best])
+    solved.coef[constant] = 0.0
+    mse, null = judged.losses[best, columns], judged.null
+    r2 = 1.0 - np.divide(mse, null, out=np.full_like(mse, np.nan), where=null > 0)
+    return {
+        "weights": solved.coef.T,
+        "intercept": solved.intercept,
+        "alpha": engine.alphas[best],
+        "cv_mse": mse,
+        "cv_r2": r2,
+    }
+
+
 def find_edges(losses: Array, best: Array) -> tuple[Array, Array]:
     """Tell where the best penalty is the smallest or largest, and the error still falls there.
 
