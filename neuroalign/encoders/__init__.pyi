@@ -1,11 +1,29 @@
+from .banded_ridge import BandedRidge as BandedRidge
+from .baselines import CategoryMean as CategoryMean
+from .baselines import MeanResponse as MeanResponse
+from .fractional import FractionalRidge as FractionalRidge
+from .from_sklearn import FromSklearn as FromSklearn
+from .kernel_ridge import KernelRidge as KernelRidge
+from .planning import plan_fit as plan_fit
+from .pls import PLS as PLS
 from .ridge import Ridge as Ridge
+from .stacked_ridge import StackedRidge as StackedRidge
 from .streaming import fit_to_store as fit_to_store
 from .streaming import open_fit as open_fit
-from .streaming import plan_fit as plan_fit
+from .variance_partition import partition_variance as partition_variance
 
 __all__ = [
+    "PLS",
+    "BandedRidge",
+    "CategoryMean",
+    "FractionalRidge",
+    "FromSklearn",
+    "KernelRidge",
+    "MeanResponse",
     "Ridge",
+    "StackedRidge",
     "fit_to_store",
     "open_fit",
+    "partition_variance",
     "plan_fit",
 ]

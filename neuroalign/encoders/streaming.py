@@ -1,9 +1,8 @@
 """Ridge on more responses than memory holds: chunks of neuroids in, weights on disk out."""
 
+import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import dask.array as da
@@ -14,85 +13,17 @@ from tqdm import tqdm
 
 from neuroalign import provenance, storage
 from neuroalign._arrays import copy_geometry, unwrap
-from neuroalign._chunks import ChunkedFolder, open_chunked, size_chunk
+from neuroalign._chunks import ChunkedFolder, open_chunked
 from neuroalign.encoders._engine import CHUNK, Engine, solve_chunk
+from neuroalign.encoders.planning import ROWS, plan_fit
 from neuroalign.encoders.ridge import Ridge
 from neuroalign.errors import AlignError, SchemaError, require, some
 from neuroalign.scores import METRICS
 
 Array = npt.NDArray[Any]
-LABELS = "labels.nc"
-ROWS = ("intercept", "alpha", "cv_mse", "cv_r2")
-# Filters that stand for a grid of penalties, see `neuroalign._gram`.
-USUAL_FILTERS = 14
-
-
-@dataclass(frozen=True)
-class FitPlan:
-    """What a fit will read, write, hold and take; ``print`` it."""
-
-    n_chunks: int
-    chunk: int
-    bytes_read: int
-    bytes_written: int
-    bytes_held: int
-    flops: float
-    seconds: float
-
-    def __str__(self) -> str:
-        return (
-            f"{self.n_chunks} chunks of {self.chunk:,} neuroids: reads {self.bytes_read / 1e9:.2f} "
-            f"GB, writes {self.bytes_written / 1e9:.2f} GB, holds about "
-            f"{self.bytes_held / 1e9:.2f} GB, takes about {self.seconds:.0f} s "
-            f"({self.flops / 1e12:.2f} Tflop)"
-        )
-
-
-def plan_fit(encoder: Ridge, X: Any, y: Any, *, memory: int = 1 << 30) -> FitPlan:
-    """Foresee the bytes and the time of `fit_to_store`.
-
-    Parameters
-    ----------
-    encoder : Ridge
-    X : array or DataArray (sample, feature)
-    y : array or DataArray (sample, neuroid); nothing is read
-    memory : int
-        Budget in bytes for what is held beside the interpreter.
-
-    Returns
-    -------
-    FitPlan
-
-    Raises
-    ------
-    MemoryError
-        When the budget does not hold one chunk.
-    """
-    (n, p), t = np.shape(X), int(np.shape(y)[1])
-    size = 8 if np.dtype(getattr(X, "dtype", np.float64)) == np.float64 else 4
-    rank = min(n, p)
-    # Factors of the folds, the Gram matrices while they are made, and the maps to weights.
-    fixed = 8 * (3 * rank**2 + 2 * n * p) + size * (2 * n * rank + p * rank)
-    # The responses as read and as cut into folds, predictions of a chunk, and the weights.
-    chunk = size_chunk(t, fixed, size * (3 * n + 2 * p), memory, CHUNK)
-    filters = min(len(encoder._check_options()), USUAL_FILTERS)
-    flops = 2.0 * n * rank * t * (filters + 4) + 2.0 * rank * p * t
-    held = fixed + chunk * size * (3 * n + 2 * p)
-    written = 4 * t * (p + len(ROWS))
-    n_chunks = -(-t // chunk)
-    seconds = flops / _measure_speed()
-    return FitPlan(n_chunks, chunk, size * n * t, written, held, flops, seconds)
-
-
-def _measure_speed() -> float:
-    """Speed of a large product [flop/s], best of three."""
-    A = np.ones((1000, 1000), dtype=np.float32)
-    best = np.inf
-    for _ in range(3):
-        start = perf_counter()
-        A @ A
-        best = min(best, perf_counter() - start)
-    return 2e9 / best
+LABELS, INPUTS = "labels.nc", "inputs"
+# How often a chunk may be lost with its worker before the fit gives up.
+MOST_LOSSES = 3
 
 
 def fit_to_store(
@@ -271,7 +202,11 @@ def _run_on_workers(
     """Keep two chunks a worker under way: what waits in memory does not grow with y."""
     distributed: Any = require("distributed", "dask")
     function, encoder, X, folds, n_targets = build
-    engine = client.submit(function, encoder, client.scatter(X), folds, n_targets)
+    # By path: what lives in one worker alone is gone with it.
+    shared = [_spool(target.folder / INPUTS / "X.npy", X)]
+    if scored is not None:
+        shared.append(_spool(target.folder / INPUTS / "test.npy", scored[0]))
+    engine = client.submit(_build_from_path, function, encoder, shared[0], folds, n_targets)
 
     def send(values: Any) -> Any:
         lazy = isinstance(values, da.Array)
@@ -279,29 +214,58 @@ def _run_on_workers(
 
     def submit(number: int) -> Any:
         part = target.parts[number]
-        held = None
-        if scored is not None:
-            held = client.submit(_pair, features, send(_take(scored[1], part)), pure=False)
-        known = send(_take(y, part))
-        return client.submit(
-            _solve, engine, target, number, known, held, metric, conservative,
-            pure=False, retries=3,
+        held = None if scored is None else send(_take(scored[1], part))
+        future = client.submit(
+            _solve_from_path, engine, target, number, send(_take(y, part)), shared[1:], held,
+            metric, conservative, pure=False,
         )  # fmt: skip
+        numbers[future.key] = number
+        return future
 
-    features = None if scored is None else client.scatter(scored[0])
+    numbers: dict[Any, int] = {}
+    losses: dict[int, int] = {}
     waiting = list(pending)
     width = 2 * max(1, len(client.scheduler_info()["workers"]))
     running = distributed.as_completed([submit(waiting.pop(0)) for _ in pending[:width]])
     with tqdm(total=len(pending), desc="chunks", disable=not progress) as bar:
         for future in running:
+            number = numbers.pop(future.key)
+            if future.status in ("cancelled", "lost") and losses.get(number, 0) < MOST_LOSSES:
+                # Its worker died with the values it was sent.
+                losses[number] = losses.get(number, 0) + 1
+                running.add(submit(number))
+                continue
             future.result()
             bar.update()
             if waiting:
                 running.add(submit(waiting.pop(0)))
+    shutil.rmtree(target.folder / INPUTS, ignore_errors=True)
 
 
-def _pair(features: Array, values: Array) -> tuple[Array, Array]:
-    return features, values
+def _spool(path: Path, values: Array) -> str:
+    with storage.write_whole(path) as partial:
+        np.save(partial, values, allow_pickle=False)
+    return str(path.resolve())
+
+
+def _build_from_path(
+    function: Callable[..., Engine], encoder: Ridge, path: str, folds: Any, n_targets: int
+) -> Engine:
+    return function(encoder, np.load(path, allow_pickle=False), folds, n_targets)
+
+
+def _solve_from_path(
+    engine: Engine,
+    target: ChunkedFolder,
+    number: int,
+    known: Any,
+    paths: list[str],
+    values: Any,
+    metric: str,
+    conservative: bool,
+) -> int:
+    scored = (np.load(paths[0], allow_pickle=False), values) if paths else None
+    return _solve(engine, target, number, known, scored, metric, conservative)
 
 
 def _save_labels(

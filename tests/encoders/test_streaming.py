@@ -165,16 +165,6 @@ def test_chunks_cut_along_samples_are_refused_when_large(tmp_path: Path) -> None
         fit_to_store(Ridge(GRID), X, runs, tmp_path / "fit", memory=500_000)
 
 
-def test_a_plan_says_bytes_memory_and_time() -> None:
-    X, Y = study()
-    plan = plan_fit(Ridge(GRID), X, Y, memory=budget(X, Y))
-    assert (plan.n_chunks, plan.chunk, plan.bytes_read) == (3, 1000, 4 * Y.size)
-    assert plan.bytes_held <= budget(X, Y)
-    assert "3 chunks of 1,000 neuroids" in str(plan)
-    with pytest.raises(MemoryError, match="memory: expected at least"):
-        plan_fit(Ridge(GRID), X, Y, memory=1000)
-
-
 def test_a_folder_that_is_none_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"gone: expected a folder that fit_to_store wrote"):
         open_fit(tmp_path / "gone")

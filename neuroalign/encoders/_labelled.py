@@ -1,0 +1,155 @@
+"""The common shell of encoders: labels off, arrays checked, targets flat; and back again."""
+
+import warnings
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
+from sklearn.metrics import r2_score
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from neuroalign._arrays import flatten_targets, unwrap, wrap_samples
+from neuroalign._folds import make_folds
+from neuroalign._gram import Folds
+from neuroalign.errors import NeuroalignWarning
+
+Array = npt.NDArray[Any]
+FLOATS = [np.float64, np.float32]
+EDGE_SHARE, TOP_EDGE_R2 = 0.2, 0.01
+
+
+class LabelledRegressor(RegressorMixin, MultiOutputMixin, BaseEstimator):  # type: ignore[misc]
+    """An encoder writes ``_fit_arrays`` and ``_predict_arrays``, both on (sample, target)."""
+
+    def fit(self, X: Any, y: Any, *, groups: Any = None) -> Self:
+        """Fit to responses.
+
+        Parameters
+        ----------
+        X : DataArray or array (sample, feature)
+        y : DataArray or array (sample,), (sample, neuroid) or (sample, neuroid, time)
+        groups : sequence (sample,), optional
+            Rows of one group stay together in inner folds, where there are any.
+
+        Returns
+        -------
+        The encoder itself.
+
+        Raises
+        ------
+        ValueError
+            On NaN or infinity, and unknown options.
+        """
+        values, self._features = unwrap(X)
+        y, self._targets = unwrap(y)
+        shape: tuple[int, ...] = ()
+        if y is not None:
+            y, shape = flatten_targets(y)
+        values, y = validate_data(
+            self, values, y, multi_output=True, y_numeric=True, dtype=FLOATS, ensure_min_samples=2
+        )
+        self._shape = shape
+        targets = y.reshape(len(y), -1).astype(values.dtype, copy=False)
+        self._fit_arrays(values, targets, groups)
+        return self
+
+    def _fit_arrays(self, X: Array, Y: Array, groups: Any) -> None:
+        raise NotImplementedError
+
+    def _predict_arrays(self, X: Array) -> Array:
+        raise NotImplementedError
+
+    def predict(self, X: Any) -> Any:
+        """Predict responses.
+
+        Parameters
+        ----------
+        X : DataArray or array (sample, feature)
+
+        Returns
+        -------
+        array or DataArray (sample,), (sample, neuroid) or (sample, neuroid, time)
+            A DataArray when X is one: samples labelled as X, neuroids as in training.
+        """
+        values = self._check_new(X)
+        predicted = self._predict_arrays(values).reshape(len(values), *self._shape)
+        return self._label(predicted, X)
+
+    def _check_new(self, X: Any) -> Array:
+        check_is_fitted(self)
+        values: Array = validate_data(self, unwrap(X)[0], reset=False, dtype=FLOATS)
+        return values
+
+    def _label(self, predicted: Array, X: Any) -> Any:
+        template = unwrap(X)[1]
+        return predicted if template is None else wrap_samples(predicted, X, self._targets)
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Compute R2 averaged over neuroids (and times), as scikit-learn does.
+
+        Parameters
+        ----------
+        X : DataArray or array (sample, feature)
+        y : DataArray or array (sample,), (sample, neuroid) or (sample, neuroid, time)
+        sample_weight : array (sample,), optional
+
+        Returns
+        -------
+        float
+        """
+        predicted, _ = flatten_targets(unwrap(self.predict(X))[0])
+        observed, _ = flatten_targets(unwrap(y)[0])
+        return float(r2_score(observed, predicted, sample_weight=sample_weight))
+
+
+def read_folds(cv: Any, X: Array, Y: Array, groups: Any) -> Folds:
+    """Make folds of an int (contiguous, or whole groups), a splitter, or pairs of rows.
+
+    Raises
+    ------
+    ValueError
+        On a string: shortcuts of ``Ridge`` are not exact folds.
+    """
+    if isinstance(cv, str):
+        raise ValueError(
+            f"cv: expected an int, a splitter or a list of (train, test), got '{cv}'. Pass 5, say."
+        )
+    if isinstance(cv, int | np.integer):
+        return make_folds(len(X), groups=groups, n_splits=int(cv))
+    pairs = cv.split(X, Y, groups) if hasattr(cv, "split") else cv
+    return [(np.asarray(train), np.asarray(test)) for train, test in pairs]
+
+
+def read_grid(alphas: Any, default: Array) -> Array:
+    """Check penalties; give them increasing.
+
+    Raises
+    ------
+    ValueError
+        Unless they are finite numbers >= 0.
+    """
+    grid = default if alphas is None else np.atleast_1d(np.asarray(alphas))
+    numbers = grid.dtype.kind in "buif" and grid.ndim == 1 and grid.size > 0
+    if not numbers or not np.all(np.isfinite(grid) & (grid >= 0)):
+        raise ValueError(
+            f"alphas: expected finite numbers >= 0, got {alphas}. "
+            "Pass one number or a grid such as np.logspace(-3, 5, 17)."
+        )
+    return np.unique(grid.astype(np.float64))
+
+
+def measure_edges(rows: Array, n_alphas: int, short: Array) -> tuple[float, float]:
+    """Give the shares of targets at the edges of the grid; warn where it is too short for many."""
+    if n_alphas == 1 or not len(rows):
+        return 0.0, 0.0
+    low, high = rows == 0, rows == n_alphas - 1
+    for edge, which in {"smallest": low & short, "largest": high & short}.items():
+        if which.mean() > EDGE_SHARE:
+            warnings.warn(
+                f"alphas: expected the best penalty inside the grid, got the {edge} for "
+                f"{which.mean():.0%} of neuroids. Extend the grid on that side.",
+                NeuroalignWarning,
+                stacklevel=4,
+            )
+    return float(low.mean()), float(high.mean())

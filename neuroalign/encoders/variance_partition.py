@@ -1,0 +1,213 @@
+"""How much each feature space explains alone, and how much they share."""
+
+from itertools import chain, combinations
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+from sklearn.base import clone
+
+from neuroalign._arrays import flatten_targets, unwrap
+from neuroalign.encoders._labelled import read_folds
+from neuroalign.encoders._spaces import read_spaces
+from neuroalign.encoders.banded_ridge import BandedRidge
+
+Array = npt.NDArray[Any]
+MOST_SPACES = 6
+Subset = tuple[int, ...]
+
+
+def list_subsets(n_spaces: int) -> list[Subset]:
+    """List all sets of spaces but the empty one, small ones first."""
+    sizes = range(1, n_spaces + 1)
+    return list(chain.from_iterable(combinations(range(n_spaces), size) for size in sizes))
+
+
+def divide_shared(scores: Array, n_spaces: int) -> Array:
+    """Turn scores of all models into the parts of a Venn diagram, by inclusion and exclusion.
+
+    Parameters
+    ----------
+    scores : array (model, ...)
+        Of the sets of ``list_subsets``, in that order.
+    n_spaces : int
+
+    Returns
+    -------
+    array (part, ...)
+        What exactly the spaces of each set explain, all of them and no other. Sums to the score of
+        the full model. A part may be negative: where two spaces explain more together than the
+        sum of both (suppression), or by errors of estimation.
+    """
+    subsets = list_subsets(n_spaces)
+    place = {subset: row for row, subset in enumerate(subsets)}
+    parts = np.zeros_like(scores)
+    for row, subset in enumerate(subsets):
+        others = set(range(n_spaces)) - set(subset)
+        for inner in [(), *(one for one in subsets if set(one) <= set(subset))]:
+            joined = tuple(sorted(others | set(inner)))
+            if joined:
+                parts[row] += (-1.0) ** (len(inner) + 1) * scores[place[joined]]
+    return parts
+
+
+def partition_variance(
+    X: Any,
+    y: Any,
+    *,
+    estimator: Any = None,
+    spaces: Any = None,
+    cv: Any = 5,
+    groups: Any = None,
+    block: int | None = None,
+    n_bootstrap: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> xr.Dataset:
+    """Divide held-out R2 among feature spaces, by one model for each set of them.
+
+    Parameters
+    ----------
+    X : DataArray or array (sample, feature)
+    y : DataArray or array (sample,), (sample, neuroid) or (sample, neuroid, time)
+    estimator : encoder with parameter ``spaces``, optional
+        None: ``BandedRidge()``. Every model chooses its own penalties, inside training rows.
+    spaces : sequence of labels (feature,), list of column groups, mapping, or None
+        None: coord ``space`` of X. At most 6 spaces: 2^m - 1 models are fitted in each fold.
+    cv : int, splitter or list of (train, test)
+        Outer folds, the same for all models.
+    groups : sequence (sample,), optional
+        Runs, say: kept together in outer and inner folds, and drawn as a whole by the bootstrap.
+    block : int, optional
+        Rows drawn together by the bootstrap where there are no groups. None: single rows.
+    n_bootstrap : int
+    level : float
+        Of the intervals.
+    seed : int
+
+    Returns
+    -------
+    Dataset
+        ``r2`` (model[, neuroid[, time]]), ``share`` (part[, neuroid[, time]]), each with ``_low``
+        and ``_high``. Model ``a+b`` is that of both spaces; part ``a`` is unique to a, part
+        ``a&b`` shared by a and b and no other. Parts add up to the full model.
+
+    Raises
+    ------
+    ValueError
+        With fewer than 2 spaces or more than 6, or options out of range.
+
+    Notes
+    -----
+    R2 is one minus the squared error pooled over all held-out rows to that of the training mean;
+    nothing is clipped. Intervals are percentiles over draws of held-out rows with models fixed:
+    they hold the noise of test rows, not that of training.
+
+    References
+    ----------
+    Lescroart, Stansbury & Gallant (2015), Front. Comput. Neurosci. 9:135, section 2.10.
+    """
+    values, features = unwrap(X)
+    values = np.asarray(values)
+    targets, template = unwrap(y)
+    targets, shape = flatten_targets(targets)
+    targets = targets.reshape(len(targets), -1)
+    named = read_spaces(spaces, features, values.shape[1])
+    _check(len(named), n_bootstrap, level, block)
+    folds = read_folds(cv, values, targets, groups)
+    base = BandedRidge() if estimator is None else estimator
+    subsets = list_subsets(len(named))
+    columns = list(named.values())
+    labels = np.empty(values.shape[1], dtype=object)
+    for name, own in named.items():
+        labels[own] = name
+    errors = np.empty((len(subsets), *targets.shape))
+    for row, subset in enumerate(subsets):
+        own = np.sort(np.concatenate([columns[one] for one in subset]))
+        model = clone(base).set_params(spaces=labels[own].tolist())
+        errors[row] = _collect(model, values[:, own], targets, folds, groups)
+    null = np.empty(targets.shape)
+    for train, test in folds:
+        null[test] = (targets[test] - targets[train].mean(axis=0)) ** 2
+    tested = np.sort(np.concatenate([test for _, test in folds]))
+    units = _make_units(tested, groups, block)
+    sums = [_add_up(one[tested], units) for one in (*errors, null)]
+    weights = _draw_units(len(sums[0]), n_bootstrap, seed)
+    r2 = _score(sums, np.ones((1, len(sums[0]))))[:, 0]
+    draws = _score(sums, weights)
+    tails = [(1 - level) / 2, (1 + level) / 2]
+    parts, part_draws = divide_shared(r2, len(named)), divide_shared(draws, len(named))
+    found = {}
+    for name, best, drawn in (("r2", r2, draws), ("share", parts, part_draws)):
+        low, high = np.quantile(drawn, tails, axis=1)
+        for suffix, one in (("", best), ("_low", low), ("_high", high)):
+            dim = "model" if name == "r2" else "part"
+            found[name + suffix] = _label(one.reshape(-1, *shape), dim, template)
+    names = list(named)
+    joined = [[names[one] for one in subset] for subset in subsets]
+    return xr.Dataset(found).assign_coords(
+        model=["+".join(one) for one in joined], part=["&".join(one) for one in joined]
+    )
+
+
+def _check(n_spaces: int, n_bootstrap: int, level: float, block: int | None) -> None:
+    if not 2 <= n_spaces <= MOST_SPACES:
+        raise ValueError(
+            f"spaces: expected 2 to {MOST_SPACES}, got {n_spaces}. Label columns with coord "
+            "'space', or join some; the product measure of BandedRidge takes any number."
+        )
+    if n_bootstrap < 1 or not 0 < level < 1 or (block is not None and block < 1):
+        raise ValueError(
+            f"n_bootstrap, level, block: expected >= 1, between 0 and 1, >= 1, got {n_bootstrap}, "
+            f"{level}, {block}. Pass such as 1000, 0.95, 10."
+        )
+
+
+def _collect(model: Any, X: Array, Y: Array, folds: Any, groups: Any) -> Array:
+    """Compute squared errors of held-out rows (sample, target)."""
+    errors = np.full(Y.shape, np.nan)
+    for train, test in folds:
+        own = None if groups is None else np.asarray(groups)[train]
+        fitted = clone(model).fit(X[train], Y[train], groups=own)
+        errors[test] = (Y[test] - fitted.predict(X[test])) ** 2
+    return errors
+
+
+def _make_units(tested: Array, groups: Any, block: int | None) -> Array:
+    """Number the units that the bootstrap draws: (tested row,)."""
+    if groups is not None:
+        units: Array = np.unique(np.asarray(groups)[tested], return_inverse=True)[1]
+        return units
+    return np.arange(len(tested)) // (block or 1)
+
+
+def _add_up(rows: Array, units: Array) -> Array:
+    total = np.zeros((int(units.max()) + 1, rows.shape[1]))
+    np.add.at(total, units, rows)
+    return total
+
+
+def _draw_units(n_units: int, n_bootstrap: int, seed: int) -> Array:
+    """Draw how often each unit comes: (draw, unit)."""
+    rng = np.random.default_rng(seed)
+    drawn = rng.multinomial(n_units, np.full(n_units, 1 / n_units), size=n_bootstrap)
+    return drawn.astype(np.float64)
+
+
+def _score(sums: list[Array], weights: Array) -> Array:
+    """Compute R2 (model, draw, target) of sums over units (unit, target), the null's last."""
+    null = weights @ sums[-1]
+    ratio = [
+        np.divide(weights @ one, null, out=np.full_like(null, np.nan), where=null > 0)
+        for one in sums[:-1]
+    ]
+    return 1 - np.stack(ratio)
+
+
+def _label(values: Array, dim: str, template: xr.DataArray | None) -> xr.DataArray:
+    dims = (dim, *("neuroid", "time")[: values.ndim - 1])
+    coords: dict[Any, Any] = {}
+    if template is not None:
+        dims, coords = (dim, *map(str, template.dims[1:])), dict(template.coords)
+    return xr.DataArray(values, dims=dims, coords=coords)

@@ -1,0 +1,108 @@
+"""Inner products of RDMs when conditions are drawn several times, without copying any.
+
+A resample of conditions is a row of counts c. Pair (a, b) then comes c_a c_b times; pairs of two
+copies of one condition are left out, because their dissimilarity is 0 by construction.
+"""
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+Gram = Callable[[Array], Array]
+
+
+def to_squares(rows: Array) -> Array:
+    """Unfold pairs (row, pair) to symmetric matrices (row, n, n) with zero diagonal."""
+    n = (1 + round((1 + 8 * rows.shape[1]) ** 0.5)) // 2
+    first, second = np.triu_indices(n, 1)
+    squares = np.zeros((len(rows), n, n))
+    squares[:, first, second] = squares[:, second, first] = rows
+    return squares
+
+
+@lru_cache(maxsize=4)
+def find_pairs(n: int) -> tuple[Array, Array]:
+    """Both conditions of each pair, kept between resamples."""
+    return np.triu_indices(n, 1)
+
+
+def weigh_pairs(counts: Array) -> Array:
+    """How often each pair comes: (pair,) from counts (n,)."""
+    first, second = find_pairs(len(counts))
+    return np.asarray(counts[first] * counts[second], dtype=np.float64)
+
+
+def multiply(rows: Array, weights: Array) -> Array:
+    """Weighted products of rows; a resample misses about 60 % of the pairs."""
+    drawn = np.flatnonzero(weights)
+    if len(drawn) < len(weights):
+        rows, weights = rows.take(drawn, axis=1), weights[drawn]
+    inner: Array = (rows * weights) @ rows.T
+    return inner
+
+
+def plain(rows: Array) -> Gram:
+    """Sum of products over pairs."""
+
+    def gram(counts: Array) -> Array:
+        return multiply(rows, weigh_pairs(counts))
+
+    return gram
+
+
+def whitened(rows: Array) -> Gram:
+    """Products whitened by the covariance of distances between equally noisy conditions.
+
+    V is 4 for a pair with itself, 1 for pairs that share one condition and 0 else, restricted to
+    the pairs that the resample observes. With g = -d / 2 the inner product is
+    sum c_a c_b g^x g^y - 2 sum_a c_a h^x_a u^y_a, where h_a = sum_b c_b g_ab and u solves
+    (diag(D) + 1 c') u = h with D_a = sum(c) - 2 c_a + 2: O(n) for each RDM.
+    """
+    halves = -rows / 2
+    squares = to_squares(halves)
+
+    def gram(counts: Array) -> Array:
+        sums = squares @ counts
+        spread = counts.sum() - 2 * counts + 2
+        scaled = sums / spread
+        common = (scaled @ counts) / (1 + (counts / spread).sum())
+        solved = scaled - common[:, None] / spread
+        inner: Array = 2 * multiply(halves, weigh_pairs(counts))
+        inner -= 2 * (sums * counts) @ solved.T
+        return (inner + inner.T) / 2
+
+    return gram
+
+
+def centre(make: Callable[[Array], Gram], rows: Array) -> Gram:
+    """Take the mean out of each RDM, the generalised least squares one of its metric."""
+    # Centred before, so that the correction of resamples does not cancel digits.
+    rows = rows - rows.mean(axis=1, keepdims=True)
+    inner = make(np.vstack([rows, np.ones(rows.shape[1])]))
+
+    def gram(counts: Array) -> Array:
+        full = inner(counts)
+        centred: Array = full[:-1, :-1] - np.outer(full[:-1, -1], full[-1, :-1]) / full[-1, -1]
+        return centred
+
+    return gram
+
+
+GRAMS: dict[str, Callable[[Array], Gram]] = {
+    "cosine": plain,
+    "pearson": lambda rows: centre(plain, rows),
+    "whitened_cosine": whitened,
+    "whitened_correlation": lambda rows: centre(whitened, rows),
+}
+
+
+def divide_norms(inner: Array, left: Array, right: Array) -> Array:
+    """Similarity from inner products and squared norms; 0 where an RDM has no spread."""
+    size = np.sqrt(np.clip(left, 0, None))[:, None] * np.sqrt(np.clip(right, 0, None))
+    # Rounding leaves about 1e-16 of the largest norm where nothing is left.
+    flat = size <= 1e-12 * np.abs(size).max(initial=0.0)
+    return np.where(flat, 0.0, inner / np.where(flat, 1.0, size))

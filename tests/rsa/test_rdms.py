@@ -1,0 +1,76 @@
+"""Forms and order of RDMs."""
+
+import numpy as np
+import pytest
+import xarray as xr
+from scipy.spatial.distance import squareform
+
+from neuroalign.errors import AlignError, SchemaError
+from neuroalign.rsa import align_rdms, to_condensed, to_square
+
+
+def make(rng: np.random.Generator, labels: str = "abcd", n: int = 2) -> xr.DataArray:
+    pairs = len(labels) * (len(labels) - 1) // 2
+    squares = np.stack([squareform(rng.random(pairs)) for _ in range(n)])
+    names = np.array(list(labels))
+    coords = {"subject": [f"s{i}" for i in range(n)], "first": names, "second": names}
+    dims = ("subject", "first", "second")
+    return xr.DataArray(squares, coords, dims, attrs={"kind": "dissimilarity"})
+
+
+def test_condensed_follows_scipy_and_comes_back(rng: np.random.Generator) -> None:
+    rdm = make(rng).assign_coords(first_category=("first", list("xxyy")))
+    condensed = to_condensed(rdm)
+    np.testing.assert_array_equal(condensed[1], squareform(rdm.values[1]))
+    assert condensed["first_category"].values.tolist() == list("xxxxxy")
+    xr.testing.assert_identical(
+        to_square(condensed).drop_vars(["first_category", "second_category"]),
+        rdm.drop_vars("first_category"),
+    )
+
+
+def test_pairs_in_any_order_are_read_by_label(rng: np.random.Generator) -> None:
+    rdm = make(rng)
+    shuffled = to_condensed(rdm).isel(pair=rng.permutation(6))
+    square = to_square(shuffled).sel(first=rdm["first"].values, second=rdm["second"].values)
+    np.testing.assert_array_equal(square, rdm)
+
+
+def test_getters_never_return_views(rng: np.random.Generator) -> None:
+    rdm = make(rng)
+    kept = rdm.copy(deep=True)
+    condensed = to_condensed(rdm)
+    for made in (to_square(rdm), condensed, to_condensed(condensed), to_square(condensed)):
+        made.values[:] = -1.0
+    xr.testing.assert_identical(rdm, kept)
+
+
+def test_missing_and_double_pairs_raise(rng: np.random.Generator) -> None:
+    condensed = to_condensed(make(rng))
+    with pytest.raises(SchemaError, match="expected each of the 6 pairs of 4 conditions once"):
+        to_square(condensed.isel(pair=[0, 1, 2, 3, 4, 4]))
+    with pytest.raises(SchemaError, match="missing \\['first'\\]"):
+        to_square(condensed.drop_vars("first"))
+
+
+def test_cross_rdms_have_no_condensed_form(rng: np.random.Generator) -> None:
+    rdm = make(rng).assign_attrs(kind="cross")
+    with pytest.raises(SchemaError, match="expected kind 'dissimilarity', got 'cross'"):
+        to_condensed(rdm)
+
+
+def test_align_by_label(rng: np.random.Generator) -> None:
+    rdm = make(rng)
+    turned = rdm.isel(first=[2, 0, 3, 1], second=[2, 0, 3, 1])
+    a, b = align_rdms(rdm, turned)
+    np.testing.assert_array_equal(a, b)
+    short = rdm.isel(first=slice(3), second=slice(3))
+    assert align_rdms(rdm, short, how="inner")[0].sizes["pair"] == 3
+    with pytest.raises(AlignError, match="got 1 in one only \\('d'\\)"):
+        align_rdms(rdm, short)
+    with pytest.raises(AlignError, match="expected 3 or more conditions of a, got 0 shared"):
+        align_rdms(rdm, make(rng, "wxyz"), how="inner")
+    with pytest.raises(AlignError, match="expected names that the RDM has, got 'q'"):
+        to_condensed(rdm, ["a", "q"])
+    with pytest.raises(ValueError, match="how: expected one of 'strict', 'inner'"):
+        align_rdms(rdm, rdm, how="outer")
