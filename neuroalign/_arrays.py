@@ -164,6 +164,25 @@ def names_conditions(responses: xr.DataArray, by: str = "stimulus") -> bool:
     return bool(alike.mean() > SHARED_NAMES)
 
 
+def is_time_series(responses: xr.DataArray) -> bool:
+    """Tell rows that are times of a course, which depend on their neighbours, from trials.
+
+    Trials at a regular pace look like volumes. They are told by their stimuli, which come back in
+    another order, while a film has the same order in every run.
+    """
+    if "stimulus" not in responses.coords:
+        return True
+    if not is_continuous(responses):
+        return False
+    counts = np.unique(responses["stimulus"].values, return_counts=True)[1]
+    if counts.max() == 1 or names_conditions(responses):
+        return True
+    order = np.lexsort([responses["onset"].values, responses["run"].values])
+    run, name = responses["run"].values[order], responses["stimulus"].values[order]
+    shown = [name[run == one].tolist() for one in np.unique(run)]
+    return len(shown) > 1 and all(one == shown[0] for one in shown)
+
+
 def copy_geometry(source: xr.DataArray | xr.Dataset, target: Labelled) -> Labelled:
     """Give values of the same neuroids the attrs that place them in a brain.
 

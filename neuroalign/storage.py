@@ -55,8 +55,15 @@ def write_whole(path: Path | str) -> Iterator[Path]:
     ------
     Path
         Beside the final name, and gone when the body raises.
+
+    Raises
+    ------
+    LoadError
+        When a folder stands there.
     """
     path = Path(path)
+    if path.is_dir():
+        raise LoadError(f"{path}: expected the name of a file, got a folder. Name a file in it.")
     path.parent.mkdir(parents=True, exist_ok=True)
     # Libraries choose the format by the ending, so the ending stays.
     partial = path.with_name(f".{uuid.uuid4().hex[:8]}.partial.{path.name}")

@@ -5,7 +5,7 @@ import pytest
 import xarray as xr
 
 from neuroalign import _arrays
-from neuroalign._arrays import is_continuous, names_conditions
+from neuroalign._arrays import is_continuous, is_time_series, names_conditions
 from neuroalign.errors import SchemaError
 
 
@@ -97,3 +97,13 @@ def test_names_of_conditions_are_told_from_names_of_trials() -> None:
     assert names_conditions(timed(onset, stimulus=list("aaabbbcccaaa")))
     assert not names_conditions(timed(onset, stimulus=list("abcdefabcdef")))
     assert not names_conditions(timed(onset, stimulus=list("abcddefabcef")))
+
+
+def test_trials_at_a_steady_pace_are_no_time_series() -> None:
+    onset, runs = [0.0, 2, 4, 6] * 2, ["a"] * 4 + ["b"] * 4
+    assert is_time_series(timed(onset, runs))
+    assert is_time_series(timed(onset, runs, stimulus=list("abcdefgh")))
+    assert is_time_series(timed(onset, runs, stimulus=list("abcdabcd"))), "a film shown twice"
+    assert is_time_series(timed(onset, runs, stimulus=list("aabbaabb"))), "blocks"
+    assert not is_time_series(timed(onset, runs, stimulus=list("abcdbdac"))), "trials"
+    assert not is_time_series(timed([0, 1.3, 5, 5.5], stimulus=list("abcd")))

@@ -295,3 +295,11 @@ print(read("VmHWM") - before)
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert float(done.stdout) < 120, "of an array of 200 MB"
+
+
+def test_a_folder_is_no_name_of_a_file(tmp_path: Path) -> None:
+    with (
+        pytest.raises(LoadError, match="expected the name of a file, got a folder"),
+        storage.write_whole(tmp_path),
+    ):
+        pass

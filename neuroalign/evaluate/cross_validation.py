@@ -9,7 +9,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from neuroalign import provenance, schema, scores
-from neuroalign._arrays import copy_geometry, is_continuous
+from neuroalign._arrays import copy_geometry, is_time_series
 from neuroalign.errors import NeuroalignWarning, choose
 from neuroalign.evaluate._ceilings import find_ceiling
 from neuroalign.evaluate._checks import (
@@ -87,14 +87,8 @@ def cross_validate(
         encoder is refitted, so the time is that of so many cross-validations.
     permutation_scheme : {"auto", "block", "circular"}
         ``block`` moves the rows of one stimulus together, ``circular`` shifts time. ``auto``
-        shifts continuous data (``onset`` on a grid within each run, or no ``stimulus``), else
-        moves blocks.
-    refit : bool
-        True: each permutation is fitted anew; p values belong to ``mean_score``. False: each fold
-        is predicted once more, from the folds before it only, and ranked among permutations of its
-        own rows; one fit a fold instead of one a fold and permutation. Such p values are as
-        exact, but of another test than of ``mean_score``, and often a weaker one: half the
-        training rows on average, and the first fold is never tested.
+        shifts a time series (``onset`` on a grid within each run, and no stimulus that comes back
+        in another order; or no ``stimulus`` at all), else moves blocks.
     allow_shared_stimuli : bool
         Accept train and test rows of one stimulus: for continuous designs whose ``stimulus``
         names a condition.
@@ -176,9 +170,7 @@ def cross_validate(
     if n_permutations:
         scheme = permutation_scheme
         if scheme == "auto":
-            # Rows that are known by their time alone are a time series, whatever its gaps.
-            timed = is_continuous(responses) or "stimulus" not in responses.coords
-            scheme = "circular" if timed else "block"
+            scheme = "circular" if is_time_series(responses) else "block"
         tested = (test_scores if refit else test_forward)(
             encoder,
             features,

@@ -59,7 +59,7 @@ def _name(results: Mapping[str, Result] | Result) -> dict[str, Any]:
         raise ValueError(
             "results: expected a schema object or a mapping of names to them, got "
             f"{'an empty mapping' if isinstance(results, Mapping) else type(results).__name__}. "
-            "Pass at least one result."
+            "Pass a dict: {'name': result}."
         )
     return {str(name): result for name, result in results.items()}
 

@@ -11,6 +11,7 @@ from scipy.stats import chisquare
 
 from neuroalign.encoders import Ridge
 from neuroalign.evaluate import cross_validate
+from neuroalign.loaders import from_arrays
 
 Study = Callable[..., tuple[xr.DataArray, xr.DataArray]]
 B = 19
@@ -84,3 +85,23 @@ def test_a_single_held_out_fold_is_a_plain_permutation_test(
         ]
         expected = (1 + np.sum(np.array(null) >= r)) / 2001
         assert float(result["p_value"][target]) == pytest.approx(expected, abs=0.06)
+
+
+def test_trials_at_a_steady_pace_keep_their_repeats_together() -> None:
+    rng = np.random.default_rng(3)
+    shown = np.concatenate([rng.permutation(24) for _ in range(4)])
+    signal = rng.normal(size=(24, 120))
+    responses = from_arrays(
+        signal[shown] + rng.normal(size=(96, 120)),
+        modality="spikes",
+        stimulus=[f"s{n:02d}" for n in shown],
+        run=np.repeat(["a", "b", "c", "d"], 24).tolist(),
+        onset=np.tile(np.arange(24) * 2.0, 4),
+    )
+    noise = rng.normal(size=(24, 10))
+    features = responses[:, :10].copy(data=noise[shown].astype("f4")).rename(neuroid="feature")
+    features = features.drop_vars("feature").drop_attrs()
+    options = {"group": None, "ceiling": None, "n_permutations": 60, "seed": 1}
+    result = cross_validate(Ridge(10.0), features, responses, **options)
+    assert result.attrs["permutation_scheme"] == "block"
+    assert float((result["p_value"] <= 0.05).mean()) < 0.12
