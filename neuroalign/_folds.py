@@ -3,7 +3,7 @@
 In: the number of rows, their groups or stimuli. Out: a list of (train, test) row indices.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -174,6 +174,69 @@ def find_repeated(stimulus: Sequence[str] | npt.NDArray[np.str_] | None) -> npt.
     if stimulus is None or len(np.unique(stimulus)) == len(stimulus):
         return None
     return np.asarray(stimulus)
+
+
+def read_folds(cv: Any, X: Any, y: Any, groups: Any = None) -> Folds:
+    """Take folds as a count, a splitter or a list, and check that each can be used.
+
+    Parameters
+    ----------
+    cv : int, splitter, or iterable of (train, test)
+        Row numbers or masks.
+    X, y : array (n, ...)
+    groups : sequence (n,), optional
+
+    Returns
+    -------
+    list of (train, test)
+
+    Raises
+    ------
+    ValueError
+        When ``cv`` is none of these, or a fold has no training or no test rows, or rows that do
+        not exist.
+    LeakageError
+        When a fold tests a row that it trains on.
+    """
+    n = len(X)
+    if isinstance(cv, int | np.integer) and not isinstance(cv, bool):
+        return make_folds(n, groups=groups, n_splits=int(cv))
+    pairs = cv.split(X, y, groups) if hasattr(cv, "split") else cv
+    if not isinstance(pairs, Iterable):
+        raise ValueError(
+            f"cv: expected a whole number, a splitter or a list of (train, test), got {cv!r}. "
+            "5 is usual."
+        )
+    folds = [(_number_rows(train, n), _number_rows(test, n)) for train, test in pairs]
+    if not folds:
+        raise ValueError("cv: expected at least one fold, got an empty list. 5 is usual.")
+    for number, (train, test) in enumerate(folds):
+        if not len(train) or not len(test):
+            raise ValueError(
+                f"cv: expected training and test rows in every fold, got {len(train)} and "
+                f"{len(test)} in fold {number}. Drop that fold."
+            )
+        if len(np.intersect1d(train, test)):
+            raise LeakageError(
+                f"cv: expected test rows unseen in training, got "
+                f"{len(np.intersect1d(train, test))} shared in fold {number}. Penalties chosen on "
+                "known rows are too small. Use other folds."
+            )
+    return folds
+
+
+def _number_rows(rows: Any, n: int) -> Rows:
+    """Turn row numbers or a mask into row numbers from 0 to n - 1."""
+    rows = np.asarray(rows)
+    if rows.dtype == bool and rows.shape == (n,):
+        return np.flatnonzero(rows)
+    whole = rows.ndim == 1 and (rows.dtype.kind in "iu" or not rows.size)
+    if not whole or (rows.size and (rows.min() < -n or rows.max() >= n)):
+        raise ValueError(
+            f"cv: expected rows from 0 to {n - 1}, or masks of {n} rows, got {some(rows.tolist())}."
+            " Number the rows that fit was given."
+        )
+    return rows.astype(np.intp) % n
 
 
 def _check_count(count: int, name: str, what: str) -> None:

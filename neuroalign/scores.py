@@ -87,6 +87,26 @@ METRICS: dict[str, Callable[[Array, Array], Array]] = {
 }
 
 
+# What some call a metric that has another name here.
+MEANT = {"r": "pearson", "correlation": "pearson", "rho": "spearman", "R2": "r2"}
+
+
+def choose_metric(metric: str) -> Callable[[Array, Array], Array]:
+    """Find a metric by its name.
+
+    Raises
+    ------
+    ValueError
+        When there is none; says which name may be meant.
+    """
+    if isinstance(metric, str) and metric in MEANT:
+        raise ValueError(
+            f"metric: expected one of {', '.join(map(repr, METRICS))}, got '{metric}'. "
+            f"Did you mean '{MEANT[metric]}'?"
+        )
+    return choose(METRICS, metric, "metric")
+
+
 def score(observed: xr.DataArray, predicted: xr.DataArray, metric: str = "pearson") -> xr.DataArray:
     """Score predictions of the same samples and neuroids.
 
@@ -105,7 +125,7 @@ def score(observed: xr.DataArray, predicted: xr.DataArray, metric: str = "pearso
     AlignError
         When shapes or labels differ.
     """
-    function = choose(METRICS, metric, "metric")
+    function = choose_metric(metric)
     for name, array in (("observed", observed), ("predicted", predicted)):
         if not isinstance(array, xr.DataArray):
             raise AlignError(

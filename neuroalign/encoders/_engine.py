@@ -5,10 +5,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import xarray as xr
 
 from neuroalign import _linalg
 from neuroalign._gram import Folds, KFold, Rule, make_rule
-from neuroalign.errors import choose
+from neuroalign.errors import SchemaError, choose, some
 
 Array = npt.NDArray[Any]
 # Targets of one chunk: what is computed of it stays in the cache of a core.
@@ -192,7 +193,8 @@ def choose_penalties(judged: Judged, *, conservative: bool = False) -> Array:
     if not conservative:
         return best
     columns = np.arange(losses.shape[1])
-    bound = losses[best, columns] + judged.error[best, columns]
+    # With one fold there is no standard error, and the best stands.
+    bound = losses[best, columns] + np.nan_to_num(judged.error[best, columns])
     within: Array = last - np.argmax((losses <= bound)[::-1], axis=0)
     return np.maximum(best, within)
 
@@ -278,6 +280,28 @@ def find_patterns(targets: Array) -> Iterator[tuple[Array, Array | None]]:
         yield columns, rows
 
 
+def find_pools(
+    alpha_per: str, labels: xr.DataArray | None, shape: tuple[int, ...]
+) -> list[npt.NDArray[np.bool_]]:
+    """Name the targets (neuroid[, time], flat) that share one penalty, as masks.
+
+    Raises
+    ------
+    SchemaError
+        When regions are asked for and not labelled.
+    """
+    if alpha_per == "global":
+        return [np.ones(int(np.prod(shape, dtype=int)), dtype=bool)]
+    if labels is None or "roi" not in labels.coords:
+        raise SchemaError(
+            "y: expected a DataArray with coord 'roi' on 'neuroid' for alpha_per='roi', got "
+            f"{'a bare array' if labels is None else some(labels.coords)}. "
+            "Assign it, or use alpha_per='neuroid'."
+        )
+    regions = np.repeat(labels["roi"].values, int(np.prod(shape[1:], dtype=int)))
+    return [regions == one for one in np.unique(regions)]
+
+
 def keep_rows(folds: Folds, rows: Array | None) -> Folds:
     """Number folds by the rows that are there; folds that lose a side are left out.
 
@@ -295,7 +319,7 @@ def keep_rows(folds: Folds, rows: Array | None) -> Folds:
     left = [(train, test) for train, test in kept if len(train) > 1 and len(test)]
     if not left:
         raise ValueError(
-            f"y: expected rows without NaN in training and test of an inner fold, got "
+            f"y: expected rows without NaN, or with weight, in training and test of a fold, got "
             f"{len(rows)} rows that lie in one. Use another cv."
         )
     return left

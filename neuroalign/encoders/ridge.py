@@ -16,7 +16,7 @@ from sklearn.utils.validation import (
 )
 
 from neuroalign._arrays import flatten_targets, unwrap, wrap_samples, wrap_weights
-from neuroalign._folds import make_folds
+from neuroalign._folds import read_folds
 from neuroalign._gram import RULES, Folds
 from neuroalign.encoders._engine import (
     CHUNK,
@@ -26,11 +26,13 @@ from neuroalign.encoders._engine import (
     choose_penalties,
     find_edges,
     find_patterns,
+    find_pools,
     keep_rows,
 )
-from neuroalign.errors import NeuroalignWarning, SchemaError, choose, some
+from neuroalign.errors import NeuroalignWarning, choose
 
 Array = npt.NDArray[Any]
+Pattern = tuple[Array, Array | None, Engine]
 
 DEFAULT_ALPHAS = np.logspace(-4, 5, 19)
 EDGE_SHARE = 0.2
@@ -71,7 +73,8 @@ class Ridge(RegressorMixin, MultiOutputMixin, BaseEstimator):  # type: ignore[mi
         bfloat16 (torch; pays on processors made for it); both then compute those near the best in
         full. They find the exact one for 99 of 100 neuroids, and neighbours for the rest.
     conservative : bool
-        Take the largest penalty whose error is within one standard error (over folds) of the best.
+        Take the largest penalty whose error is within one standard error (over folds) of the best;
+        the best itself where there is a single fold.
     missing : {"raise", "drop"}
         NaN in responses is an error, or each neuroid is fitted without the rows it lacks: one
         factorisation for each pattern of missing rows.
@@ -83,14 +86,14 @@ class Ridge(RegressorMixin, MultiOutputMixin, BaseEstimator):  # type: ignore[mi
     alpha_ : float, or array (neuroid[, time])
         The absolute penalty chosen. A constant response takes the largest.
     alphas_ : array (alpha,)
-        The absolute grid, increasing.
+        The absolute grid, increasing; that of one pattern where NaN make several.
     cv_mse_ : float, or array (neuroid[, time])
         Mean squared error on inner held-out rows at ``alpha_``; NaN with a single alpha.
     cv_r2_ : float, or array (neuroid[, time])
-        One minus its ratio to the error of the training mean.
+        One minus its ratio to the error of the training mean; NaN for a constant response.
     no_signal_ : bool, or array of bool (neuroid[, time])
-        Where no penalty predicts held-out rows better than the training mean; such neuroids are
-        best read as not predicted.
+        Where the penalty chosen predicts held-out rows no better than the training mean, and where
+        a response is constant; such neuroids are best read as not predicted.
     edge_low_, edge_high_ : float
         Shares of non-constant neuroids whose penalty is the smallest or largest of the grid.
     n_features_in_ : int
@@ -180,6 +183,11 @@ class Ridge(RegressorMixin, MultiOutputMixin, BaseEstimator):  # type: ignore[mi
         self._shape = shape
         targets = y.reshape(len(y), -1)
         folds = self._make_folds(X, y, groups, len(grid))
+        if weights is not None and not weights.all():
+            # A row without weight is no row, whether it trains or is held out.
+            rows = np.flatnonzero(weights)
+            folds = folds if isinstance(folds, str) else keep_rows(folds, rows)
+            X, targets, weights = X[rows], targets[rows], weights[rows]
         self._fit_targets(X, targets, folds, grid, weights)
         return self
 
@@ -197,10 +205,12 @@ class Ridge(RegressorMixin, MultiOutputMixin, BaseEstimator):  # type: ignore[mi
         choose(ALPHA_SCALES, self.alpha_scale, "alpha_scale")
         choose(SEARCHES, self.search, "search")
         choose(MISSING, self.missing, "missing")
-        if self.conservative and (isinstance(self.cv, str) or self.search != "exact"):
+        alone = self.alpha_per == "neuroid" and self.search == "exact"
+        if self.conservative and (isinstance(self.cv, str) or not alone):
             raise ValueError(
-                "conservative: expected folds and search='exact', which give each penalty its "
-                f"standard error, got cv={self.cv!r}, search='{self.search}'."
+                "conservative: expected folds, search='exact' and alpha_per='neuroid', which give "
+                f"each penalty its standard error, got cv={self.cv!r}, search='{self.search}', "
+                f"alpha_per='{self.alpha_per}'. Change those, or drop it."
             )
         return np.unique(grid.astype(np.float64))
 
@@ -234,11 +244,7 @@ class Ridge(RegressorMixin, MultiOutputMixin, BaseEstimator):  # type: ignore[mi
         if isinstance(self.cv, str):
             choose(RULES, self.cv, "cv")
             return self.cv
-        if isinstance(self.cv, int | np.integer):
-            return make_folds(len(X), groups=groups, n_splits=int(self.cv))
-        if hasattr(self.cv, "split"):
-            return list(self.cv.split(X, y, groups))
-        return [(np.asarray(train), np.asarray(test)) for train, test in self.cv]
+        return read_folds(self.cv, X, y, groups)
 
     def _fit_targets(
         self, X: Array, targets: Array, folds: Folds | str, grid: Array, weights: Array | None
@@ -247,11 +253,13 @@ class Ridge(RegressorMixin, MultiOutputMixin, BaseEstimator):  # type: ignore[mi
         self.coef_ = np.zeros((n_targets, X.shape[1]), dtype=X.dtype)
         self.intercept_ = np.zeros(n_targets, dtype=X.dtype)
         found = {name: np.full(n_targets, np.nan) for name in ("alpha", "mse", "null")}
-        low, high = (np.zeros((2, n_targets), dtype=bool) for _ in range(2))
         constant = np.ones(n_targets, dtype=bool)
+        losses = np.full((len(grid), n_targets), np.nan)
+        best = np.zeros(n_targets, dtype=np.intp)
+        waiting = []
         for columns, rows in find_patterns(targets):
             inner = folds if isinstance(folds, str) else keep_rows(folds, rows)
-            own = targets[:, columns] if rows is None else targets[np.ix_(rows, columns)]
+            own = targets if rows is None else targets[np.ix_(rows, columns)]
             engine = self._make_engine(
                 X if rows is None else X[rows], inner, grid, own.shape[1],
                 weights if rows is None or weights is None else weights[rows],
@@ -259,19 +267,21 @@ class Ridge(RegressorMixin, MultiOutputMixin, BaseEstimator):  # type: ignore[mi
             self.alphas_ = engine.alphas
             level = own[0] if self.fit_intercept else np.zeros(len(columns))
             constant[columns] = (own == level).all(axis=0)
-            best, losses, null = self._select(engine, own, constant[columns], columns)
-            for start in range(0, len(columns), CHUNK):
-                part = slice(start, start + CHUNK)
-                solved = engine.solve(
-                    own[:, part].astype(X.dtype, copy=False), engine.alphas[best[part]]
-                )
-                self.coef_[columns[part]], self.intercept_[columns[part]] = solved
-            found["alpha"][columns] = engine.alphas[best]
-            found["mse"][columns] = losses[best, np.arange(len(columns))]
-            found["null"][columns] = null
-            low[:, columns], high[:, columns] = find_edges(losses, best)
+            best[columns], losses[:, columns], found["null"][columns] = self._select(engine, own)
+            # Only what solves is kept: neuroids that share a penalty may lack different rows.
+            engine.rule = None
+            waiting.append((columns, rows, engine))
+            if self.alpha_per == "neuroid":
+                best[constant] = len(grid) - 1
+                self._solve(targets, best, found["alpha"], waiting.pop())
+        if waiting:
+            self._share(best, losses, found["null"], constant)
+        for pattern in waiting:
+            self._solve(targets, best, found["alpha"], pattern)
+        found["mse"] = losses[best, np.arange(n_targets)]
+        low, high = find_edges(losses, best)
         self.coef_[constant] = 0.0
-        self._store(found, X.shape[1])
+        self._store(found, X.shape[1], constant)
         self._report_edges(low[:, ~constant], high[:, ~constant], len(grid), constant)
 
     def _make_engine(
@@ -289,9 +299,7 @@ class Ridge(RegressorMixin, MultiOutputMixin, BaseEstimator):  # type: ignore[mi
             weights=weights,
         )
 
-    def _select(
-        self, engine: Engine, targets: Array, constant: Array, columns: Array
-    ) -> tuple[Array, Array, Array]:
+    def _select(self, engine: Engine, targets: Array) -> tuple[Array, Array, Array]:
         """Choose the penalty index of each target; also the losses (a, t) and those of the mean."""
         n_alphas, n_targets = len(engine.alphas), targets.shape[1]
         losses, null = np.full((n_alphas, n_targets), np.nan), np.full(n_targets, np.nan)
@@ -301,42 +309,38 @@ class Ridge(RegressorMixin, MultiOutputMixin, BaseEstimator):  # type: ignore[mi
             judged = engine.judge(targets[:, part].astype(engine.dtype, copy=False))
             losses[:, part], null[part] = judged.losses, judged.null
             best[part] = choose_penalties(judged, conservative=self.conservative)
-        if n_alphas > 1:
-            best[constant] = n_alphas - 1
-            for members in self._pool(columns):
-                used = members & ~constant & (null > 0)
-                share = losses[:, used] / null[used]
-                mean = np.where(np.isnan(share), np.inf, share).mean(axis=1, keepdims=True)
-                if used.any():
-                    pooled = choose_penalties(Judged(mean, mean[0], mean))[0]
-                    best[members & ~constant] = pooled
         return best, losses, null
 
-    def _pool(self, columns: Array) -> list[Array]:
-        """Name the targets that share one penalty, as masks over columns."""
-        if self.alpha_per == "neuroid":
-            return []
-        if self.alpha_per == "global":
-            return [np.ones(len(columns), dtype=bool)]
-        if self._targets is None or "roi" not in self._targets.coords:
-            raise SchemaError(
-                "y: expected a DataArray with coord 'roi' on 'neuroid' for alpha_per='roi', got "
-                f"{'a bare array' if self._targets is None else some(self._targets.coords)}. "
-                "Assign it, or use alpha_per='neuroid'."
-            )
-        times = int(np.prod(self._shape[1:], dtype=int))
-        labels = np.repeat(self._targets["roi"].values, times)[columns]
-        return [labels == one for one in np.unique(labels)]
+    def _solve(self, targets: Array, best: Array, alpha: Array, pattern: Pattern) -> None:
+        """Fit the targets of one pattern at their penalties, and note those."""
+        columns, rows, engine = pattern
+        alpha[columns] = engine.alphas[best[columns]]
+        for start in range(0, len(columns), CHUNK):
+            part = columns[start : start + CHUNK]
+            own = targets[:, part] if rows is None else targets[np.ix_(rows, part)]
+            solved = engine.solve(own.astype(engine.dtype, copy=False), alpha[part])
+            self.coef_[part], self.intercept_[part] = solved
 
-    def _store(self, found: dict[str, Array], n_features: int) -> None:
+    def _share(self, best: Array, losses: Array, null: Array, constant: Array) -> None:
+        """Give targets that share one penalty that with the smallest mean relative error."""
+        last = len(losses) - 1
+        best[constant] = last
+        for members in find_pools(self.alpha_per, self._targets, self._shape) if last else []:
+            used = members & ~constant & (null > 0)
+            if used.any():
+                share = losses[:, used] / null[used]
+                mean = np.where(np.isnan(share), np.inf, share).mean(axis=1, keepdims=True)
+                best[members & ~constant] = choose_penalties(Judged(mean, mean[0], mean))[0]
+
+    def _store(self, found: dict[str, Array], n_features: int, constant: Array) -> None:
         mse, null = found["mse"], found["null"]
-        r2 = 1.0 - np.divide(mse, null, out=np.full_like(mse, np.nan), where=null > 0)
+        r2 = 1.0 - np.divide(mse, null, out=np.full_like(mse, np.nan), where=(null > 0) & ~constant)
         self.coef_ = self.coef_.reshape(*self._shape, n_features)
         self.intercept_ = self.intercept_.reshape(self._shape)[()]
         self.alpha_ = found["alpha"].reshape(self._shape)[()]
         self.cv_mse_ = mse.reshape(self._shape)[()]
         self.cv_r2_ = r2.reshape(self._shape)[()]
-        self.no_signal_ = (r2 <= 0).reshape(self._shape)[()]
+        self.no_signal_ = ((r2 <= 0) | constant).reshape(self._shape)[()]
 
     def _report_edges(self, low: Array, high: Array, n_alphas: int, constant: Array) -> None:
         """Measure the shares at the edges (of non-constant targets); warn if the grid is short."""

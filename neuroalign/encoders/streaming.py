@@ -18,7 +18,7 @@ from neuroalign.encoders._engine import CHUNK, Engine, solve_chunk
 from neuroalign.encoders.planning import ROWS, plan_fit
 from neuroalign.encoders.ridge import Ridge
 from neuroalign.errors import AlignError, SchemaError, require, some
-from neuroalign.scores import METRICS
+from neuroalign.scores import METRICS, choose_metric
 
 Array = npt.NDArray[Any]
 LABELS, INPUTS = "labels.nc", "inputs"
@@ -51,11 +51,12 @@ def fit_to_store(
         ``storage.rechunk``.
     folder : path
         Free, or what an interrupted call with the same arguments left: it is resumed, and ends
-        with the same bits where threads and chunks are the same.
+        with the same bits where threads and chunks are the same. Of y, the shape and the first,
+        middle and last neuroids are compared: a y changed elsewhere needs another folder.
     groups : sequence (sample,), optional
         Rows of one group stay together in the inner folds.
     test : tuple of X and y, optional
-        Rows to be predicted and scored; predictions are not kept.
+        Rows to be predicted and scored, with the neuroids of y; predictions are not kept.
     metric : str
         A name in ``scores.METRICS``.
     memory : int
@@ -73,27 +74,29 @@ def fit_to_store(
 
     Raises
     ------
+    AlignError
+        When rows of X and y, or the shapes of ``test``, do not match.
     SchemaError
         When chunks of y are cut along samples and larger than the budget together.
     MemoryError, ValueError, FileExistsError
     """
     _check_encoder(encoder)
+    choose_metric(metric)
     X, features = unwrap(X)
-    X = np.asarray(X, dtype=np.float32 if np.dtype(X.dtype) == np.float32 else np.float64)
+    X = np.asarray(X)
+    X = _check_features(X.astype(X.dtype if X.dtype == np.float32 else np.float64, copy=False), "X")
     _check_targets(X, y, memory)
-    scored = None if test is None else (np.asarray(unwrap(test[0])[0], X.dtype), test[1])
+    scored = None if test is None else _check_test(X, y, test)
     plan = plan_fit(encoder, X, y, memory=memory)
     n_targets = int(y.shape[1])
     shapes: dict[str, tuple[int, ...]] = {"weights": (X.shape[1], n_targets)}
     names = [*ROWS, "score"] if scored else [*ROWS]
     shapes |= dict.fromkeys(names, (n_targets,))
-    # All of y is not read twice for its hash; its first neuroids tell it from another.
-    some_of_y = provenance.hash_array(np.asarray(_take(y, slice(0, 16))))
-    inputs = {"X": provenance.hash_array(X), "y": f"{y.shape} {y.dtype} {some_of_y}"}
+    inputs = {"X": provenance.hash_array(X), "y": _sign(y)}
     inputs["metric"] = metric
     inputs |= {"groups": repr(None if groups is None else np.asarray(groups).tolist())}
     if scored:
-        inputs["test"] = provenance.hash_array(scored[0])
+        inputs |= {"test": provenance.hash_array(scored[0]), "test y": _sign(scored[1])}
     key = provenance.collect({"encoder": " ".join(repr(encoder).split())}, inputs)
     target = ChunkedFolder(Path(folder), key, shapes, plan.chunk, X.dtype.name)
     target.prepare()
@@ -116,8 +119,40 @@ def _check_encoder(encoder: Any) -> None:
         )
 
 
+def _check_features(X: Array, name: str) -> Array:
+    if X.ndim != 2 or not np.isfinite(X).all():
+        raise ValueError(
+            f"{name}: expected finite numbers (sample, feature), got "
+            f"{'NaN or infinity' if X.ndim == 2 else f'shape {X.shape}'}. Drop or fill those first."
+        )
+    return X
+
+
+def _check_test(X: Array, y: Any, test: tuple[Any, Any]) -> tuple[Array, Any]:
+    """Check rows to be scored against those of training."""
+    held = _check_features(np.asarray(unwrap(test[0])[0], X.dtype), "test[0]")
+    if held.shape[1] != X.shape[1] or np.shape(test[1]) != (len(held), y.shape[1]):
+        raise AlignError(
+            f"test: expected shapes (n, {X.shape[1]}) and (n, {y.shape[1]}), got {held.shape} and "
+            f"{np.shape(test[1])}. Pass the features and neuroids of training."
+        )
+    return held, test[1]
+
+
+def _sign(y: Any) -> str:
+    """Tell responses from others without reading them all twice."""
+    n = int(y.shape[1])
+    starts = sorted({0, n // 2, max(0, n - 16)})
+    parts = [np.asarray(_take(y, slice(start, start + 16))) for start in starts]
+    return f"{y.shape} {y.dtype} {provenance.hash_array(np.concatenate(parts, axis=1))}"
+
+
 def _check_targets(X: Array, y: Any, memory: int) -> None:
-    shape = tuple(np.shape(y))
+    if not hasattr(y, "dtype"):
+        raise ValueError(
+            f"y: expected an array (sample, neuroid), got {type(y).__name__}. Pass np.asarray(y)."
+        )
+    shape = tuple(y.shape)
     if len(shape) != 2 or shape[0] != len(X):
         raise AlignError(
             f"y: expected ({len(X)} samples, neuroid) as X has rows, got shape {shape}."

@@ -144,7 +144,7 @@ def cross_validate(
     """
     check_arguments(encoder, features, n_splits, n_permutations, n_repeats)
     schema.check_responses(responses)
-    choose(scores.METRICS, metric, "metric")
+    scores.choose_metric(metric)
     choose({"auto": None, **SCHEMES}, permutation_scheme, "permutation_scheme")
     for name in [keep] if isinstance(keep, str) else keep:
         choose(KEEP, name, "keep")

@@ -116,7 +116,7 @@ def select_features(
     """
     schema.check_responses(responses)
     share = choose(PER, per, "per")(responses)
-    choose(scores.METRICS, metric, "metric")
+    scores.choose_metric(metric)
     if len(features) < 2:
         raise ValueError(
             f"features: expected at least 2 named spaces to choose from, got {len(features)}. "

@@ -1,5 +1,7 @@
 """Unpack zip and tar files that may be hostile: checked by member, whole or not at all."""
 
+import errno
+import lzma
 import os
 import shutil
 import stat
@@ -16,6 +18,9 @@ from neuroalign.loaders._cards import check_relative
 
 BLOCK = 1 << 20
 MAX_MEMBERS = 2_000_000
+DAMAGE = (zipfile.BadZipFile, tarfile.TarError, lzma.LZMAError, zlib.error, EOFError)
+# Of OSErrors: readers of gzip and bzip2 give no number; a name that is a file and a folder.
+DAMAGE_NUMBERS = (None, errno.EEXIST, errno.ENOTDIR)
 # A member: name, size in bytes, a way to open it; None for a folder.
 Member = tuple[str, int, Callable[[], IO[bytes] | None] | None]
 
@@ -136,7 +141,8 @@ def unpack(archive: Path, folder: Path) -> Path:
     Raises
     ------
     LoadError
-        For links, devices, paths that leave the folder, passwords, too little room.
+        For links, devices, paths that leave the folder, passwords, unknown compression, too
+        little room.
     DataCorruptionError
         For damage.
     """
@@ -153,7 +159,14 @@ def unpack(archive: Path, folder: Path) -> Path:
             shutil.rmtree(old)
         else:
             os.replace(partial, folder)
-    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, FileExistsError) as error:
+    except NotImplementedError as error:
+        raise LoadError(
+            f"{archive}: expected a compression that Python knows, got: {error}. Unpack it by "
+            f"hand to {folder}."
+        ) from error
+    except (*DAMAGE, OSError) as error:
+        if isinstance(error, OSError) and error.errno not in DAMAGE_NUMBERS:
+            raise
         raise DataCorruptionError(
             f"{archive}: expected a whole archive, got: {error}. Download it again."
         ) from error

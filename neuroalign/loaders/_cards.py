@@ -24,9 +24,8 @@ RESERVED = {"con", "prn", "aux", "nul", *PORTS}
 
 
 def _name(axis: str, value: str) -> str:
-    """Name a value as BIDS does; some values bear their prefix already."""
-    prefix = f"{AXES[axis]}-"
-    return value if value.startswith(prefix) else prefix + value
+    """Name a value as BIDS does; some values, such as subj01, bear their prefix already."""
+    return value if value.startswith(AXES[axis]) else f"{AXES[axis]}-{value}"
 
 
 @dataclass(frozen=True)
@@ -58,13 +57,17 @@ class Route:
 
 @dataclass(frozen=True)
 class Part:
-    """Files of which each must be there: a glob with axes, and the gaps that are known."""
+    """Files of which each must be there: a glob with axes, and the gaps that are known.
+
+    ``unless`` names options of the loader that choose other files.
+    """
 
     glob: str
     subject: list[str] = field(default_factory=list)
     session: list[str] = field(default_factory=list)
     run: list[str] = field(default_factory=list)
     absent: list[str] = field(default_factory=list)
+    unless: list[str] = field(default_factory=list)
 
     def expand(self) -> dict[str, tuple[str, str]]:
         """Label such as ``sub-02 ses-03 run-07`` to its subject and its glob."""
@@ -83,10 +86,14 @@ class Part:
 
 @dataclass(frozen=True)
 class Expected:
-    """What a whole dataset holds: counts to be shown, sizes and parts to be checked."""
+    """What a whole dataset holds: counts to be shown, sizes and parts to be checked.
+
+    ``sizes`` are dims of what is loaded; ``sizes_of`` those of one subject alone.
+    """
 
     counts: dict[str, Any] = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)
+    sizes_of: dict[str, dict[str, int]] = field(default_factory=dict)
     parts: list[Part] = field(default_factory=list)
 
 

@@ -1,77 +1,33 @@
-"""Download a file: resume by range, verify; the final name only for what is verified."""
+"""Download a file through pooch: resumed by range, verified, and only then named.
 
-import hashlib
+Pooch starts anew after a cut, so it is given a downloader of ours that goes on where the last
+attempt, or the last process, ended. Pooch compares the hash.
+"""
+
 import json
+import logging
 import os
 import re
 import urllib.error
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from neuroalign.errors import DataCorruptionError
+from neuroalign.errors import DataCorruptionError, LoadError, require
 from neuroalign.loaders._cards import RemoteFile
-from neuroalign.loaders._http import Interrupted, Patience, Refused, drain, insist, open_url
+from neuroalign.loaders._content import MARKUP, check_content, hash_file
+from neuroalign.loaders._http import (
+    Interrupted,
+    Patience,
+    Refused,
+    drain,
+    insist,
+    open_url,
+    read_length,
+)
 
 CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)")
-PAGES = (b"<!doctype", b"<html", b"<?xml", b"<error")
-MARKUP = (".html", ".htm", ".xml", ".gii", ".svg")
-
-
-def refuse_stand_ins(head: bytes, name: str, url: str) -> None:
-    """Refuse the page or pointer that a server sent in the place of data.
-
-    Raises
-    ------
-    DataCorruptionError
-    """
-    text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if text.startswith(PAGES) and not name.lower().endswith(MARKUP):
-        raise DataCorruptionError(
-            f"{url}: expected the content of {name}, got an HTML or XML page. "
-            "The server asks to log in or shows an error; get the file by hand."
-        )
-    annex = len(head) < 1000 and b"/annex/objects/" in head
-    if annex or text.startswith(b"version https://git-lfs"):
-        raise DataCorruptionError(
-            f"{url}: expected the content of {name}, got a pointer to it (git-annex or LFS). "
-            "Get the content by datalad or git-lfs."
-        )
-
-
-def hash_file(path: Path, kinds: set[str]) -> dict[str, str]:
-    """Hash a file in one pass, by each algorithm named."""
-    running = {kind: hashlib.new(kind, usedforsecurity=False) for kind in sorted(kinds)}
-    with path.open("rb") as stream:
-        while block := stream.read(1 << 20):
-            for one in running.values():
-                one.update(block)
-    return {kind: one.hexdigest() for kind, one in running.items()}
-
-
-def verify(path: Path, file: RemoteFile) -> str:
-    """Check a file's content, size and hash against what is known; give its sha256.
-
-    Raises
-    ------
-    DataCorruptionError
-    """
-    with path.open("rb") as stream:
-        refuse_stand_ins(stream.read(1024), file.path, file.url)
-    size = path.stat().st_size
-    if file.size is not None and size != file.size:
-        raise DataCorruptionError(
-            f"{file.url}: expected {file.size} bytes in {file.path}, got {size}. "
-            "Repeat; if it stays, the file has changed."
-        )
-    kind, _, wanted = file.digest.partition(":")
-    found = hash_file(path, {"sha256"} | ({kind} if kind else set()))
-    if kind and found[kind] != wanted:
-        raise DataCorruptionError(
-            f"{file.url}: expected {kind} {wanted} of {file.path}, got {found[kind]}. "
-            "Repeat; if it stays, the file has changed."
-        )
-    return found["sha256"]
 
 
 def _resumable(part: Path, note: Path, file: RemoteFile) -> tuple[int, str]:
@@ -101,11 +57,11 @@ def _check_answer(response: Any, file: RemoteFile, start: int) -> None:
             f"{file.url}: expected the content of {file.path}, got an HTML or XML page. "
             "The server asks to log in or shows an error; get the file by hand."
         )
-    declared = response.headers.get("Content-Length")
-    if file.size is not None and declared is not None and start + int(declared) != file.size:
+    declared = read_length(response)
+    if file.size is not None and declared is not None and start + declared != file.size:
         raise DataCorruptionError(
             f"{file.url}: expected {file.size} bytes in {file.path}, got an offer of "
-            f"{start + int(declared)}. The file has changed; update neuroalign."
+            f"{start + declared}. The file has changed; update neuroalign."
         )
 
 
@@ -154,6 +110,66 @@ def _transfer(
             os.fsync(stream.fileno())
 
 
+@contextmanager
+def _keep_quiet(logger: logging.Logger) -> Iterator[None]:
+    """Silence the notes of pooch, which name its staging place; progress is shown by us."""
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def _take_back(staging: Path, part: Path) -> None:
+    """Make what a killed process had handed to pooch the part again."""
+    for left in staging.iterdir() if staging.is_dir() else ():
+        if left.stat().st_size and not part.exists():
+            os.replace(left, part)
+        else:
+            left.unlink()
+    if staging.is_dir():
+        staging.rmdir()
+
+
+def _hand_over(part: Path, output: Path) -> None:
+    """Give pooch the file under its own name; the part stays, as pooch deletes when interrupted."""
+    output.unlink()
+    try:
+        os.link(part, output)
+    except OSError:
+        # Some file systems have no hard links.
+        os.replace(part, output)
+
+
+def _retrieve(file: RemoteFile, staging: Path, bring: Callable[[Path], None]) -> Path:
+    """Let pooch call ``bring`` and compare the hash of what it brought."""
+    pooch: Any = require("pooch", "data")
+
+    def downloader(url: str, output_file: str, _: Any) -> None:
+        bring(Path(output_file))
+
+    try:
+        with _keep_quiet(pooch.get_logger()):
+            found = pooch.retrieve(
+                file.url,
+                known_hash=file.digest or None,
+                fname="whole",
+                path=staging.absolute(),
+                downloader=downloader,
+            )
+    except LoadError:
+        raise
+    except ValueError as error:
+        kind, _, wanted = file.digest.partition(":")
+        got = re.search(r"but got ([0-9a-f]+)", str(error))
+        raise DataCorruptionError(
+            f"{file.url}: expected {kind} {wanted} of {file.path}, got "
+            f"{got[1] if got else 'another'}. Repeat; if it stays, the file has changed."
+        ) from error
+    return Path(found)
+
+
 def download(
     file: RemoteFile,
     target: Path,
@@ -178,19 +194,28 @@ def download(
     Raises
     ------
     LoadError, DataCorruptionError
+    MissingExtraError
+        Without pooch.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f"{target.name}.part")
     note = target.with_name(f".{target.name}.etag.part")
+    # Apart, because pooch works under random names that a kill would leave among the data.
+    staging = target.with_name(f".{target.name}.pooch.part")
+    _take_back(staging, part)
 
     def reached() -> int:
         return part.stat().st_size if part.exists() else 0
 
+    def bring(output: Path) -> None:
+        insist(lambda: _transfer(file, part, note, patience, tell), file.url, patience, reached)
+        check_content(part, file)
+        _hand_over(part, output)
+
     for last in (False, True):
         resumed = reached() > 0
-        insist(lambda: _transfer(file, part, note, patience, tell), file.url, patience, reached)
         try:
-            digest = verify(part, file)
+            whole = _retrieve(file, staging, bring)
             break
         except DataCorruptionError:
             part.unlink(missing_ok=True)
@@ -198,6 +223,12 @@ def download(
             # Bytes of an earlier call may be the wrong ones; then one clean start is due.
             if last or not resumed:
                 raise
-    record(part, digest)
-    os.replace(part, target)
+        finally:
+            if staging.is_dir() and not any(staging.iterdir()):
+                staging.rmdir()
+    kind, _, verified = file.digest.partition(":")
+    record(whole, verified if kind == "sha256" else hash_file(whole, "sha256"))
+    part.unlink(missing_ok=True)
+    os.replace(whole, target)
+    staging.rmdir()
     note.unlink(missing_ok=True)

@@ -1,5 +1,6 @@
 """Events of a recording, and the windows around them; no event is lost in silence."""
 
+import re
 import warnings
 from collections.abc import Mapping
 from typing import Any
@@ -9,16 +10,26 @@ import numpy.typing as npt
 import pandas as pd
 
 from neuroalign.errors import LoadError, NeuroalignWarning, require, some
+from neuroalign.loaders._mne import list_types
 
 mne: Any = require("mne", "meg")
+# MNE loads its parts when they are asked for, and this one never by itself.
+mne_baseline: Any = require("mne.baseline", "meg")
 Array = npt.NDArray[Any]
-ARTIFACTS = ("bad", "edge")
+# "BAD_blink", "bad segment", "EDGE boundary", but neither "badger" nor "edges".
+ARTIFACT = re.compile(r"(?:(?P<bad>[Bb]ad|BAD)|[Ee]dge|EDGE)(?![a-z])")
+
+
+def is_artifact(text: object, *, bad: bool = False) -> bool:
+    """Tell an annotation of an artifact from a stimulus; ``bad``: not from an edge."""
+    found = ARTIFACT.match(str(text))
+    return found is not None and not (bad and found["bad"] is None)
 
 
 def _marked(raw: Any) -> list[int]:
     """Rows of the annotations that are events, not artifacts."""
     texts = enumerate(raw.annotations.description)
-    return [row for row, text in texts if not str(text).lower().startswith(ARTIFACTS)]
+    return [row for row, text in texts if not is_artifact(text)]
 
 
 def _from_annotations(raw: Any, event_id: Mapping[str, int] | None, name: object) -> pd.DataFrame:
@@ -117,7 +128,7 @@ def find_events(
         found = _from_table(events, raw)
     elif events is not None:
         found = _from_array(events, event_id, raw, name)
-    elif not _marked(raw) and "stim" in raw.get_channel_types():
+    elif not _marked(raw) and "stim" in list_types(raw.info, name):
         triggers = mne.find_events(raw, shortest_event=1, verbose="warning")
         found = _from_array(triggers, event_id, raw, name)
     else:
@@ -137,7 +148,7 @@ def _reasons(raw: Any, first: Array, last: Array) -> list[str]:
         for a, b in zip(first, last, strict=True)
     ]
     marks = raw.annotations
-    spans = [i for i, text in enumerate(marks.description) if str(text).lower().startswith("bad")]
+    spans = [i for i, text in enumerate(marks.description) if is_artifact(text, bad=True)]
     if spans:
         codes = {str(marks.description[i]): i + 1 for i in spans}
         placed, _ = mne.events_from_annotations(raw, event_id=codes, regexp=None, verbose="warning")
@@ -208,6 +219,29 @@ def plan_window(
     return offsets, offsets % decimate == 0
 
 
+def check_baseline(
+    baseline: tuple[float | None, float | None] | None, offsets: Array, info: Any
+) -> None:
+    """Refuse a baseline that holds no sample of the window.
+
+    Raises
+    ------
+    LoadError
+    """
+    if baseline is None:
+        return
+    times = offsets / float(info["sfreq"])
+    first, last = (times[0], times[-1]) if len(baseline) != 2 else baseline
+    start, stop = (times[0] if first is None else first), (times[-1] if last is None else last)
+    # Half a sample, as MNE takes it.
+    slack = 0.5 / float(info["sfreq"])
+    if len(baseline) != 2 or not times[0] - slack <= start <= stop <= times[-1] + slack:
+        raise LoadError(
+            f"baseline: expected (start, stop) in the window ({times[0]:g} to {times[-1]:g} s), "
+            f"got {baseline}. Widen the window, or pass None."
+        )
+
+
 def cut_windows(
     raw: Any,
     channels: Array,
@@ -224,6 +258,6 @@ def cut_windows(
         start = int(place + offsets[0])
         data = raw.get_data(channels, start, start + len(offsets))
         if baseline is not None:
-            data = mne.baseline.rescale(data, times, baseline, copy=False, verbose="warning")
+            data = mne_baseline.rescale(data, times, baseline, copy=False, verbose="warning")
         values[row] = data[:, keep]
     return values

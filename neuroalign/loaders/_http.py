@@ -1,7 +1,6 @@
 """HTTP that insists and refuses: checked addresses and redirects, retries, drips, listings.
 
-Pooch downloads to random temporary names and starts anew after a cut, so these modules stand on
-the standard library alone.
+What pooch's own downloader does not do: go on after a cut, refuse drips, check each redirect.
 """
 
 import http.client
@@ -104,7 +103,7 @@ def open_url(url: str, headers: dict[str, str], digest: str, patience: Patience)
 
 def _retry_after(error: urllib.error.HTTPError) -> float:
     value = error.headers.get("Retry-After", "") if error.headers else ""
-    return min(float(value), 60.0) if value.isdigit() else 0.0
+    return min(float(value), 60.0) if value.isdecimal() else 0.0
 
 
 def _is_final(error: Exception) -> bool:
@@ -170,6 +169,12 @@ def insist(
             time.sleep(max(asked, patience.wait * 2 ** (failed - 1)))
 
 
+def read_length(response: Any) -> int | None:
+    """Bytes that the body is said to have; None where that is not said, or not as a number."""
+    declared = response.headers.get("Content-Length") or ""
+    return int(declared) if declared.isdecimal() else None
+
+
 def _read(response: Any) -> bytes:
     try:
         block: bytes = response.read1(BLOCK)
@@ -183,7 +188,7 @@ def drain(
     response: Any, patience: Patience, use: Callable[[bytes], None], limit: int | None
 ) -> None:
     """Read a body to its end; refuse more than ``limit`` bytes, drips and short bodies."""
-    declared = response.headers.get("Content-Length")
+    declared = read_length(response)
     received, window, in_window = 0, time.monotonic(), 0
     while block := _read(response):
         received += len(block)
@@ -199,7 +204,7 @@ def drain(
             if in_window < patience.slowest * elapsed:
                 raise Interrupted(f"only {in_window} bytes in {elapsed:.0f} s")
             window, in_window = time.monotonic(), 0
-    if declared is not None and received != int(declared):
+    if declared is not None and received != declared:
         raise Interrupted(f"the connection was cut after {received} of {declared} bytes")
 
 

@@ -8,6 +8,7 @@ import gzip
 import struct
 import zlib
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,10 @@ from neuroalign.loaders._files import check_file
 
 TAG = struct.Struct(">iIii")
 BLOCK = 1 << 20
+# Where a .res4 of CTF holds samples and channels of a trial, and the number of trials done.
+CTF_SIZES, CTF_DONE = 1288, 1320
+# Bytes before the samples of a .meg4.
+CTF_HEAD = 8
 # Bytes of one sample.
 BRAINVISION = {"INT_16": 2, "UINT_16": 2, "INT_32": 4, "IEEE_FLOAT_32": 4, "IEEE_FLOAT_64": 8}
 
@@ -135,10 +140,15 @@ def _read_sizes(path: Path) -> tuple[str, int] | None:
         held: Any = scipy.io.loadmat(
             path, variable_names=names, squeeze_me=True, struct_as_record=False
         )
-    except NotImplementedError:
+    except NotImplementedError as error:
         # MATLAB 7.3 is HDF5, which finds its own cuts; EEGLAB keeps the data inside.
-        return None
-    except (ValueError, OSError, TypeError, EOFError, KeyError, zlib.error) as error:
+        if find_spec("pymatreader") is not None:
+            return None
+        raise LoadError(
+            f"{path}: expected MATLAB version 7 or older, got version 7.3 (HDF5), which MNE reads "
+            "with pymatreader only. Install that, or save the set again as version 7."
+        ) from error
+    except (ValueError, OSError, TypeError, EOFError, LookupError, zlib.error) as error:
         raise DataCorruptionError(
             f"{path}: expected a MATLAB file of EEGLAB, got '{error}'. Download it again."
         ) from error
@@ -148,7 +158,13 @@ def _read_sizes(path: Path) -> tuple[str, int] | None:
         raise LoadError(f"{path}: expected the fields of EEGLAB, got {sorted(held)[:8]}.")
     if not isinstance(held["data"], str):
         return None
-    sizes = [int(np.asarray(held[name]).item()) for name in ("nbchan", "pnts", "trials")]
+    try:
+        sizes = [int(np.asarray(held[name]).item()) for name in ("nbchan", "pnts", "trials")]
+    except (ValueError, TypeError) as error:
+        raise DataCorruptionError(
+            f"{path}: expected one number each in nbchan, pnts and trials, got '{error}'. "
+            "Download it again."
+        ) from error
     return held["data"], 4 * int(np.prod(sizes))
 
 
@@ -171,6 +187,39 @@ def check_eeglab(path: Path) -> None:
             f"{path.name} needs {promised[1] / 1e6:.3g} MB",
             f"{data.name} is {size / 1e6:.3g} MB ({size} of {promised[1]} bytes)",
         )
+
+
+def check_ctf(folder: Path) -> None:
+    """Compare the trials that a .res4 counts with the bytes of its .meg4 parts."""
+    header = folder / f"{folder.stem}.res4"
+    parts = [folder / f"{folder.stem}.meg4", *sorted(folder.glob(f"{folder.stem}.*_meg4"))]
+    absent = [part.name for part in (header, parts[0]) if not part.exists()]
+    if absent:
+        raise FileNotFoundError(
+            f"{folder}: expected {' and '.join(absent)} in it, got no such file. Copy it whole."
+        )
+    head = header.read_bytes()[: CTF_DONE + 2]
+    if len(head) < CTF_DONE + 2:
+        raise _cut(header, f"a header has more than {CTF_DONE} bytes", f"got {len(head)}")
+    n_samples, n_channels = struct.unpack_from(">ih", head, CTF_SIZES)
+    done = struct.unpack_from(">h", head, CTF_DONE)[0]
+    frame = 4 * n_samples * n_channels
+    if frame <= 0:
+        raise DataCorruptionError(
+            f"{header}: expected samples and channels, got {n_samples} and {n_channels}. "
+            "Copy or download it again."
+        )
+    held = 0
+    for part in parts:
+        size = part.stat().st_size - CTF_HEAD
+        if size < 0 or size % frame:
+            raise _cut(
+                part, f"its trials have {frame} bytes each", f"got {size / frame:.2f} trials"
+            )
+        held += size // frame
+    # A recording that was stopped has fewer trials than planned, but not fewer than done.
+    if held < done:
+        raise _cut(parts[-1], f"{header.name} counts {done} trials", f"got {held}")
 
 
 CHECKS: dict[str, Callable[[Path], None]] = {
@@ -203,6 +252,8 @@ def check_recording(path: Path | str, *, verify: bool = True) -> Path:
     """
     path = Path(path)
     if path.is_dir():
+        if verify and path.suffix.lower() == ".ds":
+            check_ctf(path)
         return path
     ending = ".fif.gz" if path.name.endswith(".fif.gz") else path.suffix.lower()
     check_file(path, (ending,))

@@ -53,6 +53,11 @@ def read_design(folder: Path) -> dict[str, Array]:
     if "stimpattern" in held:
         design["stimpattern"] = np.asarray(held["stimpattern"]).astype(bool)
     order, images = design["masterordering"], design["subjectim"]
+    if len(images) != len(N_SESSIONS):
+        raise LoadError(
+            f"{path}: expected images of {len(N_SESSIONS)} subjects in subjectim, got "
+            f"{len(images)}. Download it again."
+        )
     if order.min() < 1 or order.max() > images.shape[1] or images.min() < 1:
         raise LoadError(
             f"{path}: expected orders and images counted from 1, got orders {order.min()} to "

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from neuroalign.errors import LoadError, some
 from neuroalign.loaders._files import check_file
 from neuroalign.loaders._mgh import read_values
-from neuroalign.loaders.atlases import UNLABELLED, _read_annot
+from neuroalign.loaders.atlases import UNLABELLED, read_annot
 from neuroalign.loaders.nifti import check_affine, open_image
 
 Array = npt.NDArray[Any]
@@ -129,7 +129,7 @@ def side_labels(folder: Path, side: str, name: str, count: int) -> tuple[Array, 
     path = _need(labels, [f"{stem}{end}" for end in (".mgz", ".mgh", ".annot")], labels)
     if path.suffix != ".annot":
         return read_side(path, count), {}
-    codes, names = _read_annot(path, side)
+    codes, names = read_annot(path, side)
     if len(codes) != count:
         raise LoadError(f"{path}: expected {count} vertices, got {len(codes)}.")
     # Its first entry is the region without a name, which other files number 0.

@@ -70,7 +70,14 @@ def _check_hdf5(path: Path) -> None:
                 f"{path}: expected NWB 2 or later, got HDF5 without an NWB version. Read it "
                 "with h5py and loaders.from_spikes, or write it with pynwb."
             )
-        _check_links(file, set())
+        try:
+            _check_links(file, set())
+        # h5py says KeyError for an object whose header is damaged.
+        except KeyError as error:
+            raise DataCorruptionError(
+                f"{path}: damaged: expected whole objects in HDF5, got '{error}'. "
+                "Download it again."
+            ) from error
 
 
 def _find_cause(error: BaseException) -> str:

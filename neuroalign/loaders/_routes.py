@@ -24,6 +24,8 @@ BASES = {
 WILD = re.compile(r"[*?\[]")
 ADDRESS = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
 MAX_PAGES = 10_000
+# Files on one page of figshare.
+PAGE_SIZE = 100
 Listing = Callable[[Route, Sequence[str], Patience], Iterator[RemoteFile]]
 
 
@@ -89,7 +91,7 @@ def list_dandi(route: Route, globs: Sequence[str], patience: Patience) -> Iterat
         page = read_json(_same_host(url, base), patience=patience)
         for asset in page["results"]:
             digests = (asset.get("metadata") or {}).get("digest") or {}
-            sha256 = digests.get("dandi:sha2-256", "")
+            sha256 = digests.get("dandi:sha2-256", "").lower()
             yield RemoteFile(
                 asset["path"],
                 f"{BASES['dandi']}/assets/{asset['asset_id']}/download/",
@@ -101,12 +103,19 @@ def list_dandi(route: Route, globs: Sequence[str], patience: Patience) -> Iterat
 
 def list_figshare(route: Route, globs: Sequence[str], patience: Patience) -> Iterator[RemoteFile]:
     """List a figshare article by its number."""
-    page = read_json(f"{BASES['figshare']}/articles/{route.address}", patience=patience)
-    for file in page["files"]:
-        md5 = file.get("computed_md5") or file.get("supplied_md5") or ""
-        yield RemoteFile(
-            file["name"], file["download_url"], file.get("size"), f"md5:{md5}" if md5 else ""
-        )
+    # The page of the article itself may name its first ten files alone.
+    base = f"{BASES['figshare']}/articles/{route.address}/files"
+    for number in range(1, MAX_PAGES):
+        page = read_json(f"{base}?page_size={PAGE_SIZE}&page={number}", patience=patience)
+        if not isinstance(page, list):
+            raise TypeError("a list of files")
+        for file in page:
+            md5 = (file.get("computed_md5") or file.get("supplied_md5") or "").lower()
+            yield RemoteFile(
+                file["name"], file["download_url"], file.get("size"), f"md5:{md5}" if md5 else ""
+            )
+        if len(page) < PAGE_SIZE:
+            break
 
 
 def list_osf(route: Route, globs: Sequence[str], patience: Patience) -> Iterator[RemoteFile]:
@@ -122,7 +131,7 @@ def list_osf(route: Route, globs: Sequence[str], patience: Patience) -> Iterator
                 waiting.append(entry["relationships"]["files"]["links"]["related"]["href"])
                 continue
             hashes = (about.get("extra") or {}).get("hashes") or {}
-            digest = f"sha256:{hashes['sha256']}" if "sha256" in hashes else ""
+            digest = f"sha256:{hashes['sha256'].lower()}" if "sha256" in hashes else ""
             path = about["materialized_path"].lstrip("/")
             yield RemoteFile(path, entry["links"]["download"], about.get("size"), digest)
         if page.get("links", {}).get("next"):

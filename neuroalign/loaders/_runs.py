@@ -1,5 +1,6 @@
 """What runs of volumes, hemisphere pairs and CIFTI share: coords of their samples, and attrs."""
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from neuroalign.errors import LoadError
+from neuroalign.errors import LoadError, NeuroalignWarning
 from neuroalign.loaders.events import check_events, label_times, load_events
 from neuroalign.loaders.nifti import PLAUSIBLE_TR
 from neuroalign.schema import SCHEMA_VERSION, as_labels, name_runs
@@ -75,6 +76,19 @@ def _label_events(table: Any, stimulus: str, onset: Array, stop: float, run: str
             f"{name}: expected events that are on at the onset of a volume, got none of "
             f"{len(events)} in {len(onset)} volumes. Check units and tr; for short events load "
             "labels=, and bring the events in by align.convolve_hrf."
+        )
+    begin = events["onset"].to_numpy()
+    end = begin + events["duration"].to_numpy()
+    # The rule of `label_times`: on from the start, off at the end.
+    first = np.searchsorted(onset, begin - 1e-6)
+    unseen = np.flatnonzero(first >= np.searchsorted(onset, end - 1e-6))
+    if len(unseen):
+        warnings.warn(
+            f"{name}: {len(unseen)} of {len(events)} events are on at the onset of no volume and "
+            f"label none, the first '{events['stimulus'][unseen[0]]}' at {begin[unseen[0]]:g} s. "
+            "Bring short events in by align.convolve_hrf or estimate_betas.",
+            NeuroalignWarning,
+            stacklevel=4,
         )
     return labels
 

@@ -12,7 +12,7 @@ from typing import Any
 from neuroalign.errors import LoadError
 from neuroalign.loaders._archives import archive_stem, unpack
 from neuroalign.loaders._cards import Card, RemoteFile
-from neuroalign.loaders._download import hash_file, verify
+from neuroalign.loaders._content import hash_file, is_whole
 from neuroalign.storage import write_whole
 
 if sys.platform != "win32":
@@ -106,14 +106,10 @@ def is_here(folder: Path, file: RemoteFile, entries: dict[str, Entry]) -> bool:
             return False
         if entry.get("mtime_ns") == state.st_mtime_ns:
             return True
-        return bool(hash_file(target, {"sha256"})["sha256"] == entry.get("sha256"))
-    if not file.digest:
+        return hash_file(target, "sha256") == entry.get("sha256")
+    if not file.digest or not is_whole(target, file):
         return False
-    try:
-        digest = verify(target, file)
-    except LoadError:
-        return False
-    write_record(folder, describe_file(target, file, digest))
+    write_record(folder, describe_file(target, file, hash_file(target, "sha256")))
     return True
 
 
@@ -145,7 +141,9 @@ def unpack_here(folder: Path, file: RemoteFile, entries: dict[str, Entry]) -> No
     sha256 = read_record(folder)[file.path]["sha256"]
     done = entries.get(key)
     if done and done.get("sha256") == sha256 and target.is_dir():
-        if done.get("content") == _measure(target):
+        # More than was unpacked is the user's own, which unpacking again would delete.
+        kept = zip(_measure(target), done.get("content", ()), strict=False)
+        if all(now >= then for now, then in kept):
             return
     elif target.exists() and done is None and not target.is_dir():
         raise LoadError(f"{target}: expected a folder to unpack to, got a file. Move it away.")

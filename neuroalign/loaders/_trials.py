@@ -1,5 +1,6 @@
 """Trains, windows and unit tables, checked and put together into counts around events."""
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 import xarray as xr
 
-from neuroalign.errors import LoadError, some
+from neuroalign.errors import LoadError, NeuroalignWarning, some
 from neuroalign.loaders._binning import count_whole_bins, find_observed, merge_intervals
 from neuroalign.loaders._tables import read_seconds
 from neuroalign.loaders.arrays import from_arrays
@@ -18,6 +19,9 @@ Trains = Mapping[str, Array]
 Window = tuple[float, float]
 # Takes a unit's name, the starts [s] of the windows, the number of bins: counts (trial, bin).
 Counter = Callable[[str, Array, int], Array]
+# Shares and counts beyond which clocks or units of time are likely mixed up.
+AWAY, CROWDED, OVERLAPS = 0.25, 0.02, 20.0
+FEW, FEW_SPIKES = 4, 100
 UNIT_TEXTS = ("region", "quality", "electrode")
 UNIT_NUMBERS = ("x", "y", "z", "n_electrodes")
 
@@ -211,8 +215,21 @@ def find_largest(trains: Trains, onset: Array) -> float:
     return float(max([*ends, np.abs(onset).max(initial=0), 0.0]))
 
 
-def check_clock(trains: Trains, onset: Array, window: Window | None) -> None:
-    """Refuse events that all lie away from all spikes."""
+def check_clock(
+    trains: Trains, onset: Array, window: Window | None, observed: Trains | None = None
+) -> None:
+    """Refuse events that all lie away from all spikes; warn of signs of other units of time.
+
+    Raises
+    ------
+    LoadError
+
+    Warns
+    -----
+    NeuroalignWarning
+        When events lie outside the spikes and nothing says what was recorded, when they crowd in
+        a corner of the recording, or when windows reach over many trials.
+    """
     full = [times for times in trains.values() if len(times)]
     if not full or len(onset) == 0:
         return
@@ -224,3 +241,22 @@ def check_clock(trains: Trains, onset: Array, window: Window | None) -> None:
             f"events: expected onsets on the clock of the spikes ({first:g} to {last:g} s), got "
             f"{onset.min():g} to {onset.max():g} s. Check the time units and the clock."
         )
+    if len(onset) <= FEW or sum(map(len, full)) < FEW_SPIKES:
+        return
+    span = float(np.ptp(onset))
+    away = int(((onset > last) | (onset < first)).sum())
+    gaps = np.diff(np.sort(onset))
+    gap = float(np.median(gaps[gaps > 0])) if (gaps > 0).any() else np.inf
+    signs = {
+        f"events: expected onsets within the spikes ({first:g} to {last:g} s), got {away} of "
+        f"{len(onset)} outside, whose counts are 0 as far as nothing says otherwise. Pass "
+        "observed= with what was recorded, or drop them.": observed is None
+        and away > AWAY * len(onset),
+        f"events: expected to be spread over the recording, got all within {span:g} s of "
+        f"{reach:g} s of spikes. Check the time unit of both.": span < CROWDED * reach,
+        f"window: expected seconds around an event, got {stop - start:g} s where events are "
+        f"{gap:g} s apart. Check its unit.": stop - start > OVERLAPS * gap,
+    }
+    for message, holds in signs.items():
+        if holds:
+            warnings.warn(message, NeuroalignWarning, stacklevel=3)

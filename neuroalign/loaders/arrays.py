@@ -22,7 +22,9 @@ def _coords(named: Mapping[str, Values | None], dim: str, size: int) -> dict[str
     for name, values in named.items():
         if values is None:
             continue
-        column = as_labels(values, name) if name in LABELS else np.asarray(values)
+        # An array of text is checked with the whole; for a long recording once is enough.
+        text = isinstance(values, np.ndarray) and values.dtype.kind == "U"
+        column = as_labels(values, name) if name in LABELS and not text else np.asarray(values)
         if column.shape != (size,):
             raise SchemaError(
                 f"{name}: expected {size} values (one for each {dim}), got shape {column.shape}. "
@@ -46,6 +48,8 @@ def _numbers(values: Any, dims: Sequence[str], dtype: str) -> npt.NDArray[Any]:
     array = np.asarray(values)
     if array.dtype.kind not in "buif":
         raise SchemaError(f"values: expected real numbers, got dtype {array.dtype}. Convert them.")
+    if array.dtype == dtype:
+        return array.copy()
     with np.errstate(over="ignore"):
         converted = array.astype(dtype)
     if np.isinf(converted).any() and not np.isinf(array).any():

@@ -19,6 +19,7 @@ from neuroalign.errors import (
     SchemaError,
     choose,
     require,
+    some,
 )
 from neuroalign.loaders._files import check_file
 from neuroalign.loaders._surface_runs import PathLike
@@ -31,6 +32,8 @@ nib: Any = require("nibabel", "fmri")
 Array = npt.NDArray[Any]
 Names = dict[int, str]
 Atlas = PathLike | Sequence[PathLike | None]
+# The code of places that an atlas does not hold; 0 may be a region of it.
+ABSENT = -1
 # Atlases name what belongs to no region in these ways.
 UNLABELLED = ("", "???", "unknown", "Unknown", "n/a")
 
@@ -53,7 +56,7 @@ def _one(atlas: Atlas) -> Path:
 
 
 def _read_volume(responses: xr.DataArray, atlas: Atlas) -> tuple[Array, Array]:
-    """Codes at the voxels of a label image; 0 elsewhere. No names: the format holds none."""
+    """Codes at the voxels of a label image. No names: the format holds none."""
     path = _one(atlas)
     _need(responses, {"i", "j", "k"}, {"affine", "grid_shape"}, path)
     image = open_image(path)
@@ -75,9 +78,11 @@ def _read_volume(responses: xr.DataArray, atlas: Atlas) -> tuple[Array, Array]:
         )
     ijk = [responses[axis].values for axis in "ijk"]
     inside = ijk[0] >= 0
-    codes = np.zeros(len(inside), dtype=np.int64)
+    codes = np.full(len(inside), ABSENT, dtype=np.int64)
     codes[inside] = values[tuple(axis[inside] for axis in ijk)]
-    return codes, np.array([str(code) if code else "" for code in codes.tolist()])
+    return codes, np.array(
+        [str(code) if code not in (0, ABSENT) else "" for code in codes.tolist()]
+    )
 
 
 def _named(codes: Array, table: Mapping[int, str]) -> Array:
@@ -96,7 +101,7 @@ def _read_gifti_labels(path: Path, side: str) -> tuple[Array, Names]:
     return codes, {int(code): str(name) for code, name in table.items()}
 
 
-def _read_annot(path: Path, side: str) -> tuple[Array, Names]:
+def read_annot(path: Path, side: str) -> tuple[Array, Names]:
     check_file(path, (".annot",))
     check_side(path, side)
     try:
@@ -123,7 +128,7 @@ def _on_surface(
                 "without a file."
             )
         hemisphere, vertex = responses["hemisphere"].values, responses["vertex"].values
-        all_codes = np.zeros(len(vertex), dtype=np.int64)
+        all_codes = np.full(len(vertex), ABSENT, dtype=np.int64)
         all_names = np.full(len(vertex), "", dtype=object)
         sides = zip(HEMISPHERES, atlas, responses.attrs["n_vertices"], strict=True)
         for side, path, count in sides:
@@ -174,7 +179,7 @@ def _read_dlabel(responses: xr.DataArray, atlas: Atlas) -> tuple[Array, Array]:
         strict=True,
     )
     at = dict(zip(places, codes.tolist(), strict=True))
-    own_codes = np.array([at.get(key, 0) for key in _grayordinates(responses)], dtype=np.int64)
+    own_codes = np.array([at.get(key, ABSENT) for key in _grayordinates(responses)], dtype=np.int64)
     table = {int(code): str(label[0]) for code, label in labels.label[0].items()}
     return own_codes, _named(own_codes, table)
 
@@ -201,8 +206,27 @@ READERS: dict[str, Callable[[xr.DataArray, Atlas], tuple[Array, Array]]] = {
     ".nii": _read_volume,
     ".gii.gz": _on_surface(_read_gifti_labels),
     ".gii": _on_surface(_read_gifti_labels),
-    ".annot": _on_surface(_read_annot),
+    ".annot": _on_surface(read_annot),
 }
+
+
+def _check_names(names: Any, codes: npt.NDArray[Any]) -> Mapping[int, str]:
+    """Check that names are given by code, for codes that are there."""
+    if names is None:
+        return {}
+    if not isinstance(names, Mapping) or not all(
+        isinstance(code, int | np.integer) and isinstance(name, str) for code, name in names.items()
+    ):
+        raise LoadError(
+            f"names: expected a mapping of int codes to names, such as {{1: 'V1'}}, got {names!r}."
+        )
+    known = {int(code) for code in codes.tolist()} - {ABSENT}
+    unused = sorted(set(map(int, names)) - known)
+    if unused and len(unused) == len(names):
+        raise LoadError(
+            f"names: expected codes that neuroids have ({some(sorted(known))}), got {unused}."
+        )
+    return names
 
 
 def add_roi(
@@ -243,9 +267,9 @@ def add_roi(
     first = Path(files[0]).name
     ending = next((known for known in READERS if first.lower().endswith(known)), first)
     codes, labels = choose(READERS, ending, "atlas ending")(responses, atlas)
-    given = names or {}
+    given = _check_names(names, codes)
     pairs = zip(codes.tolist(), labels.tolist(), strict=True)
-    named = [given.get(code, label) for code, label in pairs]
+    named = [label if code == ABSENT else given.get(code, label) for code, label in pairs]
     roi = np.array(["" if name in UNLABELLED else name for name in named], dtype=np.str_)
     if not (roi != "").any():
         warnings.warn(

@@ -73,7 +73,7 @@ def _name_run(entities: Mapping[str, str]) -> str:
     return "_".join(f"{key}-{label}" for key, label in labels.items()) or "run-01"
 
 
-def _list_runs(folder: Path, subject: str) -> list[BidsRun]:
+def list_recordings(folder: Path, subject: str) -> list[BidsRun]:
     """List every recording of a subject; hemispheres are joined, left first."""
     groups: dict[tuple[Any, ...], dict[str, tuple[Path, dict[str, str]]]] = {}
     home = folder / f"sub-{subject}"
@@ -177,6 +177,15 @@ def find_runs(
     folder = _find_folder(root, derivatives)
     if ending is not None:
         choose(READERS, ending, "ending")
+    for name, value in (("subject", subject), ("task", task), ("session", session)):
+        if value is not None and not isinstance(value, str):
+            raise LoadError(
+                f"{name}: expected text as in the names of files ('01'), got {value!r}. Quote it."
+            )
+    if entities is not None and not isinstance(entities, Mapping):
+        raise LoadError(
+            f"entities: expected a mapping such as {{'desc': 'preproc'}}, got {entities!r}."
+        )
     subject = subject.removeprefix("sub-")
     if not (folder / f"sub-{subject}").is_dir():
         near = sorted(path.name for path in folder.glob("sub-*") if path.is_dir())
@@ -189,7 +198,7 @@ def find_runs(
         wanted["ses"] = session.removeprefix("ses-")
     if run is not None:
         wanted["run"] = str(run).removeprefix("run-")
-    left = _list_runs(folder, subject)
+    left = list_recordings(folder, subject)
     if not left:
         raise LoadError(
             f"{folder / f'sub-{subject}'}: expected functional files ({', '.join(READERS)}) in "
@@ -284,7 +293,7 @@ def load_bids(
     subject: str,
     task: str,
     session: str | None = None,
-    runs: Sequence[str | int] | None = None,
+    runs: str | int | Sequence[str | int] | None = None,
     space: str | None = None,
     derivatives: PathLike | None = None,
     ending: str | None = None,
@@ -303,7 +312,7 @@ def load_bids(
     ----------
     root, subject, task, session, space, derivatives, ending, entities
         As in `find_runs`.
-    runs : sequence of str or int, optional
+    runs : str, int or sequence of them, optional
         All when not given.
     mask : path or "brain", optional
         Volumes only. ``brain`` keeps the voxels that lie in ``*_desc-brain_mask.nii.gz`` of every
@@ -323,8 +332,9 @@ def load_bids(
     Returns
     -------
     DataArray (sample, neuroid)
-        float32; lazy, except hemispheres, and grayordinates that are cleaned. ``run`` is named
-        after the file: ``ses-01_run-02``. The TR [s] comes from the JSON files that apply
+        float32; lazy, except hemispheres, and grayordinates that are cleaned. ``run``,
+        ``session`` and ``subject`` are named after the file: ``ses-01_run-02``, ``ses-01``,
+        ``sub-01``. The TR [s] comes from the JSON files that apply
         (closest wins), else from the header; where they disagree by more than 1 ms ``history``
         says so.
 
@@ -332,7 +342,7 @@ def load_bids(
     ------
     FileNotFoundError, LoadError, DataCorruptionError, SchemaError
     """
-    labels = [None] if runs is None else list(runs)
+    labels = [None] if runs is None else [runs] if isinstance(runs, str | int) else list(runs)
     found = [
         item
         for label in labels
@@ -368,7 +378,7 @@ def load_bids(
         "confounds": [values for values, _ in fits.values()] or None,
         "tr": tr,
         "runs": [run.name for run in found],
-        "subject": found[0].subject,
+        "subject": f"sub-{found[0].subject}",
         "detrend": detrend,
         "high_pass": high_pass,
         "standardize": standardize,
@@ -379,7 +389,7 @@ def load_bids(
         responses, {name: kept for name, (_, kept) in fits.items()}, standardize
     )
     if any(run.session for run in found):
-        session_of = {run.name: run.session for run in found}
+        session_of = {run.name: run.session and f"ses-{run.session}" for run in found}
         column = np.array([session_of[name] for name in responses["run"].values.tolist()])
         responses = responses.assign_coords(session=("sample", column))
     if found[0].space != "func":

@@ -16,7 +16,7 @@ import pandas as pd
 import xarray as xr
 from tqdm.auto import tqdm
 
-from neuroalign.errors import DataCorruptionError, LoadError, choose, some
+from neuroalign.errors import DataCorruptionError, LoadError, choose, require, some
 from neuroalign.loaders._agreements import agree_to_size, agree_to_terms, show_bytes
 from neuroalign.loaders._cards import AXES, Card, RemoteFile, Route, read_cards
 from neuroalign.loaders._download import download
@@ -220,6 +220,8 @@ def fetch_dataset(
         When it cannot be downloaded; the message says how to get it by hand.
     DataCorruptionError
         When what came is not what was expected.
+    MissingExtraError
+        Without pooch.
     """
     card = _find(name)
     if isinstance(include, str):
@@ -236,6 +238,8 @@ def fetch_dataset(
                 f"Use load_dataset('{name}')."
             )
         raise LoadError(f"{name}: expected a public address, got none. {_by_hand(card, shelf)}.")
+    # Before anything is asked or listed.
+    require("pooch", "data")
     with lock_folder(shelf):
         agree_to_terms(card, shelf, accept_terms)
         try:
@@ -256,11 +260,14 @@ def _check_parts(card: Card, folder: Path, subject: str | None, options: Mapping
     found: dict[str, dict[str, bool]] = {}
     for part in card.expected.parts:
         # Who asks for some sessions or runs has those checked by the loader.
-        if any(f"{{{axis}}}" in part.glob and f"{axis}s" in options for axis in AXES):
+        chosen = [f"{axis}s" for axis in AXES if f"{{{axis}}}" in part.glob]
+        if any(option in options for option in (*chosen, *part.unless)):
             continue
         for label, (owner, glob) in part.expand().items():
             if subject is None or owner in ("", subject):
-                found.setdefault(owner, {})[label] = any(True for _ in folder.glob(glob))
+                # What a cut transfer left is not there.
+                whole = (path for path in folder.glob(glob) if path.suffix != ".part")
+                found.setdefault(owner, {})[label] = any(True for _ in whole)
     missing = [
         label
         for labels in found.values()
@@ -275,13 +282,16 @@ def _check_parts(card: Card, folder: Path, subject: str | None, options: Mapping
         )
 
 
-def _check_sizes(card: Card, loaded: Any) -> None:
-    if not isinstance(loaded, xr.DataArray):
-        return
-    for dim, size in card.expected.sizes.items():
-        if loaded.sizes.get(dim) != size:
+def _check_sizes(card: Card, loaded: Any, subject: str | None, options: Mapping[str, Any]) -> None:
+    """Compare dims with the card; a dict has the one dim ``entry``."""
+    own = {} if subject is None else card.expected.sizes_of.get(subject, {})
+    labelled = isinstance(loaded, xr.DataArray | xr.Dataset)
+    held = loaded.sizes if labelled else {"entry": len(loaded)}
+    for dim, size in (card.expected.sizes | own).items():
+        # Options may choose sessions or runs, or drop volumes; the loader checks what it is told.
+        if held.get(dim) != size and not (options and dim == "sample"):
             raise LoadError(
-                f"{card.name}: expected {size} along {dim}, got {loaded.sizes.get(dim)}. "
+                f"{card.name}: expected {size} along {dim}, got {held.get(dim)}. "
                 "Fetch it again, or see which files are missing."
             )
 
@@ -357,7 +367,9 @@ def load_dataset(
         asked |= {} if inside else {"subject": subject}
     _check_options(loader, asked, 0 if card.loader in INSTALLED else 1)
     if card.loader in INSTALLED:
-        return loader(**asked)
+        held = loader(**asked)
+        _check_sizes(card, held, subject, options or {})
+        return held
     shelf = _shelf_of(card, folder)
     if not shelf.is_dir() or not any(not n.startswith(".neuroalign") for n in os.listdir(shelf)):
         raise FileNotFoundError(
@@ -365,5 +377,5 @@ def load_dataset(
         )
     _check_parts(card, shelf, subject, asked)
     loaded = loader(shelf / card.loader_path.replace("{subject}", subject or ""), **asked)
-    _check_sizes(card, loaded)
+    _check_sizes(card, loaded, subject, options or {})
     return loaded

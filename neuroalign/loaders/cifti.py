@@ -6,14 +6,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import dask.array as da
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
-from dask.delayed import delayed
 
 from neuroalign.errors import DataCorruptionError, LoadError, SchemaError, choose, require
 from neuroalign.loaders._files import check_file
+from neuroalign.loaders._lazy_runs import join_runs
+from neuroalign.loaders._rows import take_rows
 from neuroalign.loaders._runs import check_tr, sample_coords, series_attrs
 from neuroalign.loaders._surface_runs import PathLike, list_runs
 from neuroalign.loaders.gifti import UNREADABLE
@@ -169,7 +169,8 @@ def load_cifti(
     path : path, or sequence of paths (run,)
         ``.dtseries.nii``, all on the same grayordinates.
     events : path or DataFrame, or one for each run, optional
-        A sample takes the label of the event that is on at its onset, else ``rest``.
+        A sample takes the label of the event that is on at its onset, else ``rest``;
+        events that label none are warned of.
     labels : sequence (run) of sequence of str (sample,), optional
         Labels given directly, instead of events.
     stimulus : str
@@ -227,15 +228,11 @@ def load_cifti(
     )
     places, grid = _places(brain, paths[0])
     step = f"load_cifti: {len(paths)} runs, TR {seconds:g} s"
-    blocks = []
-    for one, size in zip(paths, sizes, strict=True):
-        later = delayed(partial(_read_run, one), pure=True)()
-        shape = (size, len(brain))
-        blocks.append(da.from_delayed(later, shape, np.float32))  # type: ignore[no-untyped-call]
-    values = da.concatenate(blocks, axis=0)  # type: ignore[no-untyped-call]
+    values = join_runs([partial(_read_run, one) for one in paths], sizes, len(brain))
     attrs = series_attrs(paths, seconds, space, step) | grid
     array = xr.DataArray(values, coords | places, ("sample", "neuroid"), attrs=attrs)
-    return check_responses(array)
+    # Unnamed: xarray would take the name of the graph.
+    return check_responses(array.rename(None))
 
 
 def _brain_axis(values: xr.DataArray) -> Any:
@@ -317,8 +314,8 @@ def to_cifti(values: xr.DataArray, path: PathLike) -> Path:
     """
     path = Path(path)
     make_rows, intent = choose(WRITERS, "".join(path.suffixes[-2:]), "path ending")
+    rows = np.atleast_2d(take_rows(values))
     axes = (make_rows(values), _brain_axis(values))
-    rows = np.atleast_2d(values.values.astype(np.float32))
     image = nib.Cifti2Image(rows, header=axes)
     image.nifti_header.set_data_dtype(np.float32)
     image.nifti_header.set_intent(intent)

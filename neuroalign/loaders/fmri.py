@@ -6,16 +6,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import dask.array as da
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import xarray as xr
-from dask.delayed import delayed
 
 from neuroalign.errors import LoadError, NeuroalignWarning, choose, some
 from neuroalign.loaders._cleaning import STANDARDIZE, UNITS, clean_run, list_steps, make_drifts
 from neuroalign.loaders._files import check_file
+from neuroalign.loaders._lazy_runs import join_runs
 from neuroalign.loaders._runs import (
     check_names,
     check_tr,
@@ -126,7 +125,8 @@ def load_fmri(
     mask : path, optional
         3-D NIfTI of 0 and 1 on that grid; all voxels without it.
     events : path or DataFrame, or one for each run, optional
-        A volume takes the label of the event that is on at its onset, else ``rest``.
+        A volume takes the label of the event that is on at its onset, else ``rest``;
+        events that label none are warned of.
     labels : sequence (run) of sequence of str (volume,), optional
         Labels given directly, instead of events.
     stimulus : str
@@ -193,7 +193,7 @@ def load_fmri(
             f"high_pass: expected a frequency between 0 and {0.5 / seconds:g} Hz (half the "
             f"sampling rate), got {high_pass:g}. Give 1 / period, such as 1 / 128."
         )
-    blocks, sizes, filled = [], [], False
+    reads, sizes, filled = [], [], False
     for number, path in enumerate(paths):
         image, own = (first, shape) if number == 0 else open_series(path, verify=False)
         if verify:
@@ -210,10 +210,7 @@ def load_fmri(
         if nuisances[number] is not None:
             extra, hole = _read_confounds(nuisances[number], confound_columns, own[3], path)
             nuisance, filled = np.column_stack([extra, nuisance]), filled or hole
-        read = partial(_read_run, path, inside, nuisance, standardize, verify)
-        size = (own[3], int(inside.sum()))
-        later = delayed(read, pure=True)()
-        blocks.append(da.from_delayed(later, size, np.float32))  # type: ignore[no-untyped-call]
+        reads.append(partial(_read_run, path, inside, nuisance, standardize, verify))
         sizes.append(own[3])
     coords: dict[str, Any] = dict(
         sample_coords(
@@ -243,5 +240,7 @@ def load_fmri(
         "affine": first.affine.ravel().tolist(),
         "grid_shape": list(shape[:3]),
     }
-    values = da.concatenate(blocks, axis=0)  # type: ignore[no-untyped-call]
-    return check_responses(xr.DataArray(values, coords, ("sample", "neuroid"), attrs=attrs))
+    values = join_runs(reads, sizes, len(ijk))
+    responses = xr.DataArray(values, coords, ("sample", "neuroid"), attrs=attrs)
+    # Unnamed: xarray would take the name of the graph.
+    return check_responses(responses.rename(None))

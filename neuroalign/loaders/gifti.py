@@ -15,6 +15,7 @@ import xarray as xr
 
 from neuroalign.errors import DataCorruptionError, LoadError, SchemaError, require
 from neuroalign.loaders._files import check_file
+from neuroalign.loaders._rows import take_rows
 from neuroalign.loaders._runs import check_tr, sample_coords, series_attrs
 from neuroalign.loaders._surface_runs import PathLike, list_runs
 from neuroalign.schema import check_responses
@@ -170,7 +171,8 @@ def load_gifti(
     left, right : path, or sequence of paths (run,), optional
         ``func.gii``, one a run and hemisphere; one hemisphere may be left out.
     events : path or DataFrame, or one for each run, optional
-        A sample takes the label of the event that is on at its onset, else ``rest``.
+        A sample takes the label of the event that is on at its onset, else ``rest``;
+        events that label none are warned of.
     labels : sequence (run) of sequence of str (sample,), optional
         Labels given directly, instead of events.
     stimulus : str
@@ -270,6 +272,7 @@ def to_gifti(
     SchemaError
         When the places of the vertices are not known, or values would be lost.
     """
+    rows = np.atleast_2d(take_rows(values))
     missing = {"hemisphere", "vertex"} - set(values.coords) | {"n_vertices"} - set(values.attrs)
     if missing:
         raise SchemaError(f"values: expected vertices, missing {sorted(missing)}.")
@@ -282,7 +285,6 @@ def to_gifti(
     lost = [SIDES[side] for side in HEMISPHERES if paths[side] is None and side in hemisphere]
     if lost:
         raise SchemaError(f"{lost[0]}_path: expected a path, got none. Values there would be lost.")
-    rows = np.atleast_2d(values.values.astype(np.float32))
     written = []
     for side, count in zip(HEMISPHERES, values.attrs["n_vertices"], strict=True):
         path = paths[side]

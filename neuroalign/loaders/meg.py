@@ -1,6 +1,6 @@
 """MEG, EEG and intracranial recordings to responses, through MNE.
 
-Every format that ``mne.io.read_raw`` opens comes in; FIF, BrainVision, EDF, BDF and EEGLAB files
+Every format that ``mne.io.read_raw`` opens comes in; FIF, BrainVision, EDF, BDF, EEGLAB and CTF
 are first checked to be whole, because MNE reads a cut one as a shorter recording.
 """
 
@@ -159,6 +159,7 @@ def load_meg(
     with reading(name):
         found = epoching.find_events(raw, events, event_id=event_id, name=name)
     offsets, keep = epoching.plan_window(window, decimate, raw.info, name)
+    epoching.check_baseline(baseline, offsets, raw.info)
     used = epoching.check_windows(raw, found, offsets, allow_dropped, name)
     channels, bad = pick_channels(raw.info, picks, drop_bad, name)
     info, sfreq = mne.pick_info(raw.info, channels), float(raw.info["sfreq"])

@@ -10,7 +10,7 @@ import pandas as pd
 import xarray as xr
 
 from neuroalign.errors import LoadError, NeuroalignWarning, require, some
-from neuroalign.loaders._epoching import ARTIFACTS
+from neuroalign.loaders._epoching import is_artifact
 from neuroalign.loaders._meg_files import check_recording
 from neuroalign.loaders._mne import reading
 from neuroalign.loaders.meg import load_continuous, load_meg
@@ -119,7 +119,7 @@ def read_bids_events(
             "label": table[stimulus],
         }
     )
-    table = table[~table["label"].str.lower().str.startswith(ARTIFACTS)]
+    table = table[~table["label"].map(is_artifact).astype(bool)]
     reasons = [
         _why_unusable(row, int(str(n)), duration, stimulus)
         for n, row in zip(table.index, table.itertuples(), strict=True)

@@ -9,7 +9,7 @@ import pandas as pd
 import xarray as xr
 
 from neuroalign.errors import LoadError, SchemaError, require, some
-from neuroalign.loaders._mne import describe, label_channels, name_samples, source_of
+from neuroalign.loaders._mne import FRAMES, describe, label_channels, name_samples, source_of
 from neuroalign.loaders.arrays import from_arrays
 from neuroalign.schema import as_labels, check_responses
 
@@ -168,9 +168,11 @@ def _make_info(responses: xr.DataArray, sfreq: float) -> Any:
     info = mne.create_info(names, sfreq, kinds, verbose="warning")
     if {"x", "y", "z"} <= set(responses.coords):
         places = np.stack([responses[axis].values for axis in "xyz"], axis=1) / 1000
+        known = {name: code for code, name in FRAMES.items()}
+        frame = known.get(str(responses.attrs.get("space", "")), known["head"])
         for channel, place in zip(info["chs"], places, strict=True):
             if np.isfinite(place).all():
-                channel["loc"][:3] = place
+                channel["loc"][:3], channel["coord_frame"] = place, frame
     if "bad" in responses.coords:
         info["bads"] = [
             name for name, bad in zip(names, responses["bad"].values, strict=True) if bad
@@ -197,7 +199,8 @@ def _make_events(responses: xr.DataArray, n_times: int) -> tuple[Array, dict[str
     place = np.arange(len(labels)) * n_times
     if "event_sample" in responses.coords:
         own = responses["event_sample"].values
-        place = own if len(np.unique(own)) == len(own) else place
+        # MNE wants each at its own time, one after the other.
+        place = own if (np.diff(own) > 0).all() else place
     codes = [event_id[label] for label in labels]
     return np.column_stack([place, np.zeros(len(labels)), codes]).astype(int), event_id
 

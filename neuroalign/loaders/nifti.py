@@ -18,12 +18,14 @@ import xarray as xr
 
 from neuroalign.errors import DataCorruptionError, LoadError, SchemaError, require
 from neuroalign.loaders._files import check_file
+from neuroalign.loaders._rows import take_rows
 from neuroalign.storage import write_whole
 
 nib: Any = require("nibabel", "fmri")
 Array = npt.NDArray[Any]
 MAX_BYTES = 64 * 1024**3
 PLAUSIBLE_TR = (0.2, 20.0)
+MILLIMETRES = ("mm", "unknown")
 SECONDS = {"sec": 1.0, "msec": 1e-3, "usec": 1e-6, "unknown": 1.0}
 BLOCK = 1 << 16
 UNREADABLE = (
@@ -147,7 +149,7 @@ def open_series(path: Path | str, *, verify: bool = True) -> tuple[Any, tuple[in
     Raises
     ------
     LoadError
-        When there is no axis of volumes.
+        When there is no axis of volumes, values are no real numbers, or positions not in mm.
     """
     image = open_image(path, verify=verify)
     shape = tuple(int(size) for size in image.shape)
@@ -155,6 +157,17 @@ def open_series(path: Path | str, *, verify: bool = True) -> tuple[Any, tuple[in
         shape = (*shape[:3], shape[4])
     if len(shape) != 4:
         raise LoadError(f"{path}: expected 4 dims (x, y, z, volume), got shape {shape}.")
+    if image.get_data_dtype().kind not in "buif":
+        raise LoadError(
+            f"{path}: expected real numbers, got {image.get_data_dtype()}. "
+            "Save the magnitude, or one channel."
+        )
+    unit = image.header.get_xyzt_units()[0]
+    if unit not in MILLIMETRES:
+        raise LoadError(
+            f"{path}: expected positions in mm, got the unit '{unit}' in the header. Scale the "
+            "affine to mm, or correct the unit with nibabel's set_xyzt_units."
+        )
     return image, shape
 
 
@@ -275,7 +288,7 @@ def to_nifti(values: xr.DataArray, path: Path | str) -> Path:
     ----------
     values : DataArray (neuroid,) or (sample, neuroid)
         With coords ``i j k`` on neuroid, and attrs ``affine`` and ``grid_shape``. Samples become
-        volumes.
+        volumes, 1 / ``sampling_rate`` apart where that is known.
     path : path
         ``.nii`` or ``.nii.gz``; written whole, as float32.
 
@@ -286,13 +299,9 @@ def to_nifti(values: xr.DataArray, path: Path | str) -> Path:
     Raises
     ------
     SchemaError
-        When the places of the voxels are not known.
+        When the places of the voxels are not known, or there are other dims.
     """
-    if not isinstance(values, xr.DataArray):
-        raise SchemaError(
-            f"values: expected a DataArray, got {type(values).__name__}. "
-            "Pick one variable, such as result['mean_score']."
-        )
+    rows = take_rows(values)
     if not str(path).endswith((".nii", ".nii.gz")):
         raise SchemaError(f"path: expected a name ending in .nii or .nii.gz, got '{path}'.")
     missing = {"i", "j", "k"} - set(values.coords) | {"affine", "grid_shape"} - set(values.attrs)
@@ -308,10 +317,18 @@ def to_nifti(values: xr.DataArray, path: Path | str) -> Path:
             f"values: expected voxels inside the grid {grid}, got {n_outside} "
             "neuroids outside it (vertices have no voxel). Pick the voxels first."
         )
-    rows = values.values.astype(np.float32)
     volume = np.full(grid + rows.shape[:-1], np.nan, dtype=np.float32)
     volume[place] = rows.T
     affine = np.array(values.attrs["affine"], dtype=float).reshape(4, 4)
     with write_whole(path) as partial:
-        nib.save(nib.Nifti1Image(volume, affine), partial)
+        nib.save(_make_image(volume, affine, values.attrs.get("sampling_rate")), partial)
     return path
+
+
+def _make_image(volume: Array, affine: Array, rate: Any) -> Any:
+    image: Any = nib.Nifti1Image(volume, affine)
+    image.header.set_xyzt_units("mm", "sec")
+    # Without it nibabel writes a step of 1, which reads as a TR of 1 s.
+    if volume.ndim == 4:
+        image.header.set_zooms((*image.header.get_zooms()[:3], 1 / float(rate) if rate else 0.0))
+    return image

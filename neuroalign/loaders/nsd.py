@@ -250,9 +250,9 @@ def load_nsd(
     folder, number = Path(folder), _number(subject)
     on_surface = choose(SPACES, space, "space")
     name = f"subj{number:02d}"
-    numbers = list(sessions or range(1, N_SESSIONS[number - 1] + 1))
+    numbers = list(range(1, N_SESSIONS[number - 1] + 1) if sessions is None else sessions)
     outside = [one for one in numbers if not 1 <= one <= N_SESSIONS[number - 1]]
-    if outside or len(set(numbers)) < len(numbers):
+    if outside or not numbers or len(set(numbers)) < len(numbers):
         raise LoadError(
             f"sessions: expected each of 1 to {N_SESSIONS[number - 1]} once at most ({name}), got "
             f"{numbers}."

@@ -30,7 +30,7 @@ def _sets_rate(line: ast.stmt) -> TypeGuard[ast.Assign]:
     )
 
 
-def _read_rate(folder: Path) -> float:
+def read_sample_rate(folder: Path) -> float:
     """Read ``sample_rate`` [Hz] from params.py, which is parsed and never run."""
     path = check_file(folder / "params.py", (".py",))
     try:
@@ -48,7 +48,7 @@ def _read_rate(folder: Path) -> float:
     return float(found[-1])
 
 
-def _read_clusters(folder: Path, label: str) -> pd.DataFrame | None:
+def read_clusters(folder: Path, label: str) -> pd.DataFrame | None:
     """Read what is known of each cluster, indexed by its number; ``quality`` is the label."""
     names = ["cluster_info.tsv", f"cluster_{label}.tsv", f"cluster_{label}s.csv"]
     for path in (folder / name for name in names if (folder / name).exists()):
@@ -131,12 +131,12 @@ def load_phy(
             f"{folder / 'spike_times.npy'}: expected whole samples, got {samples.dtype}. "
             "If these are seconds, use bin_trials."
         )
-    rate = _read_rate(folder) if sampling_rate is None else float(sampling_rate)
+    rate = read_sample_rate(folder) if sampling_rate is None else float(sampling_rate)
     if not (np.isfinite(rate) and rate > 0):
         raise LoadError(f"{folder}: expected a sampling rate above 0 Hz, got {rate:g}.")
     times = np.asarray(samples, dtype=np.float64) / rate + offset
     ids = np.unique(clusters).astype(np.int64)
-    known = _read_clusters(folder, label)
+    known = read_clusters(folder, label)
     if known is None:
         if keep is not None:
             raise LoadError(

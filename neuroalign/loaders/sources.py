@@ -38,8 +38,15 @@ def _read(estimate: Any) -> tuple[Any, str]:
     return stc, base
 
 
-def _vertices(stc: Any, name: str) -> tuple[Array, Array]:
-    """Vertex numbers and hemispheres, in the order of the data."""
+def _name_parts(stc: Any) -> list[str]:
+    """Hemispheres of surfaces, '' for volumes, in the order of the data."""
+    volume = isinstance(stc, mne.VolSourceEstimate)
+    n_surfaces = 0 if volume else min(2, len(stc.vertices))
+    return [*SIDES[:n_surfaces], *[""] * (len(stc.vertices) - n_surfaces)]
+
+
+def _vertices(stc: Any, name: str) -> tuple[Array, Array, Array]:
+    """Vertex numbers, hemispheres and number of the part, in the order of the data."""
     shape = np.shape(stc.data)
     if len(shape) != 2 or not hasattr(stc, "vertices"):
         raise LoadError(
@@ -47,9 +54,17 @@ def _vertices(stc: Any, name: str) -> tuple[Array, Array]:
             "Take its magnitude() or project() first."
         )
     parts = [np.asarray(part, dtype=int) for part in stc.vertices]
-    names = SIDES if len(parts) == 2 else ("",) * len(parts)
-    side = [label for label, part in zip(names, parts, strict=True) for _ in part]
-    return np.concatenate(parts), np.array(side, dtype="<U1")
+    sizes = [len(part) for part in parts]
+    side = np.repeat(np.array(_name_parts(stc), dtype="<U1"), sizes)
+    return np.concatenate(parts), side, np.repeat(np.arange(len(parts)), sizes)
+
+
+def _name_points(stc: Any, vertex: Array, part: Array) -> list[str]:
+    """Give each point a name of its own: volumes of several parts may repeat their numbers."""
+    sides = _name_parts(stc)
+    apart = sides.count("") > 1
+    names = [side or (f"V{number}" if apart else "V") for number, side in enumerate(sides)]
+    return [f"{names[own]}-{number}" for own, number in zip(part, vertex, strict=True)]
 
 
 def _places_of_space(space: Any) -> tuple[list[Array], str]:
@@ -70,15 +85,17 @@ def _places_of_space(space: Any) -> tuple[list[Array], str]:
     return meshes, frame
 
 
-def _place(vertex: Array, side: Array, meshes: Sequence[Array], name: str) -> Array:
-    parts = SIDES if side[0] else ("",)
-    if len(meshes) != len(parts):
+def _place(
+    vertex: Array, part: Array, sides: Sequence[str], meshes: Sequence[Array], name: str
+) -> Array:
+    if len(meshes) != len(sides):
         raise LoadError(
-            f"{name}: expected one mesh for each of {parts}, got {len(meshes)}. Pass all parts."
+            f"{name}: expected one mesh for each of {len(sides)} parts, got {len(meshes)}. "
+            "Pass all parts."
         )
     places = np.empty((len(vertex), 3))
-    for mesh, label in zip(meshes, parts, strict=True):
-        rows = side == label
+    for number, (mesh, label) in enumerate(zip(meshes, sides, strict=True)):
+        rows = part == number
         if rows.any() and vertex[rows].max() >= len(mesh):
             raise LoadError(
                 f"{name}: expected a mesh with vertex {vertex[rows].max()} in hemisphere "
@@ -139,36 +156,39 @@ def load_source_estimates(
     read = [_read(item) for item in items]
     names = [base or f"estimate-{n:02d}" for n, (_, base) in enumerate(read)]
     first = read[0][0]
-    vertex, side = _vertices(first, names[0])
+    vertex, side, part = _vertices(first, names[0])
     for (stc, _), name in zip(read, names, strict=True):
         own = _vertices(stc, name)
-        same = np.array_equal(own[0], vertex) and np.array_equal(own[1], side)
+        same = all(map(np.array_equal, own, (vertex, side, part)))
         if not same or not np.array_equal(stc.times, first.times):
             raise LoadError(
                 f"{name}: expected the {len(vertex)} vertices and {len(first.times)} times of "
                 f"{names[0]}, got {len(own[0])} and {len(stc.times)}. Morph and crop them alike."
             )
-    coords: dict[str, Any] = {"vertex": vertex, "hemisphere": side.tolist() if side[0] else None}
+    coords: dict[str, Any] = {"vertex": vertex}
     frame = ""
     if source_space is not None:
         meshes, frame = _places_of_space(source_space)
     elif mesh is not None:
         meshes = [np.asarray(mesh[label]) for label in SIDES if label in mesh]
     if source_space is not None or mesh is not None:
-        places = _place(vertex, side, meshes, "source_space" if mesh is None else "mesh")
+        name = "source_space" if source_space is not None else "mesh"
+        places = _place(vertex, part, _name_parts(first), meshes, name)
         coords |= {axis: places[:, number] for number, axis in enumerate("xyz")}
     attrs = {"space": space or frame, "source": ", ".join(dict.fromkeys(b for _, b in read if b))}
-    return from_arrays(
+    responses = from_arrays(
         np.array([stc.data for stc, _ in read]),
         modality=modality,
         units=units,
         stimulus=names if stimulus is None else stimulus,
         sampling_rate=1 / float(first.tstep),
         time=first.times,
-        neuroid=[f"{label or 'V'}-{number}" for label, number in zip(side, vertex, strict=True)],
+        neuroid=_name_points(first, vertex, part),
         neuroid_coords=coords,
         attrs={key: value for key, value in attrs.items() if value}
         | {"history": f"load_source_estimates: {len(items)} estimates"},
         dtype=dtype,
         **name_samples(len(items), run=run, session=session, subject=subject),
     )
+    # Volumes beside surfaces have no hemisphere, which is '' and no missing label.
+    return responses.assign_coords(hemisphere=("neuroid", side)) if side.any() else responses

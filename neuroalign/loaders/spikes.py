@@ -92,7 +92,7 @@ def bin_trials(
     """
     clean = check_trains(trains)
     onset = read_seconds(events, "onset", "events")
-    check_clock(clean, onset, window)
+    check_clock(clean, onset, window, observed)
     slack = edge_tolerance(find_largest(clean, onset), check_width(bin_width))
 
     def count(name: str, starts: Array, n_bins: int) -> Array:

@@ -101,6 +101,8 @@ def _sample_coords(path: Path, subject: str) -> dict[str, Any]:
         "concept": trials["concept"].tolist(),
         "repeat": trials.groupby("stimulus").cumcount().to_numpy(),
     }
+    if "trial_id" in trials:
+        coords["trial_id"] = [name.removesuffix(".0") for name in trials["trial_id"]]
     return {key: ("sample", np.asarray(column)) for key, column in coords.items()}
 
 
@@ -174,6 +176,15 @@ def load_things_fmri(
                 f"{folder / f'{subject}_{name}.csv'}: expected {size} rows (the {what} of "
                 f"{path.name}), got {len(coords[key][1])}. Take both from one release."
             )
+    named, listed = block.names, coords.get("trial_id", ("sample", np.array([])))[1].tolist()
+    # Names that are no trial ids say nothing; the same ids in another order say all.
+    if named is not None and named != listed and sorted(named) == sorted(listed):
+        row = next(n for n, pair in enumerate(zip(named, listed, strict=True)) if len({*pair}) > 1)
+        raise LoadError(
+            f"{path}: expected columns in the order of trial_id of "
+            f"{subject}_StimulusMetadata.csv, got '{named[row]}' for '{listed[row]}' in column "
+            f"{row}. Take both from one release."
+        )
     if numbers is not None:
         ids = [f"voxel-{number}" for number in read_rows(path, numbers, slice(None)).ravel()]
         differ = np.flatnonzero(np.array(ids) != coords["neuroid"][1])

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from neuroalign.errors import AlignError, choose
-from neuroalign.scores import METRICS, score
+from neuroalign.scores import choose_metric, score
 from neuroalign.stats.multiple import fdr
 
 Array = npt.NDArray[Any]
@@ -236,7 +236,7 @@ def permutation_test(
     ------
     AlignError, ValueError
     """
-    function = choose(METRICS, metric, "metric")
+    function = choose_metric(metric)
     choose(SCHEMES, scheme, "scheme")
     if block_length is not None and scheme != "block":
         raise ValueError(

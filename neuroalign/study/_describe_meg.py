@@ -7,7 +7,7 @@ import numpy as np
 
 from neuroalign.errors import LoadError, require, some
 from neuroalign.loaders._meg_files import check_recording
-from neuroalign.loaders._mne import check_samples, describe, pick_channels, reading
+from neuroalign.loaders._mne import check_samples, describe, list_types, pick_channels, reading
 from neuroalign.loaders.meg import BLOCK, load_epochs, open_raw
 from neuroalign.loaders.sources import load_source_estimates
 from neuroalign.study._findings import (
@@ -25,7 +25,7 @@ mne: Any = require("mne", "meg")
 def _describe_info(info: Any) -> list[str]:
     facts = describe(info)
     lines = [
-        f"channels: {len(info['ch_names'])}: {count_kinds(info.get_channel_types())}",
+        f"channels: {len(info['ch_names'])}: {count_kinds(list_types(info))}",
         f"units: {facts['units']}",
         f"rate: {info['sfreq']:.9g} Hz, filtered {info['highpass']:g} to {info['lowpass']:g} Hz",
     ]
@@ -54,7 +54,7 @@ def _describe_events(raw: Any, path: Path) -> tuple[list[str], list[str]]:
     wrong: list[str] = []
     if len(raw.annotations):
         lines.append(f"annotations: {count_names(raw.annotations.description)}")
-    if "stim" in raw.get_channel_types():
+    if "stim" in list_types(raw.info, path):
 
         def read_codes() -> Any:
             with reading(path):

@@ -7,14 +7,14 @@ from neuroalign.errors import LoadError
 from neuroalign.loaders._bids_names import BidsRun, find_closest, strip_derived
 from neuroalign.loaders._bids_parts import read_tr_of
 from neuroalign.loaders._files import check_file
-from neuroalign.loaders.bids import _list_runs
+from neuroalign.loaders.bids import list_recordings
 from neuroalign.loaders.nifti import open_series
 from neuroalign.study._findings import REST, WRONG, attempt, check_onsets
 
 
 def list_runs(root: Path, subjects: list[str]) -> list[BidsRun]:
     """Every functional recording, in every version."""
-    return [run for subject in subjects for run in _list_runs(root, subject)]
+    return [run for subject in subjects for run in list_recordings(root, subject)]
 
 
 def _is_raw(run: BidsRun) -> bool:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from neuroalign.loaders._npy import check_lengths, open_npy
 from neuroalign.loaders.alf import FREE, NAME
 from neuroalign.loaders.nwb import describe_nwb
-from neuroalign.loaders.phy import _read_clusters, _read_rate
+from neuroalign.loaders.phy import read_clusters, read_sample_rate
 from neuroalign.loaders.suite2p import load_suite2p
 from neuroalign.study._findings import WRONG, attempt, count_names, title
 
@@ -84,8 +84,8 @@ def describe_phy(path: Path) -> list[str]:
         clusters = path / "spike_templates.npy"
     samples = open_npy(path / "spike_times.npy")
     ids, wrong = attempt(lambda: open_npy(clusters))
-    rate, no_rate = attempt(lambda: _read_rate(path))
-    known, unlabelled = attempt(lambda: _read_clusters(path, "group"))
+    rate, no_rate = attempt(lambda: read_sample_rate(path))
+    known, unlabelled = attempt(lambda: read_clusters(path, "group"))
     lines = [title(path, f"phy folder, {len(samples)} spikes")]
     if samples.dtype.kind not in "iu":
         wrong.append(f"{WRONG}spike_times.npy: expected whole samples, got {samples.dtype}")

@@ -1,4 +1,4 @@
-"""What files on surfaces and grayordinates hold: GIFTI, CIFTI, annotations."""
+"""What files on surfaces and grayordinates hold: GIFTI, CIFTI, annotations, FreeSurfer maps."""
 
 from pathlib import Path
 from typing import Any
@@ -7,7 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from neuroalign.errors import some
-from neuroalign.loaders.atlases import _read_annot
+from neuroalign.loaders._mgh import read_header, read_values
+from neuroalign.loaders.atlases import read_annot
 from neuroalign.loaders.cifti import open_cifti, structure_names
 from neuroalign.loaders.gifti import NAMED, SIDES, load_gifti, open_gifti
 from neuroalign.study._findings import WRONG, attempt, count_kinds, title
@@ -94,12 +95,24 @@ def describe_annot(path: Path) -> list[str]:
     """Describe a FreeSurfer annotation; raise when it is damaged."""
     side = _side(path)
     # A file that does not name its side is held to none.
-    codes, table = _read_annot(path, side or "L")
+    codes, table = read_annot(path, side or "L")
     where = f", {SIDES[side]} hemisphere" if side else ""
     # -1 is FreeSurfer's word for a vertex without a label.
     return [
         title(path, f"FreeSurfer annotation{where}"),
         *_describe_labels(codes, {-1: "none", **table}),
+    ]
+
+
+def describe_mgh(path: Path) -> list[str]:
+    """Describe a FreeSurfer map; raise when it is cut."""
+    header = read_header(path)
+    *places, n_maps = header.shape
+    return [
+        title(path, "FreeSurfer map, whole"),
+        f"sizes: {' x '.join(map(str, places))} places, {n_maps} map(s)",
+        f"type: {header.dtype.name}",
+        *_describe_finite(read_values(path)),
     ]
 
 

@@ -27,6 +27,8 @@ FILES: dict[str, str] = {
     ".gii": "study._describe_surface.describe_gifti",
     ".gii.gz": "study._describe_surface.describe_gifti",
     ".annot": "study._describe_surface.describe_annot",
+    ".mgh": "study._describe_surface.describe_mgh",
+    ".mgz": "study._describe_surface.describe_mgh",
     ".fif": "study._describe_meg.describe_raw",
     ".fif.gz": "study._describe_meg.describe_raw",
     ".edf": "study._describe_meg.describe_raw",

@@ -3,36 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from neuroalign.errors import require
-
-PHOTOGRAPHS = (
-    "astronaut",
-    "brick",
-    "camera",
-    "cat",
-    "coffee",
-    "coins",
-    "grass",
-    "gravel",
-    "hubble_deep_field",
-    "immunohistochemistry",
-    "moon",
-    "retina",
-    "rocket",
-)
-
-
-def _photographs() -> dict[str, npt.NDArray[np.float32]]:
-    data = require("skimage.data", "torch")
-    color = require("skimage.color", "torch")
-    images = {name: np.asarray(getattr(data, name)()) for name in PHOTOGRAPHS}
-    samples = require("sklearn.datasets", "all")
-    images |= {name: samples.load_sample_image(f"{name}.jpg") for name in ("china", "flower")}
-    coloured = {
-        name: color.gray2rgb(image) if image.ndim == 2 else image[..., :3]
-        for name, image in images.items()
-    }
-    return {name: (image / 255.0).astype(np.float32) for name, image in coloured.items()}
+from neuroalign.loaders import load_dataset
 
 
 def cut_natural_images(
@@ -61,7 +32,7 @@ def cut_natural_images(
     """
     crops: dict[str, npt.NDArray[np.float32]] = {}
     wide = 2 * size
-    for name, image in _photographs().items():
+    for name, image in load_dataset("natural-images").items():
         rows, columns = image.shape[0] // wide, image.shape[1] // wide
         for index in range(rows * columns):
             top, left = wide * (index // columns), wide * (index % columns)

@@ -1,5 +1,6 @@
 """A local HTTP server that misbehaves on request, for the tests of downloads."""
 
+import gzip
 import hashlib
 import random
 import threading
@@ -138,6 +139,29 @@ def bad_range(handler: BaseHTTPRequestHandler, state: State) -> None:
     handler.wfile.write(BODY[7:])
 
 
+def odd_length(handler: BaseHTTPRequestHandler, state: State) -> None:
+    handler.send_response(200)
+    handler.send_header("Content-Length", "many")
+    handler.end_headers()
+    handler.wfile.write(BODY)
+
+
+def encoded(handler: BaseHTTPRequestHandler, state: State) -> None:
+    body = gzip.compress(BODY)
+    handler.send_response(200)
+    handler.send_header("Content-Encoding", "gzip")
+    handler.send_header("Content-Length", str(len(body)))
+    handler.end_headers()
+    handler.wfile.write(body)
+
+
+def chunked_cut(handler: BaseHTTPRequestHandler, state: State) -> None:
+    handler.send_response(200)
+    handler.send_header("Transfer-Encoding", "chunked")
+    handler.end_headers()
+    handler.wfile.write(b"ffff\r\n" + BODY[:100])
+
+
 def gone(handler: BaseHTTPRequestHandler, state: State) -> None:
     handler.send_error(404)
 
@@ -163,6 +187,9 @@ PATHS: dict[str, Callable[[BaseHTTPRequestHandler, State], None]] = {
     "/silent": silent,
     "/slow": slow,
     "/bad-range": bad_range,
+    "/odd-length": odd_length,
+    "/encoded": encoded,
+    "/chunked-cut": chunked_cut,
     "/gone": gone,
 }
 

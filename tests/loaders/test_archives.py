@@ -5,6 +5,7 @@ import tarfile
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from neuroalign.errors import DataCorruptionError, LoadError
@@ -121,3 +122,40 @@ def test_what_is_unpacked_replaces_what_was_there(tmp_path: Path, name: str) -> 
 def test_archives_are_known_by_their_ending() -> None:
     names = ["a.zip", "a.b.tar.gz", "a.TGZ", "a.nii.gz", ".zip"]
     assert [archive_stem(name) for name in names] == ["a", "a.b", "a", None, None]
+
+
+@pytest.mark.parametrize("ending", ["tar.gz", "tar.bz2", "tar.xz"])
+def test_flipped_bytes_in_a_compressed_tar_are_found(
+    tmp_path: Path, ending: str, rng: np.random.Generator
+) -> None:
+    archive, body = tmp_path / f"x.{ending}", rng.bytes(2_000_000)
+    with tarfile.open(archive, f"w:{ending.removeprefix('tar.')}") as opened:
+        entry = tarfile.TarInfo("a.bin")
+        entry.size = len(body)
+        opened.addfile(entry, io.BytesIO(body))
+    held = bytearray(archive.read_bytes())
+    held[len(held) // 2] ^= 0xFF
+    archive.write_bytes(held)
+    with pytest.raises(DataCorruptionError, match=rf"x.{ending}: expected a whole archive"):
+        unpack(archive, tmp_path / "x")
+    nothing_but(archive)
+
+
+def test_zips_of_an_unknown_compression_say_so(tmp_path: Path) -> None:
+    archive = tmp_path / "x.zip"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as opened:
+        opened.writestr("a.txt", "a" * 100)
+    held = bytearray(archive.read_bytes())
+    # Deflate64, which systems' own zips of more than 2 GB use.
+    held[8] = held[held.find(b"PK\x01\x02") + 10] = 9
+    archive.write_bytes(held)
+    with pytest.raises(LoadError, match=r"expected a compression that Python knows.*by hand to"):
+        unpack(archive, tmp_path / "x")
+    nothing_but(archive)
+
+
+def test_a_file_that_is_also_a_folder_is_refused(tmp_path: Path) -> None:
+    archive = make_zip(tmp_path / "x.zip", ["a", "a/b/c"])
+    with pytest.raises(DataCorruptionError, match=r"x.zip: expected a whole archive"):
+        unpack(archive, tmp_path / "x")
+    nothing_but(archive)

@@ -1,6 +1,7 @@
 """Regions reach the neuroids they belong to, whatever the format of the atlas."""
 
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 import xarray as xr
 
 from neuroalign.errors import DataCorruptionError, LoadError, NeuroalignWarning, SchemaError
-from neuroalign.loaders.atlases import add_roi
+from neuroalign.loaders.atlases import _check_names, add_roi
 from neuroalign.storage import load, save
 
 AFFINE = np.diag([3.0, 3.0, 4.0, 1.0])
@@ -223,3 +224,27 @@ def test_an_atlas_that_names_nothing_warns(voxels: xr.DataArray, tmp_path: Path)
     path = volume(tmp_path / "empty.nii", np.zeros((2, 2, 3), "int16"))
     with pytest.warns(NeuroalignWarning, match=r"empty\.nii: expected regions on the neuroids"):
         add_roi(voxels, path)
+
+
+def test_a_region_of_code_0_is_not_given_to_places_the_atlas_lacks(
+    vertices: xr.DataArray, tmp_path: Path
+) -> None:
+    path = dlabel(tmp_path / "x.dlabel.nii", [0, 1, 0, 1, 2, 2])
+    # Vertex 0 left is of code 0; the atlas holds no vertex 0 right.
+    own = vertices.assign_coords(vertex=("neuroid", [4, 0, 3, 0]))
+    labelled = add_roi(own, path, names={0: "first", 1: "second"})
+    assert labelled["roi"].values.tolist() == ["second", "first", "second", ""]
+    left = label(tmp_path / "lh.label.gii", [0, 0, 0, 1], "CortexLeft")
+    labelled = add_roi(own, (left, None), names={0: "first", 1: "second"})
+    assert labelled["roi"].values.tolist() == ["", "first", "second", ""]
+
+
+@pytest.mark.parametrize("names", [["V1"], {"V1": 1}, {"1": "V1"}, {1: 2}])
+def test_names_are_given_by_code(names: Any) -> None:
+    with pytest.raises(LoadError, match="names: expected a mapping of int codes to names"):
+        _check_names(names, np.array([1, 2]))
+
+
+def test_names_of_codes_that_are_not_there_are_refused() -> None:
+    with pytest.raises(LoadError, match=r"names: expected codes that neuroids have .*got \[7\]"):
+        _check_names({7: "V1"}, np.array([1, 2]))

@@ -4,6 +4,7 @@ import json
 import shutil
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -81,7 +82,8 @@ def test_raw_runs_are_loaded_in_order_with_their_labels(study: Path) -> None:
         "ses-02_run-01",
         "ses-02_run-02",
     ]
-    assert responses["session"].values[[0, -1]].tolist() == ["01", "02"]
+    assert responses["session"].values[[0, -1]].tolist() == ["ses-01", "ses-02"]
+    assert set(responses["subject"].values.tolist()) == {"sub-01"}
     assert set(responses["stimulus"].values) == {"rest", "face1", "face2", "001"}
     path = study / "sub-01/ses-02/func/sub-01_ses-02_task-faces_run-2_bold.nii.gz"
     expected = np.asanyarray(nib.load(path).dataobj).reshape(-1, N).T
@@ -432,3 +434,15 @@ def test_haxby_as_bids_equals_its_files(real_data: Path, tmp_path: Path) -> None
     responses = load_bids(tmp_path, subject="1", task="objects", mask=mask)
     assert responses.shape == (242, 530)
     assert (responses["stimulus"].values == "rest").sum() == 98
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"subject": 1, "task": "view"}, r"subject: expected text .* got 1\. Quote it"),
+        ({"subject": "01", "task": "view", "entities": "desc-preproc"}, "entities: expected a map"),
+    ],
+)
+def test_names_are_text(tmp_path: Path, options: Any, message: str) -> None:
+    with pytest.raises(LoadError, match=message):
+        find_runs(tmp_path, **options)

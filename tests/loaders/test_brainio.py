@@ -63,7 +63,7 @@ def test_the_real_spikes_are_counted_around_events(real_data: Path) -> None:
     assert units.loc["A-019", "region"] == "V4"
     low, high = (f(np.concatenate(list(trains.values()))) for f in (np.min, np.max))
     span = float(np.ceil(high - low + 1))
-    events = pd.DataFrame({"onset": [low - 0.5], "duration": [span], "stimulus": ["all"]})
+    events = pd.DataFrame({"onset": [low], "duration": [span], "stimulus": ["all"]})
     responses = load_brainio(path, events=events, window=(0.0, span), bin_width=span / 10)
     assert float(responses.sum()) == 1000
     assert sorted(responses["roi"].values.tolist()) == ["IT", "V4"]

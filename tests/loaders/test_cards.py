@@ -2,6 +2,9 @@
 
 import re
 import shutil
+import subprocess
+import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -146,6 +149,9 @@ def test_nsd_has_284_sessions_of_750_trials() -> None:
     card = read_cards()["nsd"]
     sessions = sum(len(part.expand()) for part in card.expected.parts)
     assert sessions * 750 == card.expected.counts["trials"]
+    assert list(card.expected.sizes_of) == card.subjects
+    samples = [sizes["sample"] for sizes in card.expected.sizes_of.values()]
+    assert samples == [750 * number for number in card.expected.counts["sessions"]]
 
 
 def test_cards_of_the_wheel_come_before_those_of_the_repository(tmp_path: Path) -> None:
@@ -157,6 +163,24 @@ def test_cards_of_the_wheel_come_before_those_of_the_repository(tmp_path: Path) 
     shutil.rmtree(package / "_datasets")
     assert find_cards(package) == tmp_path / "datasets"
     assert list(read_cards(find_cards(package))) == ["haxby"]
+
+
+def test_the_wheel_lists_its_datasets(tmp_path: Path) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
+    assert wheel["force-include"] == {"datasets": "neuroalign/_datasets"}
+    shutil.copytree(ROOT / "neuroalign", tmp_path / "neuroalign")
+    shutil.copytree(ROOT / "datasets", tmp_path / "neuroalign" / "_datasets")
+    code = (
+        "import sys, neuroalign; from neuroalign.loaders import list_datasets;"
+        "print(neuroalign.__file__, len(list_datasets()), 'pooch' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    place, count, loaded = done.stdout.split()
+    assert Path(place).is_relative_to(tmp_path)
+    assert (int(count), loaded) == (len(NAMES), "False")
 
 
 def test_another_projects_datasets_beside_the_package_are_not_ours(tmp_path: Path) -> None:

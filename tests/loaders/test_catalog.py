@@ -1,5 +1,6 @@
 """Datasets by name: cards, downloads from a server that misbehaves, what lacks is named."""
 
+import hashlib
 import importlib.util
 import shutil
 import signal
@@ -14,8 +15,8 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from neuroalign.errors import DataCorruptionError, LoadError
-from neuroalign.loaders import _cards, _http, _shelf, catalog, simulate_linear
+from neuroalign.errors import DataCorruptionError, LoadError, MissingExtraError
+from neuroalign.loaders import _cards, _http, _shelf, catalog, simulate_linear, to_brainio
 from neuroalign.schema import check_responses
 
 
@@ -88,7 +89,16 @@ def final_names(folder: Path) -> list[str]:
     return [p.name for p in folder.rglob("*.bin") if p.is_file()]
 
 
-SURVIVED = ["whole", "cut", "cut-without-ranges", "same-host", "busy", "bad-range", "slow"]
+SURVIVED = [
+    "whole",
+    "cut",
+    "cut-without-ranges",
+    "same-host",
+    "busy",
+    "bad-range",
+    "slow",
+    "odd-length",
+]
 
 
 @pytest.mark.parametrize("name", SURVIVED)
@@ -111,6 +121,8 @@ REFUSED = {
     "loop": (LoadError, "status 302.*after 1 attempt"),
     "drip": (LoadError, "only .* bytes in"),
     "silent": (LoadError, "timed out.*after 4 attempts"),
+    "encoded": (LoadError, "expected the bytes as they are, got them encoded"),
+    "chunked-cut": (LoadError, "after 4 attempts"),
     "gone": (LoadError, "status 404.*after 1 attempt.*By hand: ask Nobody. Put the files in"),
 }
 
@@ -456,4 +468,133 @@ def test_sizes_of_what_was_loaded_are_checked(write) -> None:
     write('[[routes]]\nkind = "installed"\naddress = ""\n[expected.sizes]\nsample = 7\n')
     card = catalog.read_cards()["toy"]
     with pytest.raises(LoadError, match="toy: expected 7 along sample, got 9"):
-        catalog._check_sizes(card, simulate_linear(9)["responses"])
+        catalog._check_sizes(card, simulate_linear(9)["responses"], None, {})
+
+
+def test_sizes_of_one_subject_are_checked_unless_narrowed(write) -> None:
+    write('[[routes]]\nkind = "installed"\naddress = ""\n[expected.sizes_of.01]\nsample = 7\n')
+    card, loaded = catalog.read_cards()["toy"], simulate_linear(9)["responses"]
+    with pytest.raises(LoadError, match="toy: expected 7 along sample, got 9"):
+        catalog._check_sizes(card, loaded, "01", {})
+    catalog._check_sizes(card, loaded, "02", {})
+    catalog._check_sizes(card, loaded, "01", {"sessions": [1]})
+
+
+def test_sizes_of_datasets_and_dicts_are_checked(write) -> None:
+    write('[[routes]]\nkind = "installed"\naddress = ""\n[expected.sizes]\nentry = 2\n')
+    card = catalog.read_cards()["toy"]
+    with pytest.raises(LoadError, match="toy: expected 2 along entry, got 1"):
+        catalog._check_sizes(card, {"a": 1}, None, {})
+    with pytest.raises(LoadError, match="toy: expected 2 along entry, got None"):
+        catalog._check_sizes(card, simulate_linear(9), None, {})
+
+
+def test_a_run_of_which_a_part_came_is_missing(write, tmp_path: Path) -> None:
+    write(PARTS.replace("run-{run}_bold.nii.gz", "run-{run}_bold.*"))
+    lay_out(tmp_path / "toy", "02", ("things01", 4))
+    cut = tmp_path / "toy" / "sub-02" / "ses-things01" / "sub-02_run-04_bold.nii.gz.part"
+    cut.touch()
+    with pytest.raises(LoadError, match="without 'sub-02 ses-things01 run-04'. Run"):
+        catalog.load_dataset("toy", subject="02", folder=tmp_path)
+
+
+@pytest.mark.parametrize("left", ["tmp0a1b2c", "whole"])
+def test_what_pooch_held_when_killed_is_not_downloaded_again(
+    server, write, tmp_path: Path, left: str
+) -> None:
+    staging = tmp_path / "toy" / ".data.bin.pooch.part"
+    staging.mkdir(parents=True)
+    (staging / left).write_bytes(BODY)
+    (staging / "tmpempty").touch()
+    write(HTTP + file(f"{server.url}/whole"))
+    (staging.parent / ".data.bin.etag.part").write_text(f'["{server.url}/whole", "\\"v1\\""]')
+    server.asked.clear()
+    assert (fetch(tmp_path) / "data.bin").read_bytes() == BODY
+    assert not server.asked
+    assert not list(tmp_path.rglob("*.part"))
+
+
+@pytest.mark.parametrize("links", [True, False], ids=["links", "no-links"])
+def test_what_was_interrupted_after_its_last_byte_is_kept(
+    server, write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    def refuse(*_: object) -> None:
+        raise OSError("no links here")
+
+    write(HTTP + file(f"{server.url}/whole"))
+    with monkeypatch.context() as patched:
+        patched.setattr("pooch.core.hash_matches", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            fetch(tmp_path)
+    assert final_names(tmp_path) == []
+    server.asked.clear()
+    if not links:
+        monkeypatch.setattr("os.link", refuse)
+    assert (fetch(tmp_path) / "data.bin").read_bytes() == BODY
+    assert not server.asked
+    assert not list(tmp_path.rglob("*.part"))
+
+
+def test_a_known_sha256_is_what_the_record_keeps(server, write, tmp_path: Path) -> None:
+    digest = f"sha256:{hashlib.sha256(BODY).hexdigest()}"
+    write(HTTP + file(f"{server.url}/whole", digest=digest))
+    kept = _shelf.read_record(fetch(tmp_path))["data.bin"]
+    assert f"sha256:{kept['sha256']}" == digest
+
+
+def test_the_only_notes_are_ours(
+    server, write, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    write(HTTP + file(f"{server.url}/whole", digest=""))
+    fetch(tmp_path)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_without_pooch_datasets_are_listed_and_fetch_says_how(
+    write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(HTTP + file("https://example.invalid/x"), terms="true")
+    monkeypatch.setitem(sys.modules, "pooch", None)
+    assert list(catalog.list_datasets(folder=tmp_path).index) == ["toy"]
+    with pytest.raises(MissingExtraError, match=r"pooch: .*pip install 'neuroalign\[data\]'"):
+        fetch(tmp_path)
+
+
+def test_what_the_user_adds_to_an_unpacked_folder_stays(server, write, tmp_path: Path) -> None:
+    server.pages["/b.zip"] = zipped(tmp_path)
+    wanted = file(f"{server.url}/b.zip", path="b.zip", digest="", size=None) + "unpack = true\n"
+    write("size_bytes = 100\n" + HTTP + wanted)
+    own = fetch(tmp_path) / "b" / "notes.txt"
+    own.write_text("mine")
+    fetch(tmp_path)
+    assert own.read_text() == "mine"
+
+
+def test_a_brain_score_assembly_is_loaded_by_its_name(tmp_path: Path) -> None:
+    shelf = tmp_path / "brainscore-public"
+    shelf.mkdir()
+    name = "dicarlo_MajajHong2015_public"
+    written = simulate_linear(9)["responses"]
+    to_brainio(
+        written, shelf / f"assy_{name}.nc", identifier=name, stimulus_set_identifier="stimuli"
+    )
+    loaded = catalog.load_dataset("brainscore-public", subject=name, folder=tmp_path)
+    np.testing.assert_array_equal(loaded.values, written.values)
+
+
+def test_nsd_sessions_that_lack_are_named_by_the_card(tmp_path: Path) -> None:
+    betas = "nsddata_betas/ppdata/subj04/func1pt8mm/betas_fithrf_GLMdenoise_RR"
+    own = tmp_path / "nsd" / betas
+    own.mkdir(parents=True)
+    for session in range(1, 31):
+        if session != 17:
+            (own / f"betas_session{session:02d}.hdf5").touch()
+    with pytest.raises(LoadError, match="without 'subj04 ses-17'. Run: neuroalign fetch nsd"):
+        catalog.load_dataset("nsd", subject="subj04", folder=tmp_path)
+    with pytest.raises(FileNotFoundError, match="subj04/fsaverage.*expected a folder of betas"):
+        catalog.load_dataset(
+            "nsd", subject="subj04", folder=tmp_path, options={"space": "fsaverage"}
+        )

@@ -2,9 +2,13 @@
 
 from pathlib import Path
 
+import dask
+import dask.array as da
 import nibabel as nib
 import numpy as np
+import pandas as pd
 import pytest
+import xarray as xr
 from nilearn.signal import clean
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import LeaveOneGroupOut, cross_val_score
@@ -12,8 +16,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
-from neuroalign.errors import LoadError, NeuroalignWarning
-from neuroalign.loaders import load_fmri
+from neuroalign.errors import LoadError, NeuroalignWarning, SchemaError
+from neuroalign.loaders import load_fmri, to_nifti
 
 AFFINE = np.diag([3.0, 3.0, 4.0, 1.0])
 
@@ -195,3 +199,54 @@ def test_confounds_that_are_none_are_named(
     labels = [["a"] * run.shape[3]]
     with pytest.raises(LoadError, match=f"confounds.tsv: .*{message}"):
         load_fmri(path, labels=labels, confounds=[confounds])
+
+
+def test_loaded_runs_have_no_name_and_one_chunk_each(run: np.ndarray, tmp_path: Path) -> None:
+    paths = [write(tmp_path / f"{name}.nii", run) for name in "ab"]
+    responses = load_fmri(paths, labels=[["rest"] * 40] * 2)
+    assert responses.name is None
+    assert responses.chunks[0] == (40, 40)
+
+
+def test_what_was_computed_may_be_changed_without_touching_the_rest(
+    run: np.ndarray, tmp_path: Path
+) -> None:
+    responses = load_fmri(write(tmp_path / "bold.nii", run), labels=[["rest"] * 40])
+    expected = run.reshape(-1, 40).T
+    for again in (responses, responses.persist(), responses.isel(sample=slice(0, 40))):
+        again.values[:] = 0
+        computed = again.compute()
+        computed[:] = 0
+        np.testing.assert_array_equal(again.values, expected)
+
+
+def test_parts_and_sums_of_runs_equal_those_of_their_values(
+    run: np.ndarray, tmp_path: Path
+) -> None:
+    paths = [write(tmp_path / f"{name}.nii", run * scale) for name, scale in (("a", 1), ("b", 2))]
+    lazy = load_fmri(paths, labels=[["rest"] * 40] * 2).data
+    whole = np.concatenate([run.reshape(-1, 40).T, 2 * run.reshape(-1, 40).T])
+    for index in (np.s_[:40], np.s_[40:], np.s_[10:50], np.s_[:, :3], np.s_[5], [70, 2]):
+        np.testing.assert_array_equal(lazy[index].compute(), whole[index])
+    np.testing.assert_array_equal(dask.compute(lazy, lazy * 2)[1], whole * 2)
+    assert type(lazy[3:7]) is da.Array
+
+
+def test_events_between_two_volumes_are_warned_of(run: np.ndarray, tmp_path: Path) -> None:
+    path = write(tmp_path / "bold.nii", run)
+    events = pd.DataFrame({"onset": [2.0, 8.5, 20.0], "duration": [2.0, 0.5, 2.0]})
+    events["trial_type"] = ["face", "lost", "house"]
+    with pytest.warns(NeuroalignWarning, match=r"1 of 3 events .* the first 'lost' at 8\.5 s"):
+        responses = load_fmri(path, events=events)
+    assert set(responses["stimulus"].values) == {"face", "house", "rest"}
+
+
+def test_values_go_back_by_the_names_of_their_dims(run: np.ndarray, tmp_path: Path) -> None:
+    # As many samples as neuroids: a transposed array has the same shape.
+    responses = load_fmri(write(tmp_path / "bold.nii", run[..., :12]), labels=[["rest"] * 12])
+    turned = to_nifti(responses.compute().transpose("neuroid", "sample"), tmp_path / "back.nii")
+    np.testing.assert_array_equal(nib.load(turned).get_fdata(dtype=np.float32), run[..., :12])
+    with pytest.raises(SchemaError, match=r"expected dims \(neuroid,\) or \(sample, neuroid\)"):
+        to_nifti(responses.expand_dims(time=[0.0, 1.0]), tmp_path / "no.nii")
+    with pytest.raises(SchemaError, match="expected a DataArray, got Dataset"):
+        to_nifti(xr.Dataset({"a": responses}), tmp_path / "no.nii")

@@ -1,5 +1,10 @@
 """Recordings of MNE's formats: whole, cut around events, and damaged."""
 
+import struct
+import subprocess
+import sys
+
+import h5py
 import mne
 import numpy as np
 import pandas as pd
@@ -504,3 +509,89 @@ def test_real_recording_cut_is_refused(real_data, tmp_path):
     (tmp_path / "cut_raw.fif").write_bytes(path.read_bytes()[:3064588])
     with pytest.raises(DataCorruptionError, match="cut_raw.fif: truncated"):
         load_continuous(tmp_path / "cut_raw.fif")
+
+
+def test_a_stimulus_that_begins_like_an_artifact_is_an_event(raw):
+    marks = mne.Annotations(
+        [1.0, 2.0, 3.0, 4.0, 5.0],
+        [0.1] * 5,
+        ["badger", "edges", "BAD_blink", "bad segment", "EDGE boundary"],
+    )
+    responses = load_meg(raw.copy().set_annotations(marks), window=(-0.1, 0.2))
+    assert responses["stimulus"].values.tolist() == ["badger", "edges"]
+
+
+def test_a_baseline_is_subtracted_though_mne_was_only_just_imported(raw, fif):
+    program = (
+        "import sys; from neuroalign.loaders import load_meg; "
+        "r = load_meg(sys.argv[1], window=(-0.2, 0.5), baseline=(None, 0)); "
+        "print(float(abs(r.sel(time=slice(None, 1e-9)).mean('time')).max()))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(fif)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) < 1e-10
+
+
+@pytest.mark.parametrize("baseline", [(-5.0, -4.0), (0.1, -0.1), (0.0, 0.9), (0.0,)])
+def test_a_baseline_outside_the_window_is_refused(raw, baseline):
+    with pytest.raises(LoadError, match=r"baseline: expected \(start, stop\) in the window"):
+        load_meg(raw, window=(-0.2, 0.5), baseline=baseline)
+
+
+def test_a_tag_of_no_known_type_names_the_file(fif):
+    sfreq = struct.pack(">iIi", 201, 4, 4)
+    content = fif.read_bytes()
+    assert sfreq in content
+    fif.write_bytes(content.replace(sfreq, struct.pack(">iIi", 201, 63, 4)))
+    with pytest.raises(LoadError, match=r"x_raw\.fif: expected content that MNE reads"):
+        load_continuous(fif)
+
+
+def test_a_channel_of_no_known_kind_is_refused(raw):
+    raw.info["chs"][1]["kind"] = 9999
+    with pytest.raises(LoadError, match="expected channels of kinds that MNE knows"):
+        load_continuous(raw)
+
+
+def test_a_set_of_matlab_7_3_is_named(tmp_path, monkeypatch):
+    with h5py.File(tmp_path / "x.set", "w", userblock_size=512) as file:
+        file["EEG/nbchan"] = 4
+    with (tmp_path / "x.set").open("r+b") as stream:
+        stream.write(b"MATLAB 7.3 MAT-file".ljust(124) + b"\0\2IM")
+    monkeypatch.setattr("neuroalign.loaders._meg_files.find_spec", lambda name: None)
+    with pytest.raises(LoadError, match=r"x\.set: .* got version 7\.3 \(HDF5\)"):
+        load_continuous(tmp_path / "x.set")
+
+
+def write_ctf(folder, trials, done=3):
+    """A header of 2 channels and 10 samples a trial, and its samples, as CTF lays them out."""
+    folder.mkdir()
+    head = bytearray(1400)
+    struct.pack_into(">ih", head, 1288, 10, 2)
+    struct.pack_into(">h", head, 1320, done)
+    (folder / f"{folder.stem}.res4").write_bytes(head)
+    samples = bytes(int(trials * 80))
+    (folder / f"{folder.stem}.meg4").write_bytes(b"MEG41CP\0" + samples)
+    return folder
+
+
+@pytest.mark.parametrize(("trials", "got"), [(2, "counts 3 trials, got 2"), (2.5, "got 2.50")])
+def test_a_cut_ctf_recording_is_refused(tmp_path, trials, got):
+    with pytest.raises(DataCorruptionError, match=rf"a\.meg4: truncated: .*{got}"):
+        load_continuous(write_ctf(tmp_path / "a.ds", trials))
+
+
+def test_a_ctf_folder_without_its_samples_is_named(tmp_path):
+    folder = write_ctf(tmp_path / "a.ds", 3)
+    (folder / "a.meg4").unlink()
+    with pytest.raises(FileNotFoundError, match=r"a\.ds: expected a\.meg4 in it"):
+        load_continuous(folder)
+
+
+def test_a_ctf_folder_with_a_short_header_is_named(tmp_path):
+    folder = write_ctf(tmp_path / "a.ds", 3)
+    cut(folder / "a.res4", 900)
+    with pytest.raises(DataCorruptionError, match=r"a\.res4: truncated"):
+        load_continuous(folder)

@@ -163,3 +163,11 @@ def test_artifact_rows_are_no_events(tmp_path):
     assert events["stimulus"].tolist() == ["face"]
     assert events["duration"].tolist() == [0.0]
     assert dropped == 0
+
+
+def test_a_badger_in_the_events_is_an_event(tmp_path):
+    path = tmp_path / "x_events.tsv"
+    rows = ["1\t0\tbadger", "2\t0\tBAD_blink", "3\t0\tedge boundary", "4\t0\tedges"]
+    path.write_text("\n".join(["onset\tduration\ttrial_type", *rows]) + "\n")
+    events, lost = read_bids_events(path, duration=9)
+    assert (events["stimulus"].tolist(), lost) == (["badger", "edges"], 0)

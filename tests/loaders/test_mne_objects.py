@@ -146,3 +146,20 @@ def _find_peak(tones, side):
     power = (tones.values[inside].astype(float) ** 2).mean(0)
     late = (tones["time"].values > 0.05) & (tones["time"].values < 0.15)
     return tones["time"].values[late][power[late].argmax()]
+
+
+def test_positions_go_back_in_the_frame_they_came_in(epochs):
+    responses = from_mne(epochs).assign_attrs(space="mni_tal")
+    places = {axis: ("neuroid", [10.0, 20.0, np.nan]) for axis in "xyz"}
+    info = to_mne(responses.assign_coords(places)).info
+    talairach = mne.io.constants.FIFF.FIFFV_MNE_COORD_MNI_TAL
+    assert [int(channel["coord_frame"]) for channel in info["chs"][:2]] == [talairach] * 2
+    np.testing.assert_allclose(info["chs"][1]["loc"][:3], 0.02)
+    assert from_mne(to_mne(responses.assign_coords(places))).attrs["space"] == "mni_tal"
+
+
+def test_samples_in_another_order_go_back_without_a_warning(epochs):
+    responses = from_mne(epochs, dtype="float64").isel(sample=[4, 0, 3])
+    back = to_mne(responses)
+    np.testing.assert_array_equal(back.get_data(copy=False), responses.values)
+    assert back.metadata["event_sample"].tolist() == [400, 0, 300]

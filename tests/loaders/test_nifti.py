@@ -248,3 +248,43 @@ def test_neuroids_without_a_voxel_are_refused(tmp_path: Path) -> None:
     )
     with pytest.raises(SchemaError, match=r"got 1 neuroids outside it"):
         to_nifti(values, tmp_path / "out.nii")
+
+
+def test_the_repetition_time_goes_back_with_the_values(values: np.ndarray, tmp_path: Path) -> None:
+    responses = load_fmri(write(tmp_path / "x.nii", values, tr=1.35))
+    back = load_fmri(to_nifti(responses, tmp_path / "y.nii.gz"))
+    np.testing.assert_allclose(back["onset"], responses["onset"], rtol=1e-6)
+    np.testing.assert_array_equal(back.values, responses.values)
+
+
+def test_volumes_without_a_known_rate_do_not_claim_one(tmp_path: Path) -> None:
+    grid = {"affine": AFFINE.ravel().tolist(), "grid_shape": [2, 1, 1]}
+    places = {"i": [0, 1], "j": [0, 0], "k": [0, 0]}
+    betas = from_arrays(
+        np.ones((3, 2)),
+        modality="fmri",
+        stimulus=list("abc"),
+        neuroid_coords=places,
+        attrs=grid,
+    )
+    path = to_nifti(betas, tmp_path / "betas.nii")
+    with pytest.raises(LoadError, match="expected a TR of 0.2 to 20"):
+        load_fmri(path)
+
+
+@pytest.mark.parametrize("unit", ["meter", "micron"])
+def test_positions_in_other_units_than_mm_are_refused(
+    values: np.ndarray, tmp_path: Path, unit: str
+) -> None:
+    path = write(tmp_path / "x.nii", values)
+    image = nib.load(path)
+    image.header.set_xyzt_units(unit, "sec")
+    nib.save(image, tmp_path / "other.nii")
+    with pytest.raises(LoadError, match=f"other.nii: expected positions in mm, got .* '{unit}'"):
+        load_fmri(tmp_path / "other.nii")
+
+
+def test_complex_values_are_refused(values: np.ndarray, tmp_path: Path) -> None:
+    path = write(tmp_path / "phase.nii", values.astype("complex64"))
+    with pytest.raises(LoadError, match="phase.nii: expected real numbers, got complex64"):
+        load_fmri(path)

@@ -340,6 +340,7 @@ def test_maps_of_another_surface_are_refused(copied: Path) -> None:
     [
         ({"subject": "subj09"}, "subject: expected 'subj01' to 'subj08', got 'subj09'"),
         ({"sessions": [41]}, "sessions: expected each of 1 to 40 once at most"),
+        ({"sessions": []}, r"sessions: expected each of 1 to 40 once at most .*got \[\]"),
         ({"sessions": [1, 1]}, "sessions: expected each of 1 to 40 once at most"),
         ({"space": "MNI"}, "space: expected one of 'func1pt8mm'"),
         ({"preparation": "b3"}, "expected a folder of betas, got none. Beside it: 'betas_fithrf"),
@@ -350,13 +351,19 @@ def test_arguments_are_checked(made: Any, options: dict[str, Any], message: str)
         load_nsd(made[0], **({"subject": 2, "sessions": [1]} | options))
 
 
-@pytest.mark.parametrize("fault", ["images from 0", "no order", "few trials", "no mat"])
+@pytest.mark.parametrize(
+    "fault", ["images from 0", "no order", "few trials", "few subjects", "no mat"]
+)
 def test_a_design_that_does_not_fit_is_named(copied: Path, made: Any, fault: str) -> None:
     path, held = copied / "nsddata/experiments/nsd/nsd_expdesign.mat", dict(made[1]["design"])
     changes = {
         "images from 0": ({"subjectim": held["subjectim"] * 0}, "counted from 1.*images from 0"),
         "no order": ({"masterordering": None}, "missing .'masterordering'."),
         "few trials": ({"stimpattern": held["stimpattern"] * 0}, "750 trials in stimpattern"),
+        "few subjects": (
+            {"subjectim": held["subjectim"][:1]},
+            "expected images of 8 subjects in subjectim, got 1",
+        ),
         "no mat": ({}, "expected a MATLAB file"),
     }
     change, message = changes[fault]

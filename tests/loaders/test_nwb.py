@@ -410,3 +410,18 @@ def test_a_mouse_session_has_its_spikes(real_data: Path) -> None:
     counts = load_nwb(path, intervals="epochs", window=(0, 1100), bin_width=1100)
     assert counts["neuroid"].values.tolist() == ["6", "191", "206"]
     assert counts.values[0, :, 0].tolist() == [11020, 4690, 5644]
+
+
+def test_an_object_that_cannot_be_opened_is_damage(
+    recorded: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = h5py.Group.__getitem__
+
+    def fail(group: h5py.Group, name: str) -> Any:
+        if name == "units":
+            raise KeyError(f"Unable to synchronously open object {name}")
+        return read(group, name)
+
+    monkeypatch.setattr(h5py.Group, "__getitem__", fail)
+    with pytest.raises(DataCorruptionError, match=r"rat\.nwb: damaged: .*Unable to synchronously"):
+        load_nwb(recorded, window=(0, 1))

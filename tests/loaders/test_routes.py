@@ -81,17 +81,29 @@ def test_openneuro_is_its_bucket(pages: dict[str, bytes]) -> None:
     assert (found.path, found.url) == ("CHANGES", f"{base}/ds000105/CHANGES")
 
 
+def figshare_page(article: str, number: int = 1) -> str:
+    base = "https://api.figshare.com/v2/articles"
+    return f"{base}/{article}/files?page_size=100&page={number}"
+
+
 def test_figshare_gives_md5(pages: dict[str, bytes]) -> None:
     entry = {
         "name": "a.zip",
         "size": 3,
         "download_url": "https://x.org/1",
-        "computed_md5": "0" * 32,
+        "computed_md5": "A" * 32,
     }
-    pages["https://api.figshare.com/v2/articles/7"] = json.dumps({"files": [entry]}).encode()
+    pages[figshare_page("7")] = json.dumps([entry]).encode()
     assert listing("figshare", "7", []) == [
-        RemoteFile("a.zip", "https://x.org/1", 3, f"md5:{'0' * 32}")
+        RemoteFile("a.zip", "https://x.org/1", 3, f"md5:{'a' * 32}")
     ]
+
+
+def test_figshare_articles_of_many_files_are_listed_whole(pages: dict[str, bytes]) -> None:
+    entries = [{"name": f"{n}.h5", "download_url": "https://x.org/1"} for n in range(103)]
+    pages[figshare_page("7")] = json.dumps(entries[:100]).encode()
+    pages[figshare_page("7", 2)] = json.dumps(entries[100:]).encode()
+    assert [found.path for found in listing("figshare", "7", [])] == [e["name"] for e in entries]
 
 
 def test_dandi_gives_sha256(pages: dict[str, bytes]) -> None:
@@ -146,14 +158,14 @@ def choose_files(address: str) -> list[RemoteFile]:
 @pytest.mark.parametrize("name", ["../x.npy", "/x", ".neuroalign-lock"])
 def test_unsafe_names_in_a_listing_are_refused(pages: dict[str, bytes], name: str) -> None:
     entry = {"name": name, "download_url": "https://x.org/1"}
-    pages["https://api.figshare.com/v2/articles/7"] = json.dumps({"files": [entry]}).encode()
+    pages[figshare_page("7")] = json.dumps([entry]).encode()
     with pytest.raises(LoadError, match="expected a path inside the dataset's folder"):
         choose_files("7")
 
 
 def test_unknown_forms_and_unsafe_addresses_are_refused(pages: dict[str, bytes]) -> None:
-    pages["https://api.figshare.com/v2/articles/7"] = b'{"message": "moved"}'
-    with pytest.raises(LoadError, match="in its known form, got one without 'files'"):
+    pages[figshare_page("7")] = b'{"message": "moved"}'
+    with pytest.raises(LoadError, match="in its known form, got one without a list of files"):
         choose_files("7")
     with pytest.raises(LoadError, match="expected an id or bucket/prefix, got '7/../8'"):
         choose_files("7/../8")
@@ -167,7 +179,7 @@ def test_subjects_that_cannot_narrow_are_refused() -> None:
 
 def test_one_path_twice_is_refused(pages: dict[str, bytes]) -> None:
     entry = {"name": "a", "download_url": "https://x.org/1"}
-    pages["https://api.figshare.com/v2/articles/7"] = json.dumps({"files": [entry] * 2}).encode()
+    pages[figshare_page("7")] = json.dumps([entry] * 2).encode()
     with pytest.raises(LoadError, match="expected each path once, got 'a' twice"):
         choose_files("7")
 

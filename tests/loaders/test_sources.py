@@ -132,3 +132,19 @@ def test_a_source_space_in_another_unit_is_said(space, real_data):
     path = real_data / "meg_mne_sample_evoked" / "small-src.fif.gz"
     with pytest.warns(NeuroalignWarning, match=r"got 0.097\d* mm. Its unit may not be metres"):
         load_source_estimates(make_estimate(space), source_space=path)
+
+
+def test_two_volumes_are_no_hemispheres(rng):
+    parts = [np.array([0, 3]), np.array([1, 3, 5])]
+    stc = mne.VolSourceEstimate(rng.standard_normal((5, 4)), parts, 0, 0.01)
+    responses = load_source_estimates(stc)
+    assert "hemisphere" not in responses.coords
+    assert responses["neuroid"].values.tolist() == ["V0-0", "V0-3", "V1-1", "V1-3", "V1-5"]
+
+
+def test_volumes_beside_surfaces_are_of_no_side(rng):
+    parts = [np.array([0, 4]), np.array([2]), np.array([2, 3])]
+    stc = mne.MixedSourceEstimate(rng.standard_normal((5, 4)), parts, 0, 0.01)
+    responses = load_source_estimates(stc)
+    assert responses["hemisphere"].values.tolist() == ["L", "L", "R", "", ""]
+    assert responses["neuroid"].values.tolist() == ["L-0", "L-4", "R-2", "V-2", "V-3"]

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neuroalign import storage
-from neuroalign.errors import LoadError, SchemaError
+from neuroalign.errors import LoadError, NeuroalignWarning, SchemaError
 from neuroalign.loaders.spikes import bin_continuous, bin_trials, compute_psth, from_spikes
 from neuroalign.schema import check_responses
 
@@ -385,3 +385,34 @@ def test_planning_neurons_tell_the_direction(real_data: Path) -> None:
     rates = dict(zip(psth["stimulus"].values.tolist(), psth.values[:, 0].tolist(), strict=True))
     assert rates["0"] == pytest.approx(50, abs=1.5)
     assert rates["1"] == pytest.approx(28, abs=1.5)
+
+
+def trains_of(n: int = 400, stop: float = 45.0) -> dict[str, np.ndarray]:
+    return {"a": np.linspace(0.0005, stop, n), "b": np.linspace(0.0006, stop, n)}
+
+
+def events_of(onset: np.ndarray) -> pd.DataFrame:
+    return pd.DataFrame({"onset": onset, "duration": 1.0, "stimulus": ["s"] * len(onset)})
+
+
+@pytest.mark.parametrize(
+    ("scale", "onset", "window", "width", "message"),
+    [
+        (1000.0, np.arange(1.0, 45.0, 2), (-0.2, 0.8), 0.1, "events: expected to be spread over"),
+        (1.0, np.arange(1.0, 90.0, 2), (0.0, 1.0), 0.1, r"22 of 45 outside, whose counts are 0"),
+        (1.0, np.arange(1.0, 45.0, 2), (-200.0, 800.0), 100.0, "window: expected seconds around"),
+    ],
+)
+def test_other_units_of_time_are_suspected(
+    scale: float, onset: np.ndarray, window: tuple[float, float], width: float, message: str
+) -> None:
+    trains = {name: times * scale for name, times in trains_of().items()}
+    with pytest.warns(NeuroalignWarning, match=message):
+        bin_trials(trains, events_of(onset), window=window, bin_width=width)
+
+
+def test_what_was_recorded_silences_the_suspicion() -> None:
+    observed = {name: np.array([[0.0, 100.0]]) for name in "ab"}
+    options = {"window": (0.0, 1.0), "bin_width": 0.1, "observed": observed}
+    counts = bin_trials(trains_of(), events_of(np.arange(1.0, 90.0, 2)), **options)
+    assert (counts[30:] == 0).all()

@@ -169,3 +169,19 @@ def test_responses_must_be_one_matrix(tmp_path: Path) -> None:
     write_fixed(path, [(np.zeros((13, 2)), ["1", "voxel_id"])])
     with pytest.raises(LoadError, match="expected voxel_id as whole numbers, got it among"):
         load_things_fmri(tmp_path, subject="sub-01")
+
+
+@pytest.mark.parametrize("ids", ["same", "reversed", "others"])
+def test_trials_in_another_order_than_the_columns_are_refused(tmp_path: Path, ids: str) -> None:
+    write_study(tmp_path)
+    path = tmp_path / "sub-01_StimulusMetadata.csv"
+    trials = pd.read_csv(path)
+    order = trials["trial_id"].to_numpy()
+    trials["trial_id"] = {"same": order, "reversed": order[::-1], "others": order + 7}[ids]
+    trials.to_csv(path, index=False)
+    if ids == "reversed":
+        with pytest.raises(LoadError, match="in the order of trial_id.*got '0' for '19' in column"):
+            load_things_fmri(tmp_path, subject="sub-01")
+    else:
+        loaded = load_things_fmri(tmp_path, subject="sub-01")
+        assert loaded["trial_id"].values.tolist() == trials["trial_id"].astype(str).tolist()

@@ -229,6 +229,16 @@ def test_annotations_list_their_labels(tmp_path: Path) -> None:
         describe_file(cut(path))
 
 
+@pytest.mark.parametrize("ending", [".mgh", ".mgz"])
+def test_maps_of_freesurfer_say_their_sizes(ending: str, tmp_path: Path) -> None:
+    path = tmp_path / f"lh.betas{ending}"
+    nib.save(nib.MGHImage(np.arange(30, dtype="f4").reshape(5, 1, 1, 6), np.eye(4)), path)
+    assert "sizes: 5 x 1 x 1 places, 6 map(s)" in describe_file(path)
+    path.write_bytes(path.read_bytes()[:60])
+    with pytest.raises(DataCorruptionError, match=r"lh\.betas"):
+        describe_file(path)
+
+
 @pytest.mark.parametrize(
     ("kind", "line"),
     [
