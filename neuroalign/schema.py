@@ -61,6 +61,10 @@ def as_labels(values: Any, name: str) -> npt.NDArray[np.str_]:
         On None, NaN, an empty string, or anything that is not a string: ``1`` and ``'001'``
         are different labels, and only the caller knows which is meant.
     """
+    text = isinstance(values, np.ndarray) and values.dtype.kind == "U"
+    # What is text already needs no look at each object, which is slow for long recordings.
+    if text and not np.isin(values, NO_LABEL).any():
+        return np.ravel(values)
     items = np.asarray(values, dtype=object).ravel().tolist()
     for row, item in enumerate(items):
         missing = item is None or (isinstance(item, str) and item in NO_LABEL)
