@@ -94,7 +94,8 @@ def reading(path: object, idle: Sequence[str] = ()) -> Iterator[None]:
         cause = " ".join(str(error).split()) or type(error).__name__
         raise LoadError(
             f"{path}: expected content that MNE reads, got '{cause}'. "
-            "Check that it is complete, and that its ending names its format."
+            "Check that it is complete, that its ending names its format, and that it holds "
+            "what is asked for: recordings (load_meg), epochs (load_epochs), averages (from_mne)."
         ) from error
     finally:
         logger.setLevel(level)

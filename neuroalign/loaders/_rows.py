@@ -27,6 +27,11 @@ def take_rows(values: Any) -> npt.NDArray[np.float32]:
             f"values: expected dims (neuroid,) or (sample, neuroid), got {values.dims}. "
             "Select one time, or average over it."
         )
+    if "neuroid" in values.coords and not values.indexes["neuroid"].is_unique:
+        raise SchemaError(
+            "values: expected each neuroid once, got some twice, of which one value would be lost. "
+            "Average or drop the copies."
+        )
     # By name: as many samples as neuroids would hide a transposed array.
     rows: npt.NDArray[np.float32] = values.transpose(..., "neuroid").values.astype(np.float32)
     return rows

@@ -18,7 +18,7 @@ Array = npt.NDArray[Any]
 PathLike = Path | str
 
 
-def check_tr(tr: float, name: PathLike = "tr") -> float:
+def check_tr(tr: Any, name: PathLike = "tr") -> float:
     """Check a repetition time [s] that was passed, or that a file names.
 
     Raises
@@ -26,9 +26,11 @@ def check_tr(tr: float, name: PathLike = "tr") -> float:
     LoadError
     """
     low, high = PLAUSIBLE_TR
-    if not low <= tr <= high:
+    number = isinstance(tr, int | float | np.number)
+    if not (number and low <= tr <= high):
+        given = f"{tr:g}" if number else repr(tr)
         raise LoadError(
-            f"{name}: expected a TR of {low} to {high} s, got {tr:g} s. Pass tr= in seconds."
+            f"{name}: expected a TR of {low} to {high} s, got {given} s. Pass tr= in seconds."
         )
     return float(tr)
 

@@ -66,6 +66,11 @@ def read_seconds(
     ------
     LoadError
     """
+    if not isinstance(table, pd.DataFrame):
+        raise LoadError(
+            f"{name}: expected a DataFrame with '{column}' [s], got {type(table).__name__}. "
+            "Put onsets and labels into columns 'onset', 'duration' and 'stimulus'."
+        )
     if column not in table:
         raise LoadError(
             f"{name}: expected column '{column}' [s], got {list(table.columns)}. Rename it."

@@ -51,9 +51,27 @@ def check_trains(trains: Trains) -> dict[str, Array]:
 
 def check_width(bin_width: float) -> float:
     """Return a bin width [s] that is above 0."""
-    if not (np.isfinite(bin_width) and bin_width > 0):
+    number = isinstance(bin_width, int | float | np.number)
+    if not (number and np.isfinite(bin_width) and bin_width > 0):
         raise LoadError(f"bin_width: expected seconds above 0, got {bin_width}. Try 0.01.")
     return float(bin_width)
+
+
+def read_window(window: Any, name: str = "window") -> Window:
+    """Read (start, stop) [s].
+
+    Raises
+    ------
+    LoadError
+    """
+    try:
+        start, stop = (float(edge) for edge in window)
+    except (TypeError, ValueError) as error:
+        raise LoadError(
+            f"{name}: expected (start, stop) in seconds, got {window!r}. "
+            "Pass two numbers, such as (-0.2, 0.8)."
+        ) from error
+    return start, stop
 
 
 def count_bins(window: Window, bin_width: float, name: str = "window") -> int:
@@ -64,7 +82,7 @@ def count_bins(window: Window, bin_width: float, name: str = "window") -> int:
     LoadError
         With the nearest window that fits.
     """
-    start, stop = (float(edge) for edge in window)
+    start, stop = read_window(window, name)
     check_width(bin_width)
     if not (np.isfinite([start, stop]).all() and stop > start):
         raise LoadError(
@@ -234,7 +252,7 @@ def check_clock(
     if not full or len(onset) == 0:
         return
     first, last = min(times[0] for times in full), max(times[-1] for times in full)
-    start, stop = window or (0.0, 0.0)
+    start, stop = (0.0, 0.0) if window is None else read_window(window)
     reach = max(last - first, 1.0)
     if onset.min() + start > last + reach or onset.max() + stop < first - reach:
         raise LoadError(

@@ -282,6 +282,11 @@ def to_gifti(
             "values: expected vertices only, got places without one. Select them, or use to_cifti."
         )
     paths = dict(zip(HEMISPHERES, (left_path, right_path), strict=True))
+    if left_path is not None and right_path is not None and Path(left_path) == Path(right_path):
+        raise SchemaError(
+            f"right_path: expected a file of its own, got that of the left ('{left_path}'). "
+            "Name one file a hemisphere."
+        )
     lost = [SIDES[side] for side in HEMISPHERES if paths[side] is None and side in hemisphere]
     if lost:
         raise SchemaError(f"{lost[0]}_path: expected a path, got none. Values there would be lost.")

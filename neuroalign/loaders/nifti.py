@@ -5,6 +5,7 @@ its CRC; a cut ``.nii`` reads as long as nobody asks for the missing part. Both 
 """
 
 import gzip
+import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +17,13 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from neuroalign.errors import DataCorruptionError, LoadError, SchemaError, require
+from neuroalign.errors import (
+    DataCorruptionError,
+    LoadError,
+    NeuroalignWarning,
+    SchemaError,
+    require,
+)
 from neuroalign.loaders._files import check_file
 from neuroalign.loaders._rows import take_rows
 from neuroalign.storage import write_whole
@@ -186,6 +193,13 @@ def read_tr(image: Any, path: Path | str) -> float:
         raise LoadError(
             f"{path}: expected a TR of {low} to {high} s in the header, got {tr:g} s "
             f"(unit '{unit}'). Pass tr= in seconds, from the JSON beside the image."
+        )
+    if unit == "unknown" and tr == 1:
+        warnings.warn(
+            f"{path}: expected a TR with its unit in the header, got 1 in no unit, which is what "
+            "many tools write when they do not know; taken as 1 s. Pass tr= in seconds.",
+            NeuroalignWarning,
+            stacklevel=3,
         )
     return tr
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from neuroalign.errors import LoadError, NeuroalignWarning, require
+from neuroalign.errors import LoadError, NeuroalignWarning, require, some
 from neuroalign.loaders._mne import FRAMES, name_samples, reading
 from neuroalign.loaders.arrays import from_arrays
 
@@ -155,6 +155,12 @@ def load_source_estimates(
         raise LoadError("estimates: expected one or more, got none.")
     read = [_read(item) for item in items]
     names = [base or f"estimate-{n:02d}" for n, (_, base) in enumerate(read)]
+    from_files = [base for _, base in read if base]
+    if len(set(from_files)) < len(from_files):
+        raise LoadError(
+            f"estimates: expected each once, got one twice among {some(from_files)}. A "
+            "name without '-lh.stc' reads both hemispheres, and either of its files does too."
+        )
     first = read[0][0]
     vertex, side, part = _vertices(first, names[0])
     for (stc, _), name in zip(read, names, strict=True):

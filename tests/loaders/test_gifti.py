@@ -209,3 +209,14 @@ def test_values_without_a_place_to_go_are_refused(pair: tuple[Path, Path], tmp_p
     lost = responses.assign_coords(vertex=("neuroid", np.full(18, -1)))
     with pytest.raises(SchemaError, match="expected vertices only"):
         to_gifti(lost, tmp_path / "l.func.gii", tmp_path / "r.func.gii")
+
+
+def test_one_file_for_both_hemispheres_is_refused(tmp_path: Path) -> None:
+    coords = {"neuroid": ["a", "b"], "hemisphere": ("neuroid", ["L", "R"])}
+    values = xr.DataArray(
+        np.zeros(2), coords | {"vertex": ("neuroid", [0, 0])}, ("neuroid",),
+        attrs={"n_vertices": [1, 1]},
+    )  # fmt: skip
+    path = tmp_path / "both.func.gii"
+    with pytest.raises(SchemaError, match="right_path: expected a file of its own"):
+        to_gifti(values, path, path)

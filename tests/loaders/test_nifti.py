@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from neuroalign.errors import DataCorruptionError, LoadError, SchemaError
+from neuroalign.errors import DataCorruptionError, LoadError, NeuroalignWarning, SchemaError
 from neuroalign.loaders import from_arrays, load_fmri, to_nifti
 from neuroalign.loaders.nifti import open_image, open_series, read_mask, read_tr
 
@@ -232,6 +232,7 @@ def test_reading_a_run_holds_it_once(ending: str, tmp_path: Path, rng: np.random
     raw = rng.integers(0, 1000, size=(40, 40, 20, 80)).astype(np.int16)
     path = write(tmp_path / f"big{ending}", raw)
     responses = load_fmri(path, labels=[["a"] * 80], detrend=True, standardize="zscore")
+    responses.compute()  # what is imported on the way is no part of it
     tracemalloc.start()
     values = responses.values
     peak = tracemalloc.get_traced_memory()[1]
@@ -288,3 +289,21 @@ def test_complex_values_are_refused(values: np.ndarray, tmp_path: Path) -> None:
     path = write(tmp_path / "phase.nii", values.astype("complex64"))
     with pytest.raises(LoadError, match="phase.nii: expected real numbers, got complex64"):
         load_fmri(path)
+
+
+def test_a_neuroid_that_comes_twice_is_refused(tmp_path: Path, values: np.ndarray) -> None:
+    loaded = load_fmri(write(tmp_path / "bold.nii", values), labels=[["a"] * values.shape[3]])
+    with pytest.raises(SchemaError, match="expected each neuroid once"):
+        to_nifti(loaded.isel(neuroid=[0, 0, 1]), tmp_path / "out.nii")
+
+
+def test_a_step_of_one_in_no_unit_is_doubted(tmp_path: Path, values: np.ndarray) -> None:
+    path = tmp_path / "bold.nii"
+    nib.save(nib.Nifti1Image(values, np.diag([3.0, 3, 3, 1])), path)
+    with pytest.warns(NeuroalignWarning, match=r"bold\.nii: expected a TR with its unit"):
+        load_fmri(path, labels=[["a"] * values.shape[3]])
+
+
+def test_a_tr_in_words_is_refused(tmp_path: Path, values: np.ndarray) -> None:
+    with pytest.raises(LoadError, match="tr: expected a TR of 0.2 to 20.0 s, got '2' s"):
+        load_fmri(write(tmp_path / "bold.nii", values), tr="2")

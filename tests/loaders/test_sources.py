@@ -1,5 +1,7 @@
 """Source estimates keep their values, vertices and places."""
 
+from pathlib import Path
+
 import mne
 import numpy as np
 import pytest
@@ -148,3 +150,10 @@ def test_volumes_beside_surfaces_are_of_no_side(rng):
     responses = load_source_estimates(stc)
     assert responses["hemisphere"].values.tolist() == ["L", "L", "R", "", ""]
     assert responses["neuroid"].values.tolist() == ["L-0", "L-4", "R-2", "V-2", "V-3"]
+
+
+def test_two_files_of_one_estimate_are_one(real_data: Path) -> None:
+    folder = real_data / "meg_mne_sample_evoked"
+    names = [folder / f"sample_audvis_trunc-meg-{side}.stc" for side in ("lh", "rh")]
+    with pytest.raises(LoadError, match="estimates: expected each once"):
+        load_source_estimates(names)

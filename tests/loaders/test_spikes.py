@@ -416,3 +416,17 @@ def test_what_was_recorded_silences_the_suspicion() -> None:
     options = {"window": (0.0, 1.0), "bin_width": 0.1, "observed": observed}
     counts = bin_trials(trains_of(), events_of(np.arange(1.0, 90.0, 2)), **options)
     assert (counts[30:] == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"window": 0.8}, r"window: expected \(start, stop\) in seconds, got 0.8"),
+        ({"bin_width": "100ms"}, "bin_width: expected seconds above 0, got 100ms"),
+        ({"events": np.arange(3.0)}, "events: expected a DataFrame with 'onset'.*got ndarray"),
+    ],
+)
+def test_arguments_of_another_type_are_named(options: dict[str, object], message: str) -> None:
+    usual = {"events": events_of(np.arange(3.0)), "window": (0.0, 1.0), "bin_width": 0.1}
+    with pytest.raises(LoadError, match=message):
+        bin_trials({"a": np.array([0.5])}, **{**usual, **options})
