@@ -202,7 +202,8 @@ def read_netcdf(path: Path, verify: bool) -> xr.Dataset:
     if verify and SCHEMA not in packed.attrs:
         raise DataCorruptionError(
             f"{path}: expected a file that neuroalign wrote, with hashes, got none. "
-            "Open foreign netCDF with xarray, or pass verify=False."
+            "Open foreign netCDF with xarray (Brain-Score assemblies: loaders.load_brainio), or "
+            "pass verify=False to load."
         )
     _check_version(path, packed)
     for name, variable in packed.variables.items():

@@ -12,7 +12,7 @@ from neuroalign.study._findings import WRONG, attempt
 LOOK = 1 << 30
 
 
-def _look(image: Any, volumes: int) -> list[str]:
+def _look(image: Any) -> list[str]:
     """Count values that are no numbers; only floats can hold any."""
     dtype = image.get_data_dtype()
     if dtype.kind != "f":
@@ -24,7 +24,9 @@ def _look(image: Any, volumes: int) -> list[str]:
     broken = int(values.size - np.isfinite(values).sum())
     text = f"{broken} of {values.size} values not finite"
     # Maps are NaN where there is no brain; a series with holes spreads them when it is filtered.
-    return [(WRONG if volumes > 1 or broken == values.size else "") + text] if broken else []
+    places = np.isfinite(values).reshape(*values.shape[:3], -1)
+    outside = bool((places.all(axis=-1) == places.any(axis=-1)).all())
+    return [("" if outside and broken < values.size else WRONG) + text] if broken else []
 
 
 def describe_image(path: Path) -> list[str]:
@@ -43,4 +45,4 @@ def describe_image(path: Path) -> list[str]:
     if volumes > 1:
         tr, wrong = attempt(lambda: read_tr(image, path))
         lines += [] if tr is None else [f"TR: {tr:g} s, {volumes * tr:g} s in all"]
-    return [*lines, *_look(image, volumes), *wrong]
+    return [*lines, *_look(image), *wrong]
