@@ -236,7 +236,8 @@ def _number_rows(rows: Any, n: int) -> Rows:
             f"cv: expected rows from 0 to {n - 1}, or masks of {n} rows, got {some(rows.tolist())}."
             " Number the rows that fit was given."
         )
-    return rows.astype(np.intp) % n
+    numbered: Rows = np.mod(rows.astype(np.intp), n)
+    return numbered
 
 
 def _check_count(count: int, name: str, what: str) -> None:

@@ -7,7 +7,7 @@ from sklearn.metrics import r2_score
 
 from neuroalign.errors import AlignError
 from neuroalign.loaders import from_arrays
-from neuroalign.scores import METRICS, pearson, r2, score, spearman
+from neuroalign.scores import METRICS, choose_metric, pearson, r2, score, spearman
 
 
 def test_scores_agree_with_the_references(rng: np.random.Generator) -> None:
@@ -62,6 +62,12 @@ def test_other_labels_are_refused(rng: np.random.Generator) -> None:
         score(observed, observed.isel(sample=slice(2)))
     with pytest.raises(ValueError, match="metric: expected one of 'pearson'.*Did you mean"):
         score(observed, observed, "pearsn")
+
+
+@pytest.mark.parametrize(("said", "meant"), [("r", "pearson"), ("R2", "r2"), ("rho", "spearman")])
+def test_usual_names_lead_to_ours(said: str, meant: str) -> None:
+    with pytest.raises(ValueError, match=f"metric: .*got '{said}'. Did you mean '{meant}'"):
+        choose_metric(said)
 
 
 def test_bare_arrays_are_pointed_at_the_kernels() -> None:

@@ -18,6 +18,8 @@ CHUNK = 1000
 COARSE_MARGIN, MIXED_MARGIN = 2e-3, 3e-3
 # A penalty at the edge matters only where the error still falls there by this share a step.
 EDGE_SLOPE = 1e-3
+# ... or where all penalties are so many times larger or smaller than the mean eigenvalue.
+FAR_OFF = 1e3
 
 
 class Judged(NamedTuple):
@@ -64,8 +66,8 @@ def _refine(rule: Rule, state: Any, sums: Array, margin: float) -> Array:
         return sums
     total = sums.sum(axis=1)
     near = total <= total.min(axis=0) * (1 + margin)
-    for row, some in enumerate(near):
-        columns = np.flatnonzero(some)
+    for row, members in enumerate(near):
+        columns = np.flatnonzero(members)
         if len(columns):
             sums[row][:, columns] = rule.sum_errors(state, row, columns)
     return sums
@@ -121,9 +123,11 @@ class Engine:
         self.search = choose(SEARCHES, search, "search")
         spectrum = _linalg.eigh_gram(X, center=center, solver=solver, weights=weights)
         total = len(X) if weights is None else float(weights.sum())
-        scale = spectrum.values.sum() / total if relative else 1.0
+        mean = spectrum.values.sum() / total
+        scale = mean if relative else 1.0
         # A constant X has no eigenvalue to be relative to.
         self.alphas = grid * (scale if scale > 0 else 1.0)
+        self.relative = self.alphas / mean if mean > 0 else self.alphas
         self.values = spectrum.values
         length = np.linalg.norm(spectrum.left, axis=0)
         self.basis = (spectrum.left / length).astype(self.dtype)
@@ -228,13 +232,17 @@ def solve_chunk(engine: Engine, Y: Array, *, conservative: bool = False) -> dict
     }
 
 
-def find_edges(losses: Array, best: Array) -> tuple[Array, Array]:
+def find_edges(losses: Array, best: Array, relative: Array | None = None) -> tuple[Array, Array]:
     """Tell where the best penalty is the smallest or largest, and the error still falls there.
+
+    Far from the eigenvalues the error is flat: there a grid is short whatever the slope.
 
     Parameters
     ----------
     losses : array (a, t)
     best : array of int (t,)
+    relative : array (a,), optional
+        The penalties in units of the mean eigenvalue, where they are the whole grid.
 
     Returns
     -------
@@ -247,6 +255,9 @@ def find_edges(losses: Array, best: Array) -> tuple[Array, Array]:
         return blank, blank
     falls_low = losses[1] - losses[0] > EDGE_SLOPE * losses[1]
     falls_high = losses[last - 1] - losses[last] > EDGE_SLOPE * losses[last - 1]
+    if relative is not None:
+        falls_low |= relative[0] > FAR_OFF
+        falls_high |= relative[last] < 1 / FAR_OFF
     return np.stack([best == 0, falls_low]), np.stack([best == last, falls_high])
 
 

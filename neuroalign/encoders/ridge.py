@@ -279,7 +279,7 @@ class Ridge(RegressorMixin, MultiOutputMixin, BaseEstimator):  # type: ignore[mi
         for pattern in waiting:
             self._solve(targets, best, found["alpha"], pattern)
         found["mse"] = losses[best, np.arange(n_targets)]
-        low, high = find_edges(losses, best)
+        low, high = find_edges(losses, best, engine.relative)
         self.coef_[constant] = 0.0
         self._store(found, X.shape[1], constant)
         self._report_edges(low[:, ~constant], high[:, ~constant], len(grid), constant)
@@ -288,16 +288,10 @@ class Ridge(RegressorMixin, MultiOutputMixin, BaseEstimator):  # type: ignore[mi
         self, X: Array, folds: Folds | str, grid: Array, n_targets: int, weights: Array | None
     ) -> Engine:
         return Engine(
-            X,
-            folds,
-            grid,
-            n_targets,
-            center=bool(self.fit_intercept),
-            relative=ALPHA_SCALES[self.alpha_scale],
-            solver=self.solver,
-            search=self.search,
-            weights=weights,
-        )
+            X, folds, grid, n_targets,
+            center=bool(self.fit_intercept), relative=ALPHA_SCALES[self.alpha_scale],
+            solver=self.solver, search=self.search, weights=weights,
+        )  # fmt: skip
 
     def _select(self, engine: Engine, targets: Array) -> tuple[Array, Array, Array]:
         """Choose the penalty index of each target; also the losses (a, t) and those of the mean."""

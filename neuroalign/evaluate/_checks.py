@@ -1,13 +1,19 @@
 """What every evaluation asks of its inputs."""
 
+import warnings
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from neuroalign import schema
+from neuroalign._arrays import is_time_series
 from neuroalign._folds import Folds, check_leakage
-from neuroalign.errors import AlignError, SchemaError, some
+from neuroalign.errors import AlignError, NeuroalignWarning, SchemaError, some
+from neuroalign.evaluate._splits import read_run
+
+# Share of test rows between training rows above which a time series counts as shuffled.
+SHUFFLED = 0.5
 
 
 def check_arguments(
@@ -80,6 +86,32 @@ def check_finite(array: xr.DataArray, name: str) -> None:
         )
 
 
+def check_targets(encoder: Any, responses: xr.DataArray, n_permutations: int) -> bool:
+    """Check responses; NaN may stand where the encoder fits each neuroid on its own rows.
+
+    Returns
+    -------
+    bool
+        Whether any is missing.
+
+    Raises
+    ------
+    ValueError
+    """
+    last = encoder[-1] if hasattr(encoder, "steps") else encoder
+    missing = bool(np.isnan(responses.values).any())
+    if not missing or getattr(last, "missing", None) != "drop":
+        check_finite(responses, "responses")
+        return False
+    check_finite(responses.fillna(0.0), "responses")
+    if n_permutations:
+        raise ValueError(
+            f"n_permutations: expected 0 where responses hold NaN, whose places cannot change, got "
+            f"{n_permutations}. Drop the rows or neuroids with NaN to test."
+        )
+    return True
+
+
 def check_overlap(
     features: xr.DataArray, responses: xr.DataArray, folds: Folds, allow_shared_stimuli: bool
 ) -> None:
@@ -90,6 +122,29 @@ def check_overlap(
         if "stimulus" in array.coords:
             check_leakage(folds, array["stimulus"].values)
             return
+
+
+def warn_shuffled(responses: xr.DataArray, folds: Folds) -> list[str]:
+    """Say so when folds of a time series take rows from between those they train on."""
+    if "onset" not in responses.coords or not is_time_series(responses):
+        return []
+    order = np.lexsort([responses["onset"].values, read_run(responses)])
+    run = np.asarray(read_run(responses))[order]
+    between, n_test = 0, 0
+    for train, test in folds:
+        trained, tested = (np.isin(order, rows) for rows in (train, test))
+        inner = trained[:-2] & trained[2:] & (run[:-2] == run[2:])
+        between += int((inner & tested[1:-1]).sum())
+        n_test += len(test)
+    if between <= SHUFFLED * n_test:
+        return []
+    message = (
+        f"folds: expected stretches of a time series, got {between / n_test:.0%} of test rows "
+        "between two training rows; slow signals then score high without being predicted. "
+        "Use group='run' or 'time', with gap=."
+    )
+    warnings.warn(message, NeuroalignWarning, stacklevel=3)
+    return [message]
 
 
 def join_history(features: xr.DataArray, responses: xr.DataArray) -> str:

@@ -67,12 +67,35 @@ def run_folds(
     return parts, wrap_samples(predicted, responses, template), messages
 
 
+def _score_known(observed: xr.DataArray, guess: xr.DataArray, metric: str) -> Array:
+    """Score each neuroid (and time) on the rows it has; NaN with fewer than two."""
+    missing = np.isnan(observed.values).reshape(len(observed), -1)
+    if not missing.any():
+        return scores.score(observed, guess, metric=metric).values
+    values, fitted = (array.values.reshape(len(array), -1) for array in (observed, guess))
+    found = np.full(values.shape[1], np.nan)
+    patterns, member = np.unique(missing, axis=1, return_inverse=True)
+    for number, pattern in enumerate(patterns.T):
+        place = np.ix_(~pattern, member.ravel() == number)
+        if len(pattern) - pattern.sum() > 1:
+            found[place[1][0]] = scores.METRICS[metric](values[place], fitted[place])
+    return found.reshape(observed.shape[1:])
+
+
+def average_folds(score: xr.DataArray, responses: xr.DataArray, folds: Folds) -> xr.DataArray:
+    """Average over the folds in which a neuroid (and time) has rows to be scored on."""
+    counts = [np.isfinite(responses.values[test]).sum(axis=0) for _, test in folds]
+    known = score.copy(data=np.stack(counts) > 1)
+    n_known = known.sum("fold")
+    return score.where(known, 0.0).sum("fold", skipna=False) / n_known.where(n_known > 0)
+
+
 def _describe_fold(
     model: Any, observed: xr.DataArray, guess: xr.DataArray, metric: str, with_weights: bool
 ) -> dict[str, Any]:
     """Read the score of one fold and what its last step learnt."""
     last = model[-1] if hasattr(model, "steps") else model
-    part: dict[str, Any] = {"score": scores.score(observed, guess, metric=metric).values}
+    part: dict[str, Any] = {"score": _score_known(observed, guess, metric)}
     alpha = np.asarray(getattr(last, "alpha_", np.nan))
     if alpha.shape == guess.shape[1:]:
         part["alpha"] = alpha

@@ -30,9 +30,27 @@ def split_rows(
         prefix = f"repeat-{repeat} " if n_repeats > 1 else ""
         folds += once
         names += [prefix + name for name in _name_folds(responses, once, group)]
+    check_sizes(folds, "group" if n_splits is None else "n_splits")
     if gap:
         folds = purge_folds(folds, gap, read_run(responses), read(responses, "onset"))
     return folds, names
+
+
+def check_sizes(folds: Folds, name: str) -> None:
+    """Check that every fold can be scored.
+
+    Raises
+    ------
+    ValueError
+        When one tests a single row; names the argument that made it.
+    """
+    short = sum(len(test) < 2 for _, test in folds)
+    if short:
+        raise ValueError(
+            f"{name}: expected at least 2 test rows in every fold, got 1 in {short} of "
+            f"{len(folds)} folds. One row has no correlation and no variance to explain: use fewer "
+            "and larger folds."
+        )
 
 
 def find_inner(responses: xr.DataArray, group: str | None) -> Array | None:

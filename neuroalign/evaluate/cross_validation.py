@@ -17,9 +17,11 @@ from neuroalign.evaluate._checks import (
     check_finite,
     check_overlap,
     check_rows,
+    check_targets,
     join_history,
+    warn_shuffled,
 )
-from neuroalign.evaluate._fitting import run_folds, stack_folds
+from neuroalign.evaluate._fitting import average_folds, run_folds, stack_folds
 from neuroalign.evaluate._forward import test_forward
 from neuroalign.evaluate._nulls import test_scores
 from neuroalign.evaluate._splits import find_inner, split_rows
@@ -58,7 +60,9 @@ def cross_validate(
         that takes ``groups`` in ``fit`` (as Ridge does) gets those of the training rows.
     features : DataArray (sample, feature)
     responses : DataArray (sample, neuroid) or (sample, neuroid, time)
-        Without NaN; rows labelled as the features, see ``align.match``.
+        Rows labelled as the features, see ``align.match``. NaN only for an encoder with
+        ``missing="drop"`` (as Ridge has): each neuroid is then fitted and scored on its own rows,
+        its ``mean_score`` taken over the folds that hold two or more of them.
     group : str or None
         Coord on ``sample`` of the responses whose groups are never divided: ``"run"``,
         ``"subject"``, ``"stimulus"``. ``"time"``: stretches of the rows in order of run and onset,
@@ -66,7 +70,8 @@ def cross_validate(
         contiguous folds when each comes once.
     n_splits : int or None
         None: leave one group out up to 12 groups, else 5 folds. As many as there are groups
-        leaves one out whatever their number.
+        leaves one out whatever their number. Each fold tests two rows at least, as one row has no
+        score.
     gap : float
         Training rows of the same run as a test row are dropped when they lie this near to it, or
         nearer: [s] between onsets, rows where responses have no ``onset``.
@@ -150,7 +155,7 @@ def cross_validate(
         choose(KEEP, name, "keep")
     check_rows(features, responses, on)
     check_finite(features, "features")
-    check_finite(responses, "responses")
+    missing = check_targets(encoder, responses, n_permutations)
     folds, labels = split_rows(responses, group, n_splits, gap, n_repeats, seed)
     check_overlap(features, responses, folds, allow_shared_stimuli)
     if n_permutations and not refit and n_repeats > 1:
@@ -165,7 +170,10 @@ def cross_validate(
     )
     result = stack_folds(parts, labels, responses)
     result["mean_score"] = result["score"].mean("fold", skipna=False)
+    if missing:
+        result["mean_score"] = average_folds(result["score"], responses, folds)
     result["ceiling"] = find_ceiling(ceiling, responses, seed)
+    messages += warn_shuffled(responses, folds)
     messages += _warn_unscored(result["mean_score"], features)
     if n_permutations:
         scheme = permutation_scheme

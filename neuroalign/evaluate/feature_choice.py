@@ -21,7 +21,7 @@ from neuroalign.evaluate._checks import (
     join_history,
 )
 from neuroalign.evaluate._fitting import fit_fold
-from neuroalign.evaluate._splits import find_inner, read, read_run, split_rows
+from neuroalign.evaluate._splits import check_sizes, find_inner, read, read_run, split_rows
 
 Array = npt.NDArray[Any]
 
@@ -126,7 +126,7 @@ def select_features(
         check_arguments(encoder, space, n_splits)
         check_rows(space, responses, on)
         check_finite(space, f"features['{name}']")
-    if n_inner < 2:
+    if not isinstance(n_inner, int | np.integer) or n_inner < 2:
         raise ValueError(f"n_inner: expected at least 2 inner folds, got {n_inner}. 5 is usual.")
     check_finite(responses, "responses")
     folds, labels = split_rows(responses, group, n_splits, gap, 1, seed)
@@ -200,6 +200,7 @@ def _split_inside(
     if whole is not None and len(np.unique(whole)) < 2:
         whole = None
     folds = make_folds(len(train), groups=whole, n_splits=n_inner)
+    check_sizes(folds, "n_inner")
     if not gap:
         return folds
     onset = read(responses, "onset")

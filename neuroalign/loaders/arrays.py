@@ -12,6 +12,7 @@ from neuroalign.errors import SchemaError
 from neuroalign.schema import SCHEMA_VERSION, as_labels, check_features, check_responses
 
 LABELS = ("stimulus", "run", "session", "subject", "roi", "hemisphere", "neuroid")
+PLACES = ("roi", "hemisphere")
 SECONDS = ("onset", "duration", "time")
 Values = Sequence[Any] | npt.NDArray[Any]
 
@@ -24,7 +25,7 @@ def _coords(named: Mapping[str, Values | None], dim: str, size: int) -> dict[str
             continue
         # An array of text is checked with the whole; for a long recording once is enough.
         text = isinstance(values, np.ndarray) and values.dtype.kind == "U"
-        column = as_labels(values, name) if name in LABELS and not text else np.asarray(values)
+        column = _texts(values, name) if name in LABELS and not text else np.asarray(values)
         if column.shape != (size,):
             raise SchemaError(
                 f"{name}: expected {size} values (one for each {dim}), got shape {column.shape}. "
@@ -58,6 +59,16 @@ def _numbers(values: Any, dims: Sequence[str], dtype: str) -> npt.NDArray[Any]:
             "Rescale them, or pass dtype='float64'."
         )
     return converted
+
+
+def _texts(values: Values, name: str) -> npt.NDArray[Any]:
+    """Check labels; a neuroid may lie in no region and in no hemisphere, which is ''."""
+    if name not in PLACES:
+        return as_labels(values, name)
+    items = np.asarray(values, dtype=object).ravel().tolist()
+    column = as_labels(["-" if item == "" else item for item in items], name)
+    column[[item == "" for item in items]] = ""
+    return column
 
 
 def _number_repeats(stimulus: Values) -> npt.NDArray[np.integer[Any]]:
@@ -99,7 +110,7 @@ def from_arrays(
     repeat : sequence of int (sample,), optional
         Counted from 0 for each stimulus when not given.
     neuroid, roi : sequence of str (neuroid,), optional
-        Neuroids are named ``neuroid-0000`` and so on when not given.
+        '' is no region. Neuroids are named ``neuroid-0000`` and so on when not given.
     time : sequence of float (time,), optional
         [s] from stimulus onset; required with three dims.
     units : str

@@ -73,21 +73,28 @@ def find_clusters(
         raise ValueError(
             f"threshold: expected None under statistic 'tfce', got {threshold}. Drop it."
         )
+    if threshold is not None and not threshold > 0:
+        raise ValueError(
+            f"threshold: expected |t| above 0, got {threshold}. The tail gives its sign."
+        )
     n_times = bare.shape[1]
     space = _as_pairs(adjacency)
     graph = mne.stats.combine_adjacency(n_times, space) if n_times > 1 else space
-    t, clusters, cluster_p, null = mne.stats.permutation_cluster_1samp_test(
-        bare.reshape(len(bare), -1),
-        threshold=enhance or threshold,
-        n_permutations=n_permutations,
-        tail=side,
-        adjacency=graph,
-        out_type="indices",
-        n_jobs=1,
-        seed=seed,
-        buffer_size=None,
-        verbose="ERROR",
-    )
+    # The lower tail of a map is the upper one of its negative; mne has no TFCE of lower tails.
+    sign = -1.0 if side < 0 else 1.0
+    # Not by verbose=, which comes too late for what newer versions say of seeds.
+    with mne.utils.use_log_level("ERROR"):
+        t, clusters, cluster_p, null = mne.stats.permutation_cluster_1samp_test(
+            sign * bare.reshape(len(bare), -1),
+            threshold=enhance if threshold is None else threshold,
+            n_permutations=n_permutations,
+            tail=abs(side),
+            adjacency=graph,
+            out_type="indices",
+            n_jobs=1,
+            seed=seed,
+            buffer_size=None,
+        )
     number, p_value = np.zeros(t.size, dtype=np.int64), np.ones(t.size)
     if enhance is not None:
         p_value = np.asarray(cluster_p, dtype=np.float64).reshape(t.size)
@@ -95,7 +102,7 @@ def find_clusters(
         for label, (members, p) in enumerate(zip(clusters, cluster_p, strict=True), start=1):
             number[members[0]], p_value[members[0]] = label, p
     template = copy_geometry(values, values.isel({values.dims[0]: 0}, drop=True).drop_attrs())
-    columns = {"statistic": t, "p_value": p_value, "cluster": number}
+    columns = {"statistic": sign * t, "p_value": p_value, "cluster": number}
     result = xr.Dataset(
         {
             name: template.copy(
@@ -144,6 +151,12 @@ def _check(values: xr.DataArray, adjacency: Any, n_permutations: int) -> Array:
         raise ValueError(
             "values: expected finite maps, got NaN or infinite values. Drop the neuroids without "
             "a score in any subject, and their rows and columns of adjacency."
+        )
+    still = (bare == bare[:1]).all(axis=0)
+    if still.any():
+        raise ValueError(
+            f"values: expected places that vary over {values.dims[0]}s, got {int(still.sum())} "
+            "that do not and so have no t. Drop those, and their rows and columns of adjacency."
         )
     if bare.ndim == 2:
         return bare[:, None]

@@ -392,3 +392,14 @@ def test_neuroids_without_signal_are_named(rng: np.random.Generator) -> None:
     model = Ridge(np.logspace(-4, 1, 6)).fit(X, Y)
     assert not model.no_signal_[[0, 2, 3, 5]].any()
     assert model.no_signal_[[1, 4]].all()
+
+
+@pytest.mark.parametrize(
+    ("grid", "edge"), [(np.logspace(6, 9, 4), "smallest"), (np.logspace(-9, -6, 4), "largest")]
+)
+def test_a_grid_far_off_is_said_though_errors_are_flat(
+    grid: np.ndarray, edge: str, rng: np.random.Generator
+) -> None:
+    X, Y, _ = _linear(rng, 60, 20, 12)
+    with pytest.warns(NeuroalignWarning, match=f"got the {edge} for"):
+        Ridge(grid).fit(X, Y)

@@ -142,6 +142,38 @@ def test_other_inputs_do_not_resume(tmp_path: Path) -> None:
         fit_to_store(Ridge(GRID[:3]), X, Y, tmp_path / "fit")
 
 
+@pytest.mark.parametrize("column", [0, 1250, 2499])
+def test_other_responses_of_one_shape_do_not_resume(column: int, tmp_path: Path) -> None:
+    X, Y = study()
+    fit_to_store(Ridge(1.0), X, Y, tmp_path / "fit", test=(X, Y))
+    other = Y.copy()
+    other[:, column] += 1
+    for known, held in ((other, Y), (Y, other)):
+        with pytest.raises(FileExistsError, match="fit: expected the same request"):
+            fit_to_store(Ridge(1.0), X, known, tmp_path / "fit", test=(X, held))
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"metric": "r"}, ValueError, "metric: .*Did you mean 'pearson'"),
+        ({"test": (np.zeros((60, 3)), np.zeros((60, 30)))}, AlignError, "test: .*got .60, 3. and"),
+        ({"test": (np.zeros((60, 12)), np.zeros((60, 1)))}, AlignError, "test: .*and .60, 1."),
+        ({"test": (np.full((60, 12), np.nan), np.zeros((60, 30)))}, ValueError, "test.0.: .*NaN"),
+        ({"X": np.full((60, 12), np.inf)}, ValueError, "X: expected finite numbers"),
+        ({"X": np.zeros(60)}, ValueError, r"X: .*got shape \(60,\)"),
+        ({"y": [[1.0]]}, ValueError, "y: expected an array .*got list"),
+    ],
+)
+def test_faults_are_named_before_the_fit(
+    options: dict[str, Any], error: type[Exception], message: str, tmp_path: Path
+) -> None:
+    X, Y = study(t=30)
+    with pytest.raises(error, match=message):
+        fit_to_store(Ridge(), **({"X": X, "y": Y, "folder": tmp_path / "fit"} | options))
+    assert not (tmp_path / "fit").exists()
+
+
 @pytest.mark.parametrize(
     ("encoder", "change", "error", "message"),
     [
@@ -193,3 +225,13 @@ def test_workers_of_which_one_dies_give_the_same(tmp_path: Path) -> None:
 def _kill_later(pid: int) -> None:
     time.sleep(0.2)
     os.kill(pid, signal.SIGKILL)
+
+
+def test_one_penalty_has_no_error_to_store(tmp_path: Path) -> None:
+    X, Y = study(t=30)
+    stored = fit_to_store(Ridge(2.0), X, Y, tmp_path / "fit")
+    np.testing.assert_allclose(stored["weights"], Ridge(2.0).fit(X, Y).coef_.T, rtol=1e-5)
+    assert np.isnan(stored["cv_mse"]).all()
+    (tmp_path / "fit" / "alpha" / "c" / "0").unlink()
+    with pytest.raises(DataCorruptionError, match="missing or damaged"):
+        open_fit(tmp_path / "fit")

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
+from scipy.signal import lfilter
 from sklearn.linear_model import LinearRegression
 from sklearn.linear_model import Ridge as PeerRidge
 from sklearn.model_selection import LeaveOneGroupOut
@@ -364,3 +365,23 @@ def test_the_family_is_corrected_by_the_largest_score(rng: np.random.Generator) 
     assert (result["p_fwer"] >= result["p_value"]).all()
     assert (result["p_fwer"][:3] <= 0.05).all()
     assert (result["p_fwer"][3:] > 0.05).all()
+
+
+def test_a_shuffled_time_series_is_said() -> None:
+    rng = np.random.default_rng(2)
+    slow = lfilter([1], [1, -0.95], rng.normal(size=(240, 13)), axis=0)
+    coords = {
+        "stimulus": ("sample", [f"second-{n:03d}" for n in range(240)]),
+        "run": ("sample", np.repeat(["a", "b"], 120)),
+        "onset": ("sample", np.tile(np.arange(120) * 2.0, 2)),
+    }
+    features = xr.DataArray(slow[:, :8], coords, ("sample", "feature"))
+    responses = xr.DataArray(
+        slow[:, 8:], coords | {"neuroid": list("abcde")}, ("sample", "neuroid")
+    )
+    with pytest.warns(NeuroalignWarning, match="folds: expected stretches of a time series"):
+        result = cross_validate(
+            Ridge(1.0), features, responses, group="stimulus", n_splits=5, ceiling=None
+        )
+    assert "between two training rows" in result.attrs["warnings"]
+    cross_validate(Ridge(1.0), features, responses, group="run", ceiling=None)

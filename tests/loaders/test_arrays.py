@@ -55,3 +55,11 @@ def test_values_that_would_be_lost_are_refused(values: object, message: str) -> 
 def test_onsets_are_numbers() -> None:
     with pytest.raises(SchemaError, match="onset: expected seconds, got <U1"):
         from_arrays(np.zeros((2, 2)), modality="fmri", run=["r", "r"], onset=["0", "1"])
+
+
+def test_a_neuroid_may_lie_in_no_region() -> None:
+    names = ["V1", "", "-"]
+    labelled = from_arrays(np.zeros((2, 3)), modality="fmri", stimulus=["a", "b"], roi=names)
+    assert labelled["roi"].values.tolist() == names
+    with pytest.raises(SchemaError, match="roi: expected strings, got a missing value"):
+        from_arrays(np.zeros((2, 2)), modality="fmri", stimulus=["a", "b"], roi=["V1", None])

@@ -86,6 +86,19 @@ def test_surfaces_and_times_have_neighbours_too(rng: np.random.Generator) -> Non
     assert len(np.unique(found["cluster"].values[:5, 2:4])) == 1
 
 
+@pytest.mark.parametrize(("statistic", "threshold"), [("tfce", None), ("cluster", 2.0)])
+def test_the_lower_tail_mirrors_the_upper(
+    statistic: str, threshold: float | None, rng: np.random.Generator
+) -> None:
+    maps, adjacency = _maps(rng, height=1.5), voxel_adjacency(GRID)
+    options = {"statistic": statistic, "threshold": threshold, "n_permutations": 50}
+    upper = find_clusters(maps, adjacency, **options)
+    lower = find_clusters(-maps, adjacency, tail="less", **options)
+    np.testing.assert_allclose(lower["statistic"], -upper["statistic"])
+    np.testing.assert_allclose(lower["p_value"], upper["p_value"])
+    assert (upper["p_value"].values[INSIDE] <= 0.05).mean() > 0.6
+
+
 def test_without_a_cluster_nothing_is_significant(rng: np.random.Generator) -> None:
     found = find_clusters(_maps(rng), voxel_adjacency(GRID), threshold=50.0, n_permutations=20)
     assert (found["p_value"] == 1).all()
@@ -104,6 +117,10 @@ def test_faults_are_named(rng: np.random.Generator) -> None:
         find_clusters(maps.where(maps < 1), adjacency)
     with pytest.raises(ValueError, match="threshold: expected None under statistic 'tfce'"):
         find_clusters(maps, adjacency, statistic="tfce", threshold=2.0)
+    with pytest.raises(ValueError, match=r"threshold: expected \|t\| above 0, got -2"):
+        find_clusters(maps, adjacency, threshold=-2.0, tail="less")
+    with pytest.raises(ValueError, match="values: expected places that vary.*got 64"):
+        find_clusters(maps * 0, adjacency)
     with pytest.raises(ValueError, match="tail: expected one of 'greater'"):
         find_clusters(maps, adjacency, tail="up")
     with pytest.raises(ValueError, match="n_permutations: expected at least 1"):
