@@ -177,7 +177,9 @@ class KernelRidge(LabelledRegressor):
         for row, (root, place) in enumerate(zip(roots, search.columns, strict=True)):
             own = root.lift @ found.coef[:, place].T.astype(np.float64)  # type: ignore[operator]
             if center:
-                # Weights of a centred kernel sum to zero: the rest of its centring is a constant.
+                # Weights of a centred kernel sum to zero, which directions with little of it keep
+                # by rounding only; then the rest of its centring is a constant.
+                own = own - own.mean(axis=0)
                 mean = mean - kernels[row].mean(axis=0, dtype=np.float64) @ own
             dual[row] = own
         r2 = 1 - np.divide(
