@@ -10,7 +10,7 @@ from sklearn.metrics import r2_score
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from neuroalign._arrays import flatten_targets, unwrap, wrap_samples
-from neuroalign._folds import make_folds
+from neuroalign._folds import read_folds
 from neuroalign._gram import Folds
 from neuroalign.errors import NeuroalignWarning
 
@@ -98,27 +98,28 @@ class LabelledRegressor(RegressorMixin, MultiOutputMixin, BaseEstimator):  # typ
         -------
         float
         """
-        predicted, _ = flatten_targets(unwrap(self.predict(X))[0])
-        observed, _ = flatten_targets(unwrap(y)[0])
-        return float(r2_score(observed, predicted, sample_weight=sample_weight))
+        return score_r2(self.predict(X), y, sample_weight)
 
 
-def read_folds(cv: Any, X: Array, Y: Array, groups: Any) -> Folds:
-    """Make folds of an int (contiguous, or whole groups), a splitter, or pairs of rows.
+def score_r2(predicted: Any, observed: Any, sample_weight: Any = None) -> float:
+    """R2 averaged over neuroids (and times), labelled or not."""
+    guess, _ = flatten_targets(unwrap(predicted)[0])
+    known, _ = flatten_targets(unwrap(observed)[0])
+    return float(r2_score(known, guess, sample_weight=sample_weight))
+
+
+def read_exact_folds(cv: Any, X: Array, Y: Array, groups: Any) -> Folds:
+    """Take folds as a count, a splitter or pairs of rows; shortcuts of ``Ridge`` are none.
 
     Raises
     ------
-    ValueError
-        On a string: shortcuts of ``Ridge`` are not exact folds.
+    ValueError, LeakageError
     """
     if isinstance(cv, str):
         raise ValueError(
             f"cv: expected an int, a splitter or a list of (train, test), got '{cv}'. Pass 5, say."
         )
-    if isinstance(cv, int | np.integer):
-        return make_folds(len(X), groups=groups, n_splits=int(cv))
-    pairs = cv.split(X, Y, groups) if hasattr(cv, "split") else cv
-    return [(np.asarray(train), np.asarray(test)) for train, test in pairs]
+    return read_folds(cv, X, Y, groups)
 
 
 def read_grid(alphas: Any, default: Array) -> Array:

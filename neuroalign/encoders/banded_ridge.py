@@ -12,7 +12,7 @@ from neuroalign.encoders._labelled import (
     TOP_EDGE_R2,
     LabelledRegressor,
     measure_edges,
-    read_folds,
+    read_exact_folds,
     read_grid,
 )
 from neuroalign.encoders._simplex import SimplexSearch, draw_candidates, normalise
@@ -144,7 +144,7 @@ class BandedRidge(LabelledRegressor):
             self.candidates, len(roots), int(self.n_candidates), int(self.seed)
         )
         search = SimplexSearch(
-            [root.values for root in roots], read_folds(self.cv, X, Y, groups), grid,
+            [root.values for root in roots], read_exact_folds(self.cv, X, Y, groups), grid,
             center=center, n_best=max(1, int(self.n_best)),
         )  # fmt: skip
         found = search.run(Y, candidates, int(self.n_refine) if len(roots) > 1 else 0)

@@ -12,7 +12,7 @@ from neuroalign._gram import factorise_folds
 from neuroalign._hat import sum_squares
 from neuroalign._linalg import average_rows, shrink
 from neuroalign.encoders._engine import CHUNK, Engine
-from neuroalign.encoders._labelled import LabelledRegressor, read_folds
+from neuroalign.encoders._labelled import LabelledRegressor, read_exact_folds
 
 Array = npt.NDArray[Any]
 DEFAULT_FRACTIONS = np.linspace(0.1, 1, 10)
@@ -148,7 +148,7 @@ class FractionalRidge(LabelledRegressor):
 
     def _judge(self, X: Array, Y: Array, fractions: Array, groups: Any, center: bool) -> Array:
         """Compute held-out mean squared errors (fraction, target)."""
-        factors = factorise_folds(X, read_folds(self.cv, X, Y, groups), center=center)
+        factors = factorise_folds(X, read_exact_folds(self.cv, X, Y, groups), center=center)
         losses = np.zeros((len(fractions), Y.shape[1]))
         for start in range(0, Y.shape[1], CHUNK):
             part = slice(start, start + CHUNK)

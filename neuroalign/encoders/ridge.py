@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
-from sklearn.metrics import r2_score
 from sklearn.utils.validation import (
     _check_sample_weight,
     check_is_fitted,
@@ -29,6 +28,7 @@ from neuroalign.encoders._engine import (
     find_pools,
     keep_rows,
 )
+from neuroalign.encoders._labelled import read_grid, score_r2
 from neuroalign.errors import NeuroalignWarning, choose
 
 Array = npt.NDArray[Any]
@@ -193,13 +193,7 @@ class Ridge(RegressorMixin, MultiOutputMixin, BaseEstimator):  # type: ignore[mi
 
     def _check_options(self) -> Array:
         """Check the parameters; give the grid, increasing."""
-        grid = DEFAULT_ALPHAS if self.alphas is None else np.atleast_1d(np.asarray(self.alphas))
-        numbers = grid.dtype.kind in "buif" and grid.ndim == 1 and grid.size > 0
-        if not numbers or not np.all(np.isfinite(grid) & (grid >= 0)):
-            raise ValueError(
-                f"alphas: expected finite numbers >= 0, got {self.alphas}. "
-                "Pass one number or a grid such as np.logspace(-3, 5, 17)."
-            )
+        grid = read_grid(self.alphas, DEFAULT_ALPHAS)
         choose(ALPHA_PER, self.alpha_per, "alpha_per")
         choose(SOLVERS, self.solver, "solver")
         choose(ALPHA_SCALES, self.alpha_scale, "alpha_scale")
@@ -212,7 +206,7 @@ class Ridge(RegressorMixin, MultiOutputMixin, BaseEstimator):  # type: ignore[mi
                 f"each penalty its standard error, got cv={self.cv!r}, search='{self.search}', "
                 f"alpha_per='{self.alpha_per}'. Change those, or drop it."
             )
-        return np.unique(grid.astype(np.float64))
+        return grid
 
     def _check_arrays(
         self, X: Any, y: Any, sample_weight: Any
@@ -386,9 +380,7 @@ class Ridge(RegressorMixin, MultiOutputMixin, BaseEstimator):  # type: ignore[mi
         -------
         float
         """
-        predicted, _ = flatten_targets(unwrap(self.predict(X))[0])
-        observed, _ = flatten_targets(unwrap(y)[0])
-        return float(r2_score(observed, predicted, sample_weight=sample_weight))
+        return score_r2(self.predict(X), y, sample_weight)
 
     @property
     def weights_(self) -> xr.DataArray:

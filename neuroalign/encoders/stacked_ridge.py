@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from neuroalign._gram import Folds
 from neuroalign.encoders._engine import Engine
-from neuroalign.encoders._labelled import LabelledRegressor, read_folds
+from neuroalign.encoders._labelled import LabelledRegressor, read_exact_folds
 from neuroalign.encoders._spaces import read_spaces
 from neuroalign.encoders.ridge import Ridge
 
@@ -97,7 +97,7 @@ class StackedRidge(LabelledRegressor):
 
     def _fit_arrays(self, X: Array, Y: Array, groups: Any) -> None:
         spaces = read_spaces(self.spaces, self._features, X.shape[1])
-        folds = read_folds(self.cv, X, Y, groups)
+        folds = read_exact_folds(self.cv, X, Y, groups)
         self.spaces_, self._columns = list(spaces), list(spaces.values())
         self.ridges_ = [
             Ridge(self.alphas, cv=folds).fit(X[:, columns], Y) for columns in self._columns

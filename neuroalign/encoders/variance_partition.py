@@ -9,7 +9,7 @@ import xarray as xr
 from sklearn.base import clone
 
 from neuroalign._arrays import flatten_targets, unwrap
-from neuroalign.encoders._labelled import read_folds
+from neuroalign.encoders._labelled import read_exact_folds
 from neuroalign.encoders._spaces import read_spaces
 from neuroalign.encoders.banded_ridge import BandedRidge
 
@@ -115,7 +115,7 @@ def partition_variance(
     targets = targets.reshape(len(targets), -1)
     named = read_spaces(spaces, features, values.shape[1])
     _check(len(named), n_bootstrap, level, block)
-    folds = read_folds(cv, values, targets, groups)
+    folds = read_exact_folds(cv, values, targets, groups)
     base = BandedRidge() if estimator is None else estimator
     subsets = list_subsets(len(named))
     columns = list(named.values())

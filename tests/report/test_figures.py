@@ -1,5 +1,7 @@
 """Figures of scores hold the numbers they were given."""
 
+import base64
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -61,7 +63,9 @@ def test_dollars_are_not_mathematics(layers: xr.Dataset) -> None:
 
 
 def test_letters_without_glyphs_do_not_stop_the_page(layers: xr.Dataset) -> None:
-    to_picture(report.plot_layer_roi(layers.assign_coords(roi=["視覚野", "𓀀"])["score"]), "t", "a")
+    named = layers.assign_coords(roi=["視覚野", "𓀀"])["score"]
+    picture = to_picture(report.plot_layer_roi(named), "t", "a")
+    assert base64.b64decode(picture.png).startswith(b"\x89PNG")
 
 
 def test_no_figure_enters_the_global_state(encoding: xr.Dataset) -> None:
