@@ -141,9 +141,9 @@ class ChunkedFolder:
         """Write one chunk of every array, then commit it."""
         files = {}
         for name, shape in self.shapes.items():
-            array = zarr.open_array(
-                LocalStore(self.folder / name), mode="r+", config={"write_empty_chunks": True}
-            )
+            stored = zarr.open_array(LocalStore(self.folder / name), mode="r+")
+            # Rows of NaN are data here; set anew, since an array forgets it when it is opened.
+            array = stored.with_config({"write_empty_chunks": True})
             array[..., self.parts[number]] = values[name]
             place = Path(name, "c", *["0"] * (len(shape) - 1), str(number))
             files[place.as_posix()] = _hash(self.folder / place)
@@ -152,9 +152,6 @@ class ChunkedFolder:
 
 
 def _hash(path: Path) -> str:
-    """Hash a file; nothing where there is none, as zarr leaves out chunks of NaN alone."""
-    if not path.is_file():
-        return ""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 

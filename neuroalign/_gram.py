@@ -65,6 +65,7 @@ def factorise_folds(
     center: bool = True,
     solver: str = "auto",
     weights: Array | None = None,
+    kernel: Array | None = None,
 ) -> list[FoldFactors]:
     """Factorise the training rows of each fold, and project its test rows.
 
@@ -77,6 +78,8 @@ def factorise_folds(
     solver : {"auto", "primal", "dual"}
         ``auto`` takes the dual where there are more features than training rows.
     weights : array (n,), optional
+    kernel : array (n, n), optional
+        As `make_kernel` gives it, where the caller has it already.
 
     Returns
     -------
@@ -87,8 +90,7 @@ def factorise_folds(
     wide = np.asarray(X, dtype=np.float64)
     smallest = min((len(train) for train, _ in folds), default=len(wide))
     if is_dual((smallest, wide.shape[1]), solver):
-        wide = wide - wide.mean(axis=0) if center else wide
-        kernel = wide @ wide.T
+        kernel = make_kernel(X, center=center) if kernel is None else kernel
         factors = [_factorise_block(kernel, train, test, center, weights) for train, test in folds]
     else:
         factors = [_factorise_rows(wide, train, test, center, weights) for train, test in folds]
@@ -98,6 +100,13 @@ def factorise_folds(
         )
         for one in factors
     ]
+
+
+def make_kernel(X: Array, *, center: bool) -> Array:
+    """XX' of the (centred) X in float64."""
+    wide = np.asarray(X, dtype=np.float64)
+    wide = wide - wide.mean(axis=0) if center else wide
+    return np.asarray(wide @ wide.T)
 
 
 def _pick(weights: Array | None, rows: Array) -> Array | None:
@@ -241,6 +250,7 @@ def make_rule(
     weights: Array | None = None,
     form: str = "auto",
     tolerance: float = 0.0,
+    kernel: Array | None = None,
 ) -> Rule:
     """Choose the cheaper exact form for these folds.
 
@@ -259,6 +269,8 @@ def make_rule(
         How folds are computed; both give the same numbers.
     tolerance : float
         Error of predictions of the direct form, relative to the largest.
+    kernel : array (n, n), optional
+        See `make_kernel`.
 
     Returns
     -------
@@ -273,7 +285,9 @@ def make_rule(
         rule = Block(spectrum, unit_basis(spectrum), folds, alphas, center, weights, X.dtype)
         if X.dtype == np.float64 or rule.gain < MOST_GAIN:
             return rule
-    factors = factorise_folds(X, folds, center=center, solver=solver, weights=weights)
+    factors = factorise_folds(
+        X, folds, center=center, solver=solver, weights=weights, kernel=kernel
+    )
     return KFold(factors, alphas, center, weights, tolerance)
 
 

@@ -71,7 +71,12 @@ def scale_rows(values: Array, weights: Array | None) -> Array:
 
 
 def eigh_gram(
-    X: Array, *, center: bool = True, solver: str = "auto", weights: Array | None = None
+    X: Array,
+    *,
+    center: bool = True,
+    solver: str = "auto",
+    weights: Array | None = None,
+    kernel: Array | None = None,
 ) -> Spectrum:
     """Factorise a matrix through the smaller of its two Gram matrices, in float64.
 
@@ -84,6 +89,8 @@ def eigh_gram(
         ``auto`` takes the dual when p > n.
     weights : array (n,), optional
         Rows are scaled by their roots after centring.
+    kernel : array (n, n), optional
+        XX' of the centred X in float64, where the caller has it; for the dual without weights.
 
     Returns
     -------
@@ -93,7 +100,8 @@ def eigh_gram(
     mean = average_rows(X, weights) if center else np.zeros(X.shape[1])
     X = scale_rows(X - mean, weights)
     if is_dual(X.shape, solver):
-        values, vectors = eigh_ranked(X @ X.T)
+        # The factorisation works in place, on a copy of what is the caller's.
+        values, vectors = eigh_ranked(X @ X.T if kernel is None else kernel.copy())
         return Spectrum(values, vectors, X.T @ vectors, mean)
     values, vectors = eigh_ranked(X.T @ X)
     return Spectrum(values, X @ vectors, vectors, mean)

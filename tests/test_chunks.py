@@ -86,3 +86,13 @@ def test_a_folder_without_its_record_is_named(tmp_path: Path) -> None:
     (tmp_path / "journal.json").write_text("{}")
     with pytest.raises(DataCorruptionError, match="expected a record of chunks"):
         read_record(tmp_path)
+
+
+def test_a_chunk_of_nan_is_on_disk_like_any_other(tmp_path: Path) -> None:
+    target = make(tmp_path / "fit")
+    fill(target, [0, 1])
+    blank = np.full((3, 2), np.nan)
+    target.write(2, {"weights": blank, "alpha": blank[0]})
+    assert np.isnan(open_chunked(tmp_path / "fit", list(SHAPES))["alpha"][8:]).all()
+    (tmp_path / "fit" / "alpha" / "c" / "2").unlink()
+    assert make(tmp_path / "fit").list_pending() == [2]

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from neuroalign import _linalg
-from neuroalign._gram import Folds, KFold, Rule, make_rule
+from neuroalign._gram import Folds, KFold, Rule, make_kernel, make_rule
 from neuroalign.errors import SchemaError, choose, some
 
 Array = npt.NDArray[Any]
@@ -121,7 +121,12 @@ class Engine:
     ) -> None:
         self.center, self.weights, self.dtype = center, weights, X.dtype
         self.search = choose(SEARCHES, search, "search")
-        spectrum = _linalg.eigh_gram(X, center=center, solver=solver, weights=weights)
+        # One Gram matrix serves all rows and every fold.
+        dual = weights is None and _linalg.is_dual(X.shape, solver)
+        kernel = make_kernel(X, center=center) if dual else None
+        spectrum = _linalg.eigh_gram(
+            X, center=center, solver=solver, weights=weights, kernel=kernel
+        )
         total = len(X) if weights is None else float(weights.sum())
         mean = spectrum.values.sum() / total
         scale = mean if relative else 1.0
@@ -140,6 +145,7 @@ class Engine:
                 X, spectrum, folds, self.alphas, n_targets,
                 center=center, solver=solver, weights=weights,
                 form=form or self.search.form, tolerance=self.search.tolerance[X.dtype.name],
+                kernel=kernel,
             )  # fmt: skip
             self.rows = self._count_rows(folds, len(X))
 

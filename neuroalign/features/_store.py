@@ -214,11 +214,9 @@ class FolderSink:
     def write(self, plan: Plan, batch: int, outputs: Mapping[str, npt.NDArray[Any]]) -> None:
         """Write one batch of every layer, then record it."""
         for layer in plan.layers:
-            array = zarr.open_array(
-                LocalStore(_array_path(self.folder, layer)),
-                mode="r+",
-                config={"write_empty_chunks": True},
-            )
+            stored = zarr.open_array(LocalStore(_array_path(self.folder, layer)), mode="r+")
+            # Set anew, since an array forgets it when it is opened.
+            array = stored.with_config({"write_empty_chunks": True})
             array[plan.batch(batch)] = outputs[layer.name]
         self.done = sorted({*self.done, batch})
         self._write_journal()

@@ -514,3 +514,20 @@ def test_a_shape_that_the_model_cannot_take_names_the_stimulus(rng: np.random.Ge
     grey = {"dot": rng.random((1, 9, 9), dtype=np.float32)}
     with pytest.raises(ValueError, match=r"stimuli: expected a shape.*\(1, 1, 9, 9\).*'dot'"):
         run(grey)
+
+
+class _Dead(nn.Module):
+    """A network whose activity has run away."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last = nn.Identity()
+
+    def forward(self, images: Any) -> Any:
+        return self.last(images.flatten(1) * float("nan"))
+
+
+def test_batches_of_nan_are_stored_like_any_other(images: Any, tmp_path: Path) -> None:
+    stored = run(images, ["last"], model=_Dead(), store=tmp_path / "dead")
+    assert np.isnan(stored["last"].values).all()
+    assert np.isnan(open_store(tmp_path / "dead")["last"].values).all()
