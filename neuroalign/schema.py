@@ -4,135 +4,58 @@ In: any xarray object. Out: the same object, or a SchemaError that names what is
 To add a kind: write ``check_<kind>`` and its row in ``CHECKS``.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import xarray as xr
 
-from neuroalign._storable import check_storable
+from neuroalign._checks import (
+    STRING_COORDS,
+    Labelled,
+    add_history,
+    as_labels,
+    check_dims,
+    check_plain,
+    check_unique,
+    name_runs,
+)
+from neuroalign._results import (
+    check_encoding,
+    check_estimate,
+    check_generalization,
+    check_layers,
+    check_rsa,
+)
 from neuroalign.errors import SchemaError, choose, some
+
+__all__ = [
+    "CHECKS",
+    "MODALITIES",
+    "SCHEMA_VERSION",
+    "STRING_COORDS",
+    "Labelled",
+    "add_history",
+    "as_labels",
+    "check",
+    "check_dims",
+    "check_encoding",
+    "check_estimate",
+    "check_features",
+    "check_generalization",
+    "check_latents",
+    "check_layers",
+    "check_matched",
+    "check_plain",
+    "check_rdm",
+    "check_responses",
+    "check_rsa",
+    "check_unique",
+    "name_runs",
+]
 
 SCHEMA_VERSION = "neuroalign/1"
 MODALITIES = ("fmri", "meg", "eeg", "ieeg", "spikes", "calcium", "behaviour", "model")
-STRING_COORDS = [
-    "stimulus",
-    "run",
-    "session",
-    "subject",
-    "neuroid",
-    "roi",
-    "hemisphere",
-    "structure",
-    "channel_type",
-    "region",
-    "quality",
-    "units",
-    "space",
-    "first",
-    "second",
-    "first_category",
-    "second_category",
-]
-
-# What a missing value turns into when an array or a table makes it a string.
-NO_LABEL = ("", "nan", "NaN", "NaT", "<NA>")
-
-Labelled = TypeVar("Labelled", xr.DataArray, xr.Dataset)
-
-
-def as_labels(values: Any, name: str) -> npt.NDArray[np.str_]:
-    """Turn labels into a string array; refuse missing and non-string ones.
-
-    Parameters
-    ----------
-    values : sequence of str, shape (n,)
-    name : str
-        Argument named in the message.
-
-    Returns
-    -------
-    array of str, shape (n,)
-
-    Raises
-    ------
-    SchemaError
-        On None, NaN, an empty string, or anything that is not a string: ``1`` and ``'001'``
-        are different labels, and only the caller knows which is meant.
-    """
-    text = isinstance(values, np.ndarray) and values.dtype.kind == "U"
-    # What is text already needs no look at each object, which is slow for long recordings.
-    if text and not np.isin(values, NO_LABEL).any():
-        return np.ravel(values)
-    items = np.asarray(values, dtype=object).ravel().tolist()
-    for row, item in enumerate(items):
-        missing = item is None or (isinstance(item, str) and item in NO_LABEL)
-        missing = missing or (not isinstance(item, str) and str(item) in NO_LABEL)
-        if missing or not isinstance(item, str):
-            raise SchemaError(
-                f"{name}: expected strings, got {'a missing value' if missing else repr(item)} "
-                f"({type(item).__name__}) in row {row}. "
-                "Read tables with dtype=str and keep_default_na=False, and name every row."
-            )
-    return np.array(items, dtype=np.str_) if items else np.empty(0, dtype="<U1")
-
-
-def name_runs(n: int) -> list[str]:
-    """Name runs that were given in order: ``run-01``, ``run-02`` and so on."""
-    return [f"run-{number + 1:02d}" for number in range(n)]
-
-
-def add_history(array: Labelled, step: str) -> Labelled:
-    """Return a copy (data shared) whose ``history`` has one more line."""
-    past = str(array.attrs.get("history", ""))
-    return array.assign_attrs(history=f"{past}\n{step}" if past else step)
-
-
-def check_plain(array: Labelled, name: str) -> Labelled:
-    """Check what every kind shares: storable coords and attrs, no MultiIndex, no object dtype.
-
-    Raises
-    ------
-    SchemaError
-    """
-    if not isinstance(array, xr.DataArray | xr.Dataset):
-        raise SchemaError(
-            f"{name}: expected an xarray object, got {type(array).__name__}. "
-            "Use neuroalign.loaders.from_arrays to label bare arrays."
-        )
-    check_storable(array, name)
-    for key in STRING_COORDS:
-        if key in array.coords and array.coords[key].dtype.kind not in "UT":
-            raise SchemaError(
-                f"{name}: expected coord '{key}' as strings, got {array.coords[key].dtype}. "
-                "Convert it yourself: '001' and 1 are different labels."
-            )
-    return array
-
-
-def check_dims(
-    array: xr.DataArray, name: str, required: Sequence[str], optional: Iterable[Sequence[str]] = ()
-) -> None:
-    """Check the order of dims: the required ones, or one of the optional longer forms."""
-    forms = [tuple(required), *map(tuple, optional)]
-    if tuple(array.dims) not in forms:
-        expected = " or ".join(str(form) for form in forms)
-        raise SchemaError(
-            f"{name}: expected dims {expected}, got {tuple(array.dims)}. Use transpose or rename."
-        )
-
-
-def check_unique(array: xr.DataArray, name: str, coord: str) -> None:
-    """Check that a coord exists and holds no label twice."""
-    if coord not in array.coords:
-        raise SchemaError(f"{name}: expected coord '{coord}', got {some(array.coords)}. Assign it.")
-    labels, counts = np.unique(np.asarray(array[coord].values), return_counts=True)
-    if (counts > 1).any():
-        raise SchemaError(
-            f"{name}: expected unique '{coord}', got {int((counts > 1).sum())} repeated "
-            f"({some(labels[counts > 1])}). Rename or average them."
-        )
 
 
 def _check_float(array: xr.DataArray, name: str) -> None:
@@ -296,52 +219,6 @@ def check_latents(latents: xr.DataArray, name: str = "latents") -> xr.DataArray:
     return latents
 
 
-def check_encoding(result: xr.Dataset, name: str = "result") -> xr.Dataset:
-    """Check an encoding result: ``score`` (fold, neuroid[, time]) with metric and provenance.
-
-    Raises
-    ------
-    SchemaError
-    """
-    check_plain(result, name)
-    if "score" not in result:
-        raise SchemaError(f"{name}: expected 'score', got {some(result.data_vars)}.")
-    check_dims(result["score"], f"{name}.score", ("fold", "neuroid"), [("fold", "neuroid", "time")])
-    for attr in ("metric", "model", "seed", "provenance"):
-        if attr not in result.attrs:
-            raise SchemaError(f"{name}: expected attrs['{attr}'], got {some(result.attrs)}.")
-    return result
-
-
-def check_layers(result: xr.Dataset, name: str = "result") -> xr.Dataset:
-    """Check a comparison of layers: ``score`` (layer, roi), both labelled.
-
-    Raises
-    ------
-    SchemaError
-    """
-    check_plain(result, name)
-    if "score" not in result:
-        raise SchemaError(f"{name}: expected 'score', got {some(result.data_vars)}.")
-    check_dims(result["score"], f"{name}.score", ("layer", "roi"))
-    for coord in ("layer", "roi"):
-        check_unique(result["score"], f"{name}.score", coord)
-    return result
-
-
-def check_estimate(result: xr.Dataset, name: str = "result") -> xr.Dataset:
-    """Check numbers with their uncertainty: a ceiling, an interval, a test, a lag.
-
-    Raises
-    ------
-    SchemaError
-    """
-    check_plain(result, name)
-    if not isinstance(result, xr.Dataset) or "method" not in result.attrs:
-        raise SchemaError(f"{name}: expected a Dataset with attrs['method'], got none.")
-    return result
-
-
 CHECKS: dict[str, Callable[[Any, str], Any]] = {
     "responses": check_responses,
     "features": check_features,
@@ -350,6 +227,8 @@ CHECKS: dict[str, Callable[[Any, str], Any]] = {
     "cross": check_rdm,
     "latents": check_latents,
     "encoding": check_encoding,
+    "generalisation": check_generalization,
+    "rsa": check_rsa,
     "layers": check_layers,
     "estimate": check_estimate,
 }

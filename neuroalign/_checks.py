@@ -1,0 +1,129 @@
+"""What every check of the schema rests on: labels, dims, and what can be stored."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from neuroalign._storable import check_storable
+from neuroalign.errors import SchemaError, some
+
+STRING_COORDS = [
+    "stimulus",
+    "run",
+    "session",
+    "subject",
+    "neuroid",
+    "roi",
+    "hemisphere",
+    "structure",
+    "channel_type",
+    "region",
+    "quality",
+    "units",
+    "space",
+    "first",
+    "second",
+    "first_category",
+    "second_category",
+]
+
+# What a missing value turns into when an array or a table makes it a string.
+NO_LABEL = ("", "nan", "NaN", "NaT", "<NA>")
+
+Labelled = TypeVar("Labelled", xr.DataArray, xr.Dataset)
+
+
+def as_labels(values: Any, name: str) -> npt.NDArray[np.str_]:
+    """Turn labels into a string array; refuse missing and non-string ones.
+
+    Parameters
+    ----------
+    values : sequence of str, shape (n,)
+    name : str
+        Argument named in the message.
+
+    Returns
+    -------
+    array of str, shape (n,)
+
+    Raises
+    ------
+    SchemaError
+        On None, NaN, an empty string, or anything that is not a string: ``1`` and ``'001'``
+        are different labels, and only the caller knows which is meant.
+    """
+    text = isinstance(values, np.ndarray) and values.dtype.kind == "U"
+    # What is text already needs no look at each object, which is slow for long recordings.
+    if text and not np.isin(values, NO_LABEL).any():
+        return np.ravel(values)
+    items = np.asarray(values, dtype=object).ravel().tolist()
+    for row, item in enumerate(items):
+        missing = item is None or (isinstance(item, str) and item in NO_LABEL)
+        missing = missing or (not isinstance(item, str) and str(item) in NO_LABEL)
+        if missing or not isinstance(item, str):
+            raise SchemaError(
+                f"{name}: expected strings, got {'a missing value' if missing else repr(item)} "
+                f"({type(item).__name__}) in row {row}. "
+                "Read tables with dtype=str and keep_default_na=False, and name every row."
+            )
+    return np.array(items, dtype=np.str_) if items else np.empty(0, dtype="<U1")
+
+
+def name_runs(n: int) -> list[str]:
+    """Name runs that were given in order: ``run-01``, ``run-02`` and so on."""
+    return [f"run-{number + 1:02d}" for number in range(n)]
+
+
+def add_history(array: Labelled, step: str) -> Labelled:
+    """Return a copy (data shared) whose ``history`` has one more line."""
+    past = str(array.attrs.get("history", ""))
+    return array.assign_attrs(history=f"{past}\n{step}" if past else step)
+
+
+def check_plain(array: Labelled, name: str) -> Labelled:
+    """Check what every kind shares: storable coords and attrs, no MultiIndex, no object dtype.
+
+    Raises
+    ------
+    SchemaError
+    """
+    if not isinstance(array, xr.DataArray | xr.Dataset):
+        raise SchemaError(
+            f"{name}: expected an xarray object, got {type(array).__name__}. "
+            "Use neuroalign.loaders.from_arrays to label bare arrays."
+        )
+    check_storable(array, name)
+    for key in STRING_COORDS:
+        if key in array.coords and array.coords[key].dtype.kind not in "UT":
+            raise SchemaError(
+                f"{name}: expected coord '{key}' as strings, got {array.coords[key].dtype}. "
+                "Convert it yourself: '001' and 1 are different labels."
+            )
+    return array
+
+
+def check_dims(
+    array: xr.DataArray, name: str, required: Sequence[str], optional: Iterable[Sequence[str]] = ()
+) -> None:
+    """Check the order of dims: the required ones, or one of the optional longer forms."""
+    forms = [tuple(required), *map(tuple, optional)]
+    if tuple(array.dims) not in forms:
+        expected = " or ".join(str(form) for form in forms)
+        raise SchemaError(
+            f"{name}: expected dims {expected}, got {tuple(array.dims)}. Use transpose or rename."
+        )
+
+
+def check_unique(array: xr.DataArray, name: str, coord: str) -> None:
+    """Check that a coord exists and holds no label twice."""
+    if coord not in array.coords:
+        raise SchemaError(f"{name}: expected coord '{coord}', got {some(array.coords)}. Assign it.")
+    labels, counts = np.unique(np.asarray(array[coord].values), return_counts=True)
+    if (counts > 1).any():
+        raise SchemaError(
+            f"{name}: expected unique '{coord}', got {int((counts > 1).sum())} repeated "
+            f"({some(labels[counts > 1])}). Rename or average them."
+        )

@@ -1,0 +1,99 @@
+"""Checks of results: what each kind of Dataset must hold before it is stored or reported."""
+
+import xarray as xr
+
+from neuroalign._checks import check_dims, check_plain, check_unique
+from neuroalign.errors import SchemaError, some
+
+RESULT_ATTRS = ("metric", "model", "seed", "provenance")
+
+
+def _need(result: xr.Dataset, name: str, variables: tuple[str, ...]) -> None:
+    check_plain(result, name)
+    for variable in variables:
+        if not isinstance(result, xr.Dataset) or variable not in result:
+            raise SchemaError(f"{name}: expected '{variable}', got {some(result.coords)}.")
+
+
+def _need_attrs(result: xr.Dataset, name: str) -> None:
+    for attr in RESULT_ATTRS:
+        if attr not in result.attrs:
+            raise SchemaError(f"{name}: expected attrs['{attr}'], got {some(result.attrs)}.")
+
+
+def check_encoding(result: xr.Dataset, name: str = "result") -> xr.Dataset:
+    """Check an encoding result: ``score`` (fold, neuroid[, time]) with metric and provenance.
+
+    Raises
+    ------
+    SchemaError
+    """
+    _need(result, name, ("score",))
+    check_dims(result["score"], f"{name}.score", ("fold", "neuroid"), [("fold", "neuroid", "time")])
+    _need_attrs(result, name)
+    return result
+
+
+def check_generalization(result: xr.Dataset, name: str = "result") -> xr.Dataset:
+    """Check a generalisation across time: ``score`` (fold, neuroid, train_time, time).
+
+    Raises
+    ------
+    SchemaError
+    """
+    _need(result, name, ("score",))
+    check_dims(result["score"], f"{name}.score", ("fold", "neuroid", "train_time", "time"))
+    _need_attrs(result, name)
+    return result
+
+
+def check_rsa(result: xr.Dataset, name: str = "result") -> xr.Dataset:
+    """Check an RSA result: ``score`` and ``mean`` (model, ...), ``pairwise_p`` of the models.
+
+    Raises
+    ------
+    SchemaError
+    """
+    _need(result, name, ("score", "mean", "pairwise_p"))
+    for variable in ("score", "mean", "pairwise_p"):
+        if result[variable].dims[:1] != ("model",):
+            raise SchemaError(
+                f"{name}.{variable}: expected 'model' as first dim, got {result[variable].dims}."
+            )
+    check_unique(result["score"], f"{name}.score", "model")
+    if result["pairwise_p"].dims[:2] != ("model", "model_other"):
+        raise SchemaError(
+            f"{name}.pairwise_p: expected dims ('model', 'model_other', ...), got "
+            f"{result['pairwise_p'].dims}."
+        )
+    _need_attrs(result, name)
+    return result
+
+
+def check_layers(result: xr.Dataset, name: str = "result") -> xr.Dataset:
+    """Check a comparison of layers: ``score`` (layer, roi), both labelled.
+
+    Raises
+    ------
+    SchemaError
+    """
+    check_plain(result, name)
+    if "score" not in result:
+        raise SchemaError(f"{name}: expected 'score', got {some(result.data_vars)}.")
+    check_dims(result["score"], f"{name}.score", ("layer", "roi"))
+    for coord in ("layer", "roi"):
+        check_unique(result["score"], f"{name}.score", coord)
+    return result
+
+
+def check_estimate(result: xr.Dataset, name: str = "result") -> xr.Dataset:
+    """Check numbers with their uncertainty: a ceiling, an interval, a test, a lag.
+
+    Raises
+    ------
+    SchemaError
+    """
+    check_plain(result, name)
+    if not isinstance(result, xr.Dataset) or "method" not in result.attrs:
+        raise SchemaError(f"{name}: expected a Dataset with attrs['method'], got none.")
+    return result
