@@ -1,10 +1,8 @@
 """Which processor does the work: a name in, a ``torch.device`` out."""
 
+from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
-from neuroalign._linalg import shrink
 from neuroalign.errors import choose, require
 
 try:
@@ -53,27 +51,21 @@ def resolve_device(device: str) -> torch.device:
     return choose(list_devices(), device, "device")
 
 
-def sum_errors_in_half(factors: Any, alphas: Any, state: Any) -> Any:
-    """Sum squared held-out errors with products in bfloat16, to narrow a search down.
+def multiply_in_half(operator: Any) -> Callable[[Any], Any]:
+    """Multiply in bfloat16, to narrow a search down.
 
     Parameters
     ----------
-    factors : list of FoldFactors
-    alphas : array (a,)
-    state : list of (projected (r, t), unknown (n_test, t))
+    operator : array (m, n)
 
     Returns
     -------
-    array (a, k, t)
-        For each fold; errors and their squares are summed in float32.
+    callable
+        From an array (n, t) to the product (m, t) in float32, good to two or three digits.
     """
-    total = np.zeros((len(alphas), len(factors), state[0][0].shape[1]))
-    for number, (fold, (projected, unknown)) in enumerate(zip(factors, state, strict=True)):
-        known = torch.from_numpy(projected).bfloat16()
-        target = torch.from_numpy(unknown).float()
-        held_out = torch.from_numpy(fold.held_out)
-        for row, alpha in enumerate(alphas.tolist()):
-            scale = torch.from_numpy(shrink(fold.values, alpha).astype(fold.held_out.dtype))
-            error = ((held_out * scale).bfloat16() @ known).float() - target
-            total[row, number] = error.square_().sum(0).numpy()
-    return total
+    half = torch.from_numpy(operator).bfloat16()
+
+    def multiply(chunk: Any) -> Any:
+        return (half @ torch.from_numpy(chunk).bfloat16()).float().numpy()
+
+    return multiply

@@ -8,42 +8,32 @@ Notation: W = 2 n r t flops is one product of an (n, r) basis with t targets.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from neuroalign._hat import MOST_GAIN, Block, Generalised, LeaveOneOut, sum_squares, unit_basis
-from neuroalign._linalg import (
-    Spectrum,
-    average_rows,
-    eigh_gram,
-    eigh_ranked,
-    is_dual,
-    scale_rows,
-    shrink,
+from neuroalign._filters import (
+    FoldFactors,
+    Mapped,
+    Product,
+    Projected,
+    multiply_plainly,
+    pick,
 )
+from neuroalign._hat import MOST_GAIN, Block, Generalised, LeaveOneOut, unit_basis
+from neuroalign._linalg import Spectrum, eigh_gram, eigh_ranked, is_dual, scale_rows
+from neuroalign._threads import map_threads
 
 Array = npt.NDArray[Any]
 Folds = list[tuple[Array, Array]]
-# Operators of the block rule are kept for all penalties at once up to this size.
+# Operators and maps are kept for all penalties at once up to this size.
 OPERATOR_BYTES = 512 * 1024**2
+# Filters that stand for a grid of penalties, see `neuroalign._filters`.
+USUAL_FILTERS = 14
 # One symmetric eigendecomposition of m rows, with vectors, in units of m**3 flops; in float64 and
 # far from the speed of a product, hence the second factor.
 EIGH_FLOPS, EIGH_SLOWNESS = 9.0, 5.0
-
-
-class FoldFactors(NamedTuple):
-    """What one fold needs to predict its test rows for any penalty and any target.
-
-    ``values`` (r,), ``left`` (n_train, r), ``held_out`` (n_test, r), and the two row indices.
-    """
-
-    values: Array
-    left: Array
-    held_out: Array
-    train: Array
-    test: Array
 
 
 class Rule(Protocol):
@@ -89,17 +79,19 @@ def factorise_folds(
     """
     wide = np.asarray(X, dtype=np.float64)
     smallest = min((len(train) for train, _ in folds), default=len(wide))
+    factorise: Callable[..., FoldFactors]
     if is_dual((smallest, wide.shape[1]), solver):
         kernel = make_kernel(X, center=center) if kernel is None else kernel
-        factors = [_factorise_block(kernel, train, test, center, weights) for train, test in folds]
+        source, factorise = kernel, _factorise_block
     else:
-        factors = [_factorise_rows(wide, train, test, center, weights) for train, test in folds]
-    return [
-        FoldFactors(
-            one.values, one.left.astype(X.dtype), one.held_out.astype(X.dtype), one.train, one.test
-        )
-        for one in factors
-    ]
+        source, factorise = wide, _factorise_rows
+
+    def work(fold: tuple[Array, Array]) -> FoldFactors:
+        one = factorise(source, *fold, center, weights)
+        left, held_out = one.left.astype(X.dtype), one.held_out.astype(X.dtype)
+        return one._replace(left=left, held_out=held_out)
+
+    return map_threads(work, folds)
 
 
 def make_kernel(X: Array, *, center: bool) -> Array:
@@ -109,15 +101,11 @@ def make_kernel(X: Array, *, center: bool) -> Array:
     return np.asarray(wide @ wide.T)
 
 
-def _pick(weights: Array | None, rows: Array) -> Array | None:
-    return None if weights is None else weights[rows]
-
-
 def _factorise_rows(
     X: Array, train: Array, test: Array, center: bool, weights: Array | None
 ) -> FoldFactors:
-    spectrum = eigh_gram(X[train], center=center, solver="primal", weights=_pick(weights, train))
-    held_out = scale_rows((X[test] - spectrum.center) @ spectrum.right, _pick(weights, test))
+    spectrum = eigh_gram(X[train], center=center, solver="primal", weights=pick(weights, train))
+    held_out = scale_rows((X[test] - spectrum.center) @ spectrum.right, pick(weights, test))
     return FoldFactors(spectrum.values, spectrum.left, held_out, train, test)
 
 
@@ -125,7 +113,7 @@ def _factorise_block(
     kernel: Array, train: Array, test: Array, center: bool, weights: Array | None
 ) -> FoldFactors:
     inner, outer = kernel[np.ix_(train, train)], kernel[np.ix_(test, train)]
-    known = _pick(weights, train)
+    known = pick(weights, train)
     if center:
         # Both sides are centred by the (weighted) mean of the training rows.
         share = np.full(len(train), 1 / len(train)) if known is None else known / known.sum()
@@ -136,103 +124,8 @@ def _factorise_block(
         root = np.sqrt(known)
         inner, outer = inner * root * root[:, None], outer * root
     values, vectors = eigh_ranked(inner)
-    held_out = scale_rows(outer @ vectors, _pick(weights, test))
+    held_out = scale_rows(outer @ vectors, pick(weights, test))
     return FoldFactors(values, vectors, held_out, train, test)
-
-
-class Mixture(NamedTuple):
-    """Filters of all penalties as mixtures of few: ``filters`` (m, r), ``shares`` (a, m).
-
-    1 / (l + a) is smooth in log a: over eight decades some 14 filters span any number of penalties
-    to 1e-6, so that products are spent on 14 of them and the rest are sums.
-    """
-
-    filters: Array
-    shares: Array
-
-
-def mix_filters(values: Array, alphas: Array, size: Array, tolerance: float) -> Mixture:
-    """Span 1 / (values + alpha) by orthogonal filters.
-
-    Parameters
-    ----------
-    values : array (r,)
-    alphas : array (a,)
-    size : array (r,)
-        Norm of what each direction adds to predictions: where it is small, so may accuracy be.
-    tolerance : float
-        Error allowed, relative to the largest prediction.
-
-    Returns
-    -------
-    Mixture
-    """
-    weight = np.maximum(size, size.max(initial=0.0) * np.finfo(np.float64).eps)
-    table = np.stack([shrink(values, alpha) for alpha in alphas.tolist()]) * weight
-    left, spread, right = np.linalg.svd(table, full_matrices=False)
-    kept = spread > tolerance * spread.max(initial=0.0)
-    return Mixture(right[kept] / weight, left[:, kept] * spread[kept])
-
-
-class KFold:
-    """Each fold factorised for itself: A(1 - 1/k) W to predict, k(1 - 1/k)^2 W to project."""
-
-    def __init__(
-        self,
-        factors: list[FoldFactors],
-        alphas: Array,
-        center: bool,
-        weights: Array | None,
-        tolerance: float,
-    ) -> None:
-        self.factors, self.alphas, self.center, self.weights = factors, alphas, center, weights
-        self.n_folds = len(factors)
-        self.mixtures = [
-            mix_filters(one.values, alphas, np.linalg.norm(one.held_out, axis=0), tolerance)
-            for one in factors
-        ]
-
-    def project(self, Y: Array) -> tuple[list[tuple[Array, Array]], Array]:
-        state, null = [], []
-        for fold in self.factors:
-            known, unknown = Y[fold.train], Y[fold.test]
-            if self.center:
-                mean = average_rows(known, _pick(self.weights, fold.train))
-                known -= mean
-                unknown -= mean
-            known = scale_rows(known, _pick(self.weights, fold.train))
-            unknown = scale_rows(unknown, _pick(self.weights, fold.test))
-            state.append((fold.left.T @ known, unknown))
-            null.append(sum_squares(unknown))
-        return state, np.stack(null)
-
-    def sum_all(self, state: list[tuple[Array, Array]]) -> Array:
-        total = []
-        parts = zip(self.factors, self.mixtures, state, strict=True)
-        for fold, mixture, (projected, unknown) in parts:
-            dtype, n_targets = projected.dtype, projected.shape[1]
-            filters, shares = mixture.filters.astype(dtype), mixture.shares.astype(dtype)
-            basis = np.empty((len(filters), *unknown.shape), dtype=dtype)
-            for number, one in enumerate(filters):
-                np.matmul(fold.held_out * one, projected, out=basis[number])
-            flat = basis.reshape(len(filters), unknown.size)
-            losses = np.empty((len(shares), n_targets))
-            for row, share in enumerate(shares):
-                error = (share @ flat).reshape(unknown.shape)
-                error -= unknown
-                losses[row] = sum_squares(error)
-            total.append(losses)
-        return np.stack(total, axis=1)
-
-    def sum_errors(self, state: list[tuple[Array, Array]], row: int, columns: Any) -> Array:
-        """Sum squared errors of one penalty for some targets: (fold, target)."""
-        total = []
-        for fold, (projected, unknown) in zip(self.factors, state, strict=True):
-            scale = shrink(fold.values, float(self.alphas[row])).astype(projected.dtype)
-            error = (fold.held_out * scale) @ projected[:, columns]
-            error -= unknown[:, columns]
-            total.append(sum_squares(error))
-        return np.stack(total)
 
 
 RULES: dict[str, Callable[..., Rule]] = {"loo": LeaveOneOut, "gcv": Generalised}
@@ -251,8 +144,10 @@ def make_rule(
     form: str = "auto",
     tolerance: float = 0.0,
     kernel: Array | None = None,
+    refined: bool = False,
+    product: Product = multiply_plainly,
 ) -> Rule:
-    """Choose the cheaper exact form for these folds.
+    """Choose the cheapest exact form for these folds.
 
     Parameters
     ----------
@@ -265,12 +160,15 @@ def make_rule(
     center : bool
     solver : {"auto", "primal", "dual"}
     weights : array (n,), optional
-    form : {"auto", "direct", "block"}
-        How folds are computed; both give the same numbers.
+    form : {"auto", "direct", "projected", "mapped", "block"}
+        How folds are computed; all give the same numbers. "direct" is the cheaper of the two
+        that factorise each fold.
     tolerance : float
-        Error of predictions of the direct form, relative to the largest.
+        Error of predictions of the direct forms, relative to the largest.
     kernel : array (n, n), optional
         See `make_kernel`.
+    refined, product
+        For `neuroalign._filters.Mapped`.
 
     Returns
     -------
@@ -279,8 +177,15 @@ def make_rule(
     if isinstance(folds, str):
         basis = unit_basis(spectrum)
         return RULES[folds](spectrum, basis, alphas, center, weights, X.dtype)
-    if form == "auto":
-        form = "block" if _prefers_block(X.shape, folds, len(alphas), n_targets) else "direct"
+    costs = _count_flops(X.shape, folds, len(alphas), n_targets)
+    held = _count_bytes(X, folds, len(alphas), refined)
+    possible = {name: costs[name] for name, size in held.items() if size <= OPERATOR_BYTES}
+    if not is_partition(folds, len(X)):
+        possible.pop("block", None)
+    if form == "direct":
+        possible.pop("block", None)
+    if form in ("auto", "direct"):
+        form = min(possible, key=lambda name: possible[name])
     if form == "block":
         rule = Block(spectrum, unit_basis(spectrum), folds, alphas, center, weights, X.dtype)
         if X.dtype == np.float64 or rule.gain < MOST_GAIN:
@@ -288,7 +193,9 @@ def make_rule(
     factors = factorise_folds(
         X, folds, center=center, solver=solver, weights=weights, kernel=kernel
     )
-    return KFold(factors, alphas, center, weights, tolerance)
+    if form == "mapped":
+        return Mapped(factors, alphas, center, weights, tolerance, refined=refined, product=product)
+    return Projected(factors, alphas, center, weights, tolerance)
 
 
 def is_partition(folds: Folds, n: int) -> bool:
@@ -298,19 +205,31 @@ def is_partition(folds: Folds, n: int) -> bool:
     return once and all(len(train) + len(test) == n for train, test in folds)
 
 
-def _prefers_block(shape: tuple[int, ...], folds: Folds, n_alphas: int, n_targets: int) -> bool:
-    """Compare flops of one factorisation and its operators with one factorisation a fold."""
+def _count_bytes(X: Array, folds: Folds, n_alphas: int, refined: bool) -> dict[str, float]:
+    """What each form keeps for all penalties at once."""
+    tests = np.array([len(test) for _, test in folds], dtype=float)
+    trains = np.array([len(train) for train, _ in folds], dtype=float)
+    n_maps = min(n_alphas, USUAL_FILTERS) + n_alphas * refined
+    return {
+        "projected": 0.0,
+        "mapped": n_maps * (tests * trains).sum() * X.dtype.itemsize,
+        "block": n_alphas * (tests * (tests + min(X.shape))).sum() * 8,
+    }
+
+
+def _count_flops(
+    shape: tuple[int, ...], folds: Folds, n_alphas: int, n_targets: int
+) -> dict[str, float]:
+    """Factorisations, operators and products of each form."""
     n, p = shape
-    if not is_partition(folds, n):
-        return False
     rank = min(n, p)
-    sizes = np.array([len(test) for _, test in folds], dtype=float)
-    if n_alphas * (sizes * (sizes + rank)).sum() * 8 > OPERATOR_BYTES:
-        return False
-    work = 2.0 * n * rank * n_targets
-    inner = np.minimum(n - sizes, p)
-    direct = EIGH_SLOWNESS * EIGH_FLOPS * (inner**3).sum()
-    direct += 2.0 * n_targets * ((n - sizes) * inner + n_alphas * sizes * inner).sum()
-    block = n_alphas * (4 * sizes**2 * rank + 2 * sizes**3).sum()
-    block += (2 + n_alphas) * work + 2.0 * n_alphas * n_targets * (sizes**2).sum()
-    return bool(block < direct)
+    tests = np.array([len(test) for _, test in folds], dtype=float)
+    trains = np.array([len(train) for train, _ in folds], dtype=float)
+    inner, filters = np.minimum(trains, p), min(n_alphas, USUAL_FILTERS)
+    fixed = EIGH_SLOWNESS * EIGH_FLOPS * (inner**3).sum()
+    projected = fixed + 2.0 * n_targets * (inner * (trains + filters * tests)).sum()
+    mapped = fixed + 2.0 * filters * (tests * trains * (inner + n_targets)).sum()
+    block = n_alphas * (4 * tests**2 * rank + 2 * tests**3).sum()
+    block += (2 + n_alphas) * 2.0 * n * rank * n_targets
+    block += 2.0 * n_alphas * n_targets * (tests**2).sum()
+    return {"projected": projected, "mapped": mapped, "block": block}

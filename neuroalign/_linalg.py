@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy import linalg
 
 Array = npt.NDArray[Any]
 
@@ -36,7 +35,8 @@ def is_dual(shape: tuple[int, ...], solver: str = "auto") -> bool:
 
 def eigh_ranked(gram: Array) -> tuple[Array, Array]:
     """Eigenvalues (ascending) and eigenvectors, without those that rounding alone makes."""
-    values, vectors = linalg.eigh(gram, overwrite_a=True, check_finite=False, driver="evd")
+    # The one of numpy lets other threads run.
+    values, vectors = np.linalg.eigh(gram)
     kept = values > values.max(initial=0.0) * len(values) * np.finfo(np.float64).eps
     return values[kept], vectors[:, kept]
 
@@ -100,8 +100,7 @@ def eigh_gram(
     mean = average_rows(X, weights) if center else np.zeros(X.shape[1])
     X = scale_rows(X - mean, weights)
     if is_dual(X.shape, solver):
-        # The factorisation works in place, on a copy of what is the caller's.
-        values, vectors = eigh_ranked(X @ X.T if kernel is None else kernel.copy())
+        values, vectors = eigh_ranked(X @ X.T if kernel is None else kernel)
         return Spectrum(values, vectors, X.T @ vectors, mean)
     values, vectors = eigh_ranked(X.T @ X)
     return Spectrum(values, X @ vectors, vectors, mean)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Ridge as PeerRidge
 
-from neuroalign import _gram, _linalg
+from neuroalign import _filters, _gram, _linalg
 from neuroalign._folds import make_folds
 
 ALPHAS = np.array([1e-3, 0.5, 9.0, 4e3])
@@ -35,7 +35,7 @@ def errors(X: np.ndarray, Y: np.ndarray, folds: Any, **options: Any) -> tuple[An
     return rule.sum_all(state), null
 
 
-@pytest.mark.parametrize("form", ["direct", "block"])
+@pytest.mark.parametrize("form", ["projected", "mapped", "block"])
 @pytest.mark.parametrize("center", [True, False])
 @pytest.mark.parametrize("shape", [(40, 6), (24, 40), (20, 20)])
 @pytest.mark.parametrize("weighted", [True, False])
@@ -92,17 +92,6 @@ def test_a_fit_without_freedom_is_not_judged(rng: np.random.Generator) -> None:
     assert np.isfinite(losses[1]).all()
 
 
-def test_few_filters_span_many_penalties(rng: np.random.Generator) -> None:
-    values, alphas = np.logspace(-6, 3, 400), np.logspace(-4, 5, 60)
-    size = np.sqrt(values)
-    for tolerance, most in ((1e-4, 16), (1e-6, 24)):
-        mixture = _gram.mix_filters(values, alphas, size, tolerance)
-        assert len(mixture.filters) <= most
-        table = np.stack([_linalg.shrink(values, alpha) for alpha in alphas])
-        gap = np.linalg.norm((mixture.shares @ mixture.filters - table) * size, axis=1)
-        assert gap.max() <= 2 * tolerance * np.linalg.norm(table * size, 2)
-
-
 def test_only_a_partition_takes_the_block_form() -> None:
     halves = [(np.arange(2, 4), np.arange(2)), (np.arange(2), np.arange(2, 4))]
     assert _gram.is_partition(halves, 4)
@@ -117,7 +106,7 @@ def test_many_folds_take_one_factorisation(rng: np.random.Generator) -> None:
     many = _gram.make_rule(X, spectrum, make_folds(200, n_splits=40), alphas, 5000)
     few = _gram.make_rule(X, spectrum, make_folds(200, n_splits=2), alphas, 5000)
     assert isinstance(many, _gram.Block)
-    assert isinstance(few, _gram.KFold)
+    assert isinstance(few, _filters.Mapped)
 
 
 @pytest.mark.parametrize("folds", ["blocks", "loo"])

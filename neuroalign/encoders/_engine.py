@@ -1,6 +1,6 @@
 """Ridge on bare arrays: factorise the features once, then solve targets chunk by chunk."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -8,14 +8,13 @@ import numpy.typing as npt
 import xarray as xr
 
 from neuroalign import _linalg
-from neuroalign._gram import Folds, KFold, Rule, make_kernel, make_rule
+from neuroalign._filters import Mapped, Product, Projected, multiply_plainly
+from neuroalign._gram import Folds, Rule, make_kernel, make_rule
 from neuroalign.errors import SchemaError, choose, some
 
 Array = npt.NDArray[Any]
 # Targets of one chunk: what is computed of it stays in the cache of a core.
 CHUNK = 1000
-# Rough errors decide between penalties that differ by more than this share.
-COARSE_MARGIN, MIXED_MARGIN = 2e-3, 3e-3
 # A penalty at the edge matters only where the error still falls there by this share a step.
 EDGE_SLOPE = 1e-3
 # ... or where all penalties are so many times larger or smaller than the mean eigenvalue.
@@ -41,53 +40,41 @@ class Solution(NamedTuple):
     intercept: Array
 
 
-def _search_all(rule: Rule, state: Any) -> Array:
-    return rule.sum_all(state)
+class Search(NamedTuple):
+    """How penalties are compared.
+
+    ``form`` of the folds; ``tolerance`` of predictions; ``margin``: errors within this share of
+    the smallest are computed again in full, none if 0; ``half``: products in bfloat16.
+    """
+
+    form: str
+    tolerance: dict[str, float]
+    margin: float
+    half: bool
 
 
-def _search_coarse(rule: Rule, state: Any) -> Array:
-    """All penalties from fewer filters, then those near the best in full."""
-    return _refine(rule, state, rule.sum_all(state), COARSE_MARGIN)
+# Predictions err by less than the arithmetic does; rough ones, by less than neighbours differ.
+FINE = {"float32": 1e-6, "float64": 1e-13}
+ROUGH = {"float32": 3e-4, "float64": 3e-4}
+SEARCHES: dict[str, Search] = {
+    "exact": Search("auto", FINE, 0.0, half=False),
+    "coarse": Search("direct", ROUGH, 2e-3, half=False),
+    "mixed": Search("direct", ROUGH, 3e-3, half=True),
+}
 
 
-def _search_mixed(rule: Rule, state: Any) -> Array:
-    """All penalties in half precision, then those near the best in single precision."""
-    if not isinstance(rule, KFold):
-        return rule.sum_all(state)
-    from neuroalign._device import sum_errors_in_half  # noqa: PLC0415
-
-    rough = sum_errors_in_half(rule.factors, rule.alphas, state)
-    return _refine(rule, state, rough, MIXED_MARGIN)
-
-
-def _refine(rule: Rule, state: Any, sums: Array, margin: float) -> Array:
-    """Replace rough errors that come within a share of the smallest."""
-    if not isinstance(rule, KFold):
+def run_search(search: Search, rule: Rule, state: Any) -> Array:
+    """Sum squared errors (a, k, t): all penalties, then those near the best in full."""
+    sums = rule.sum_all(state)
+    if not search.margin or not isinstance(rule, Projected | Mapped):
         return sums
     total = sums.sum(axis=1)
-    near = total <= total.min(axis=0) * (1 + margin)
+    near = total <= total.min(axis=0) * (1 + search.margin)
     for row, members in enumerate(near):
         columns = np.flatnonzero(members)
         if len(columns):
             sums[row][:, columns] = rule.sum_errors(state, row, columns)
     return sums
-
-
-class Search(NamedTuple):
-    """How penalties are compared: by which function, in which form, to which accuracy."""
-
-    run: Callable[[Rule, Any], Array]
-    form: str
-    tolerance: dict[str, float]
-
-
-# Predictions err by less than the arithmetic does; coarse, by less than neighbours differ.
-FINE = {"float32": 1e-6, "float64": 1e-13}
-SEARCHES: dict[str, Search] = {
-    "exact": Search(_search_all, "auto", FINE),
-    "coarse": Search(_search_coarse, "direct", {"float32": 3e-4, "float64": 3e-4}),
-    "mixed": Search(_search_mixed, "direct", FINE),
-}
 
 
 class Engine:
@@ -145,9 +132,16 @@ class Engine:
                 X, spectrum, folds, self.alphas, n_targets,
                 center=center, solver=solver, weights=weights,
                 form=form or self.search.form, tolerance=self.search.tolerance[X.dtype.name],
-                kernel=kernel,
+                kernel=kernel, refined=self.search.margin > 0, product=self._choose_product(),
             )  # fmt: skip
             self.rows = self._count_rows(folds, len(X))
+
+    def _choose_product(self) -> Product:
+        if not self.search.half:
+            return multiply_plainly
+        from neuroalign._device import multiply_in_half  # noqa: PLC0415
+
+        return multiply_in_half
 
     def _count_rows(self, folds: Folds | str, n: int) -> Array:
         """Weight of the held-out rows of each fold."""
@@ -162,7 +156,7 @@ class Engine:
             blank = np.full((len(self.alphas), Y.shape[1]), np.nan)
             return Judged(blank, blank[0], blank)
         state, null = self.rule.project(Y)
-        sums = self.search.run(self.rule, state)
+        sums = run_search(self.search, self.rule, state)
         count = self.rows.sum()
         means = sums / self.rows[:, None]
         k = self.rule.n_folds

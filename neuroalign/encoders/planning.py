@@ -7,14 +7,12 @@ from typing import Any
 import numpy as np
 
 from neuroalign._chunks import size_chunk
-from neuroalign._gram import OPERATOR_BYTES
+from neuroalign._gram import OPERATOR_BYTES, USUAL_FILTERS
 from neuroalign.encoders._engine import CHUNK
 from neuroalign.encoders.ridge import Ridge
 
 # What is written of each neuroid beside its weights.
 ROWS = ("intercept", "alpha", "cv_mse", "cv_r2")
-# Filters that stand for a grid of penalties, see `neuroalign._gram`.
-USUAL_FILTERS = 14
 # Where cv does not say how many.
 USUAL_FOLDS = 5
 
@@ -63,15 +61,19 @@ def plan_fit(encoder: Ridge, X: Any, y: Any, *, memory: int = 1 << 30) -> FitPla
     (n, p), t = np.shape(X), int(np.shape(y)[1])
     size = 4 if np.dtype(getattr(X, "dtype", np.float64)) == np.float32 else 8
     rank, n_alphas = min(n, p), len(encoder._check_options())
-    # Either the factors of each fold, or, within their limit, the operators of the block form.
+    # The factors of each fold, or, within their limit, operators of the block form or maps.
     k = int(encoder.cv) if isinstance(encoder.cv, int | np.integer) else USUAL_FOLDS
-    operators = n_alphas * n * (n // k + rank) * 8
-    folds = max(k * n * rank, operators // 8 if operators <= OPERATOR_BYTES else 0)
+    filters = min(n_alphas, USUAL_FILTERS)
+    operators, maps = n_alphas * n * (n // k + rank) * 8, filters * n * n * size
+    folds = max(
+        k * n * rank,
+        operators // 8 if operators <= OPERATOR_BYTES else 0,
+        maps // size if maps <= OPERATOR_BYTES else 0,
+    )
     # The Gram matrices while they are made, the folds, and the maps to weights.
     fixed = 8 * (3 * rank**2 + 2 * n * p) + size * (folds + n * rank + p * rank)
     # The responses as read and as cut into folds, predictions of a chunk, and the weights.
     chunk = size_chunk(t, fixed, size * (3 * n + 2 * p), memory, CHUNK)
-    filters = min(n_alphas, USUAL_FILTERS)
     flops = 2.0 * n * rank * t * (filters + 4) + 2.0 * rank * p * t
     held = fixed + chunk * size * (3 * n + 2 * p)
     written = size * t * (p + len(ROWS))

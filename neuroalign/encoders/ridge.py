@@ -17,6 +17,7 @@ from sklearn.utils.validation import (
 from neuroalign._arrays import flatten_targets, unwrap, wrap_samples, wrap_weights
 from neuroalign._folds import read_folds
 from neuroalign._gram import RULES, Folds
+from neuroalign._threads import map_threads
 from neuroalign.encoders._engine import (
     CHUNK,
     SEARCHES,
@@ -292,22 +293,28 @@ class Ridge(RegressorMixin, MultiOutputMixin, BaseEstimator):  # type: ignore[mi
         n_alphas, n_targets = len(engine.alphas), targets.shape[1]
         losses, null = np.full((n_alphas, n_targets), np.nan), np.full(n_targets, np.nan)
         best = np.zeros(n_targets, dtype=np.intp)
-        for start in range(0, n_targets if n_alphas > 1 else 0, CHUNK):
+
+        def select(start: int) -> None:
             part = slice(start, start + CHUNK)
             judged = engine.judge(targets[:, part].astype(engine.dtype, copy=False))
             losses[:, part], null[part] = judged.losses, judged.null
             best[part] = choose_penalties(judged, conservative=self.conservative)
+
+        map_threads(select, range(0, n_targets if n_alphas > 1 else 0, CHUNK))
         return best, losses, null
 
     def _solve(self, targets: Array, best: Array, alpha: Array, pattern: Pattern) -> None:
         """Fit the targets of one pattern at their penalties, and note those."""
         columns, rows, engine = pattern
         alpha[columns] = engine.alphas[best[columns]]
-        for start in range(0, len(columns), CHUNK):
+
+        def solve(start: int) -> None:
             part = columns[start : start + CHUNK]
             own = targets[:, part] if rows is None else targets[np.ix_(rows, part)]
             solved = engine.solve(own.astype(engine.dtype, copy=False), alpha[part])
             self.coef_[part], self.intercept_[part] = solved
+
+        map_threads(solve, range(0, len(columns), CHUNK))
 
     def _share(self, best: Array, losses: Array, null: Array, constant: Array) -> None:
         """Give targets that share one penalty that with the smallest mean relative error."""

@@ -14,6 +14,7 @@ from tqdm import tqdm
 from neuroalign import provenance, storage
 from neuroalign._arrays import copy_geometry, unwrap
 from neuroalign._chunks import ChunkedFolder, open_chunked
+from neuroalign._threads import map_threads
 from neuroalign.encoders._engine import CHUNK, Engine, solve_chunk
 from neuroalign.encoders.planning import ROWS, plan_fit
 from neuroalign.encoders.ridge import Ridge
@@ -193,10 +194,10 @@ def _solve(
             f"{target.parts[number].start} to {target.parts[number].stop - 1}. Drop those."
         )
     # In pieces that stay in the cache; only the weights of the chunk are held.
-    parts = [
-        solve_chunk(engine, Y[:, start : start + CHUNK], conservative=conservative)
-        for start in range(0, Y.shape[1], CHUNK)
-    ]
+    parts = map_threads(
+        lambda start: solve_chunk(engine, Y[:, start : start + CHUNK], conservative=conservative),
+        range(0, Y.shape[1], CHUNK),
+    )
     values = {name: np.concatenate([part[name] for part in parts], axis=-1) for name in parts[0]}
     if scored is not None:
         guess = scored[0] @ values["weights"] + values["intercept"]
