@@ -69,10 +69,13 @@ class Block:
             row = []
             for test in self.tests:
                 own = basis[test]
-                hat = (own * kept) @ own.T + np.outer(unit[test], unit[test])
+                half = own * np.sqrt(kept)
+                # The product with its own transpose takes half the work.
+                hat = half @ half.T + np.outer(unit[test], unit[test])
                 inverse = np.linalg.inv(np.eye(len(test)) - hat)
                 self.gain = max(self.gain, float(np.abs(inverse).max()))
-                row.append((inverse.astype(dtype), (inverse @ (own * (1 - kept))).astype(dtype)))
+                short = inverse.astype(dtype)
+                row.append((short, short @ (own * (1 - kept)).astype(dtype)))
             self.operators.append(row)
 
     def project(self, Y: Array) -> tuple[tuple[Array, list[Array]], Array]:
@@ -89,15 +92,20 @@ class Block:
             beyond = [rest[test] for test in self.tests]
         return (projected, beyond), np.stack(null)
 
-    def sum_all(self, state: tuple[Array, list[Array]]) -> Array:
+    def sum_all(self, state: tuple[Array, list[Array]], wanted: Array | None = None) -> Array:
+        """Sum squared errors; inf where a penalty is not ``wanted`` (a, t) for a target."""
         projected, beyond = state
-        total = np.empty((len(self.operators), self.n_folds, projected.shape[1]))
+        if wanted is None:
+            wanted = np.ones((len(self.operators), projected.shape[1]), dtype=bool)
+        total = np.full((len(self.operators), self.n_folds, projected.shape[1]), np.inf)
         for row, operators in enumerate(self.operators):
-            for number, (inverse, operator) in enumerate(operators):
-                error = operator @ projected
+            columns = np.flatnonzero(wanted[row])
+            own = projected if wanted[row].all() else projected[:, columns]
+            for number, (inverse, operator) in enumerate(operators if len(columns) else []):
+                error = operator @ own
                 if not self.full:
-                    error += inverse @ beyond[number]
-                total[row, number] = sum_squares(error)
+                    error += inverse @ beyond[number][:, columns]
+                total[row, number, columns] = sum_squares(error)
         return total
 
 

@@ -10,6 +10,8 @@ import xarray as xr
 from neuroalign import _linalg
 from neuroalign._filters import Mapped, Product, Projected, multiply_plainly
 from neuroalign._gram import Folds, Rule, make_kernel, make_rule
+from neuroalign._hat import Block
+from neuroalign._linalg import Spectrum
 from neuroalign.errors import SchemaError, choose, some
 
 Array = npt.NDArray[Any]
@@ -90,6 +92,8 @@ class Engine:
     center, relative : bool
     solver, search, form : str
     weights : array (n,), optional
+    spectrum : Spectrum, optional
+        Of X, where the caller has it; then ``kernel`` may be given as `make_kernel` makes it.
     """
 
     def __init__(
@@ -105,15 +109,18 @@ class Engine:
         search: str = "exact",
         form: str | None = None,
         weights: Array | None = None,
+        spectrum: Spectrum | None = None,
+        kernel: Array | None = None,
     ) -> None:
         self.center, self.weights, self.dtype = center, weights, X.dtype
         self.search = choose(SEARCHES, search, "search")
-        # One Gram matrix serves all rows and every fold.
-        dual = weights is None and _linalg.is_dual(X.shape, solver)
-        kernel = make_kernel(X, center=center) if dual else None
-        spectrum = _linalg.eigh_gram(
-            X, center=center, solver=solver, weights=weights, kernel=kernel
-        )
+        if spectrum is None:
+            # One Gram matrix serves all rows and every fold.
+            dual = weights is None and _linalg.is_dual(X.shape, solver)
+            kernel = make_kernel(X, center=center) if dual else None
+            spectrum = _linalg.eigh_gram(
+                X, center=center, solver=solver, weights=weights, kernel=kernel
+            )
         total = len(X) if weights is None else float(weights.sum())
         mean = spectrum.values.sum() / total
         scale = mean if relative else 1.0
@@ -150,18 +157,22 @@ class Engine:
             return np.array([own.sum()])
         return np.array([own[test].sum() for _, test in folds])
 
-    def judge(self, Y: Array) -> Judged:
-        """Compute held-out errors of a chunk (n, t), for the penalties that the search needs."""
+    def judge(self, Y: Array, wanted: Array | None = None) -> Judged:
+        """Compute held-out errors of a chunk (n, t); those not ``wanted`` (a, t) may be inf."""
         if self.rule is None:
             blank = np.full((len(self.alphas), Y.shape[1]), np.nan)
             return Judged(blank, blank[0], blank)
         state, null = self.rule.project(Y)
-        sums = run_search(self.search, self.rule, state)
+        if wanted is not None and isinstance(self.rule, Block):
+            sums = self.rule.sum_all(state, wanted)
+        else:
+            sums = run_search(self.search, self.rule, state)
         count = self.rows.sum()
         means = sums / self.rows[:, None]
         k = self.rule.n_folds
         blank = np.full_like(means[:, 0], np.nan)
-        spread = means.std(axis=1, ddof=1) / np.sqrt(k) if k > 1 else blank
+        with np.errstate(invalid="ignore"):
+            spread = means.std(axis=1, ddof=1) / np.sqrt(k) if k > 1 else blank
         return Judged(sums.sum(axis=1) / count, null.sum(axis=0) / count, spread)
 
     def solve(self, Y: Array, alphas: Array) -> Solution:

@@ -5,18 +5,24 @@ cross-validation, a single product a candidate, leaves a few for each target, an
 judged on held-out rows. All that is decided for a target depends on this target alone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from neuroalign import _linalg
-from neuroalign._gram import Folds
+from neuroalign._gram import Folds, make_kernel
+from neuroalign._hat import Generalised, unit_basis
+from neuroalign._linalg import Spectrum
+from neuroalign._threads import count_threads, map_threads
 from neuroalign.encoders._engine import CHUNK, Engine, choose_penalties, find_edges
 
 Array = npt.NDArray[Any]
+Made = TypeVar("Made")
+# Targets judged together: two pieces where a candidate has as many as most have.
+PIECE = CHUNK // 2
 CONCENTRATIONS = (0.1, 1.0)
 # A space with less weight than this is dropped: it would add nothing but rounding.
 LEAST_WEIGHT = 1e-6
@@ -79,6 +85,26 @@ class Found(NamedTuple):
     short: Array
 
 
+class Trial(NamedTuple):
+    """One candidate and who tries it: ``weights`` (m,), ``columns`` (t,), ``near`` (t,).
+
+    ``near`` is the row of the grid that screening prefers, -1 where the whole grid is open.
+    """
+
+    weights: Array
+    columns: Array
+    near: Array
+
+
+def in_waves(
+    make: Callable[[Any], Made], items: Sequence[Any] | Array
+) -> Iterator[tuple[int, list[Made]]]:
+    """Make a few things at a time, in threads: those of one wave are held together."""
+    size = count_threads()
+    for first in range(0, len(items), size):
+        yield first, map_threads(make, items[first : first + size])
+
+
 class SimplexSearch:
     """Spaces, folds and penalties; ``run`` searches for any targets.
 
@@ -99,7 +125,10 @@ class SimplexSearch:
     ) -> None:
         self.parts, self.folds, self.center, self.n_best = parts, folds, center, n_best
         self.grid = grid
+        # Inner products of the spaces make those of any blend, by sums.
         ends = np.cumsum([0, *(part.shape[1] for part in parts)])
+        dual = ends[-1] >= len(parts[0])
+        self.kernels = [make_kernel(part, center=center) for part in parts] if dual else None
         self.columns = [slice(a, b) for a, b in pairwise(ends.tolist())]
 
     def run(self, Y: Array, candidates: Array, n_refine: int) -> Found:
@@ -114,15 +143,33 @@ class SimplexSearch:
             np.zeros(n_targets, dtype=bool),
         )  # fmt: skip
         shortlist, near = self._screen(Y, candidates)
-        for number, weights in enumerate(candidates):
-            places, columns = np.nonzero(shortlist == number)
-            if len(columns):
-                self._try(Y, found, weights, columns, near[places, columns])
+        found_at = [np.nonzero(shortlist == number) for number in range(len(candidates))]
+        self._try_all(
+            Y, found,
+            [
+                Trial(weights, columns, near[places, columns])
+                for weights, (places, columns) in zip(candidates, found_at, strict=True)
+            ],
+        )  # fmt: skip
         for step in range(n_refine):
             self._refine(Y, found, FIRST_STEP ** (0.5**step))
         if len(candidates) == len(self.grid) == 1:
             found.mse[:] = np.nan
         return found
+
+    def _decompose(self, weights: Array, *, right: bool) -> tuple[Spectrum, Array | None]:
+        """Factorise a blend; also its kernel, where it has one."""
+        X = self._blend(weights)
+        if self.kernels is None:
+            return _linalg.eigh_gram(X, center=self.center, solver="primal"), None
+        total = np.zeros_like(self.kernels[0])
+        for kernel, weight in zip(self.kernels, weights, strict=True):
+            total += weight * kernel
+        values, vectors = _linalg.eigh_ranked(total)
+        mean = X.mean(axis=0, dtype=np.float64) if self.center else np.zeros(X.shape[1])
+        # The columns of vectors have no mean: what X is centred by falls out.
+        back = X.T @ vectors.astype(X.dtype) if right else X[:0].T
+        return Spectrum(values, vectors, back, mean), total
 
     def _blend(self, weights: Array) -> Array:
         """Join the spaces that have weight; one without is not there."""
@@ -133,7 +180,11 @@ class SimplexSearch:
     def _make_engine(self, weights: Array, folds: Folds | str, grid: Array, t: int) -> Engine:
         # The engine compares penalties only where there are two.
         judged = np.repeat(grid, 2) if len(grid) == 1 else grid
-        return Engine(self._blend(weights), folds, judged, t, center=self.center, relative=False)
+        spectrum, kernel = self._decompose(weights, right=True)
+        return Engine(
+            self._blend(weights), folds, judged, t,
+            center=self.center, relative=False, spectrum=spectrum, kernel=kernel,
+        )  # fmt: skip
 
     def _screen(self, Y: Array, candidates: Array) -> tuple[Array, Array]:
         """Give the best candidates (q, t) and the penalty each prefers; -1 where it is open."""
@@ -144,47 +195,69 @@ class SimplexSearch:
         least = np.full((q, Y.shape[1]), np.inf)
         # Where no candidate can be screened, the first are judged over the whole grid.
         which, near = np.tile(np.arange(q)[:, None], (1, Y.shape[1])), np.full(least.shape, -1)
-        for number, weights in enumerate(candidates):
-            engine = self._make_engine(weights, "gcv", self.grid, Y.shape[1])
-            for start in range(0, Y.shape[1], CHUNK):
-                columns = np.arange(start, min(start + CHUNK, Y.shape[1]))
-                losses = engine.judge(Y[:, columns]).losses
-                row = losses.argmin(axis=0)
-                loss = losses[row, np.arange(len(columns))]
-                worst = least[:, columns].argmax(axis=0)
-                better = loss < least[worst, columns]
-                place = worst[better], columns[better]
-                least[place], which[place], near[place] = loss[better], number, row[better]
-        return which, np.minimum(near, len(self.grid) - 1)
+        for first, rules in in_waves(self._make_screen, candidates):
 
-    def _try(self, Y: Array, found: Found, weights: Array, columns: Array, near: Array) -> None:
-        """Judge one candidate on folds for some targets; keep it and its fit where it is better."""
+            def screen(start: int, first: int = first, rules: Any = rules) -> None:
+                columns = np.arange(start, min(start + CHUNK, Y.shape[1]))
+                for number, rule in enumerate(rules, first):
+                    losses = rule.sum_all(rule.project(Y[:, columns])[0])[:, 0]
+                    row = losses.argmin(axis=0)
+                    loss = losses[row, np.arange(len(columns))]
+                    worst = least[:, columns].argmax(axis=0)
+                    better = loss < least[worst, columns]
+                    place = worst[better], columns[better]
+                    least[place], which[place], near[place] = loss[better], number, row[better]
+
+            map_threads(screen, range(0, Y.shape[1], CHUNK))
+        return which, near
+
+    def _make_screen(self, weights: Array) -> Generalised:
+        spectrum, _ = self._decompose(weights, right=False)
+        basis = unit_basis(spectrum)
+        return Generalised(spectrum, basis, self.grid, self.center, None, self.parts[0].dtype)
+
+    def _try_all(self, Y: Array, found: Found, trials: list[Trial]) -> None:
+        """Judge candidates on folds, each for its targets, and keep what is better."""
+        todo = [trial for trial in trials if len(trial.columns)]
+        for first, engines in in_waves(self._prepare, todo):
+            for trial, engine in zip(todo[first:], engines, strict=False):
+                self._try(Y, found, trial, engine)
+
+    def _find_rows(self, trial: Trial) -> Array:
+        """Penalties that any target of a trial may take."""
         last = len(self.grid) - 1
-        open_ = (near < 0).any()
-        low = 0 if open_ else max(0, int(near.min()) - WINDOW)
-        high = last if open_ else min(last, int(near.max()) + WINDOW)
-        grid = self.grid[low : high + 1]
-        engine = self._make_engine(weights, self.folds, grid, len(columns))
-        rows = np.arange(low, high + 1)
-        for start in range(0, len(columns), CHUNK):
-            part, own = columns[start : start + CHUNK], near[start : start + CHUNK]
-            judged = engine.judge(Y[:, part])
-            losses = judged.losses[: len(grid)]
-            outside = np.abs(rows[:, None] - own) > WINDOW
-            losses[outside & (own >= 0)] = np.inf
+        if (trial.near < 0).any():
+            return np.arange(last + 1)
+        low, high = int(trial.near.min()) - WINDOW, int(trial.near.max()) + WINDOW
+        return np.arange(max(0, low), min(last, high) + 1)
+
+    def _prepare(self, trial: Trial) -> Engine:
+        grid = self.grid[self._find_rows(trial)]
+        return self._make_engine(trial.weights, self.folds, grid, len(trial.columns))
+
+    def _try(self, Y: Array, found: Found, trial: Trial, engine: Engine) -> None:
+        rows, last = self._find_rows(trial), len(self.grid) - 1
+
+        def judge(start: int) -> None:
+            part, own = (one[start : start + PIECE] for one in (trial.columns, trial.near))
+            wanted = (np.abs(rows[:, None] - own) <= WINDOW) | (own < 0)
+            doubled = np.repeat(wanted, 2, axis=0) if len(rows) == 1 else wanted
+            judged = engine.judge(Y[:, part], doubled)
+            losses = np.where(wanted, judged.losses[: len(rows)], np.inf)
             best = choose_penalties(judged._replace(losses=losses))
             loss = losses[best, np.arange(len(part))]
             better = loss < found.mse[part]
             if better.any():
                 kept = part[better]
                 found.mse[kept], found.null[kept] = loss[better], judged.null[better]
-                low_edge, high_edge = find_edges(np.where(np.isinf(losses), np.nan, losses), best)
-                ends = (low_edge.all(axis=0) & (low == 0)) | (
-                    high_edge.all(axis=0) & (high == last)
-                )
+                low_edge, high_edge = find_edges(np.where(wanted, losses, np.nan), best)
+                at_low, at_high = rows[0] == 0, rows[-1] == last
+                ends = (low_edge.all(axis=0) & at_low) | (high_edge.all(axis=0) & at_high)
                 found.short[kept] = np.asarray(ends)[better]
-                found.row[kept], found.weights[kept] = rows[best[better]], weights
+                found.row[kept], found.weights[kept] = rows[best[better]], trial.weights
                 self._fill(found, engine, Y, kept)
+
+        map_threads(judge, range(0, len(trial.columns), PIECE))
 
     def _fill(self, found: Found, engine: Engine, Y: Array, columns: Array) -> None:
         solved = engine.solve(Y[:, columns], self.grid[found.row[columns]])
@@ -216,10 +289,12 @@ class SimplexSearch:
                     moved[one] *= 1 / factor if side else factor
                     key = tuple(normalise(moved[None])[0].tolist())
                     moves.setdefault(key, []).append(columns[(space == one) & (down == side)])
-        for key, lists in moves.items():
-            joined = np.concatenate(lists)
-            if len(joined):
-                self._try(Y, found, np.asarray(key), joined, found.row[joined].copy())
+        joined = {key: np.concatenate(lists) for key, lists in moves.items()}
+        trials = [
+            Trial(np.asarray(key), columns, found.row[columns].copy())
+            for key, columns in joined.items()
+        ]
+        self._try_all(Y, found, trials)
 
     def _slope(self, Y: Array, weights: Array, alphas: Array) -> Array:
         """Derivative of log GCV by the log weight of each space: (m, t).
