@@ -1,9 +1,11 @@
 """Bring features on their own clock (events, frames, words) to the samples of the responses.
 
 Every run is worked alone: what happens in one run never reaches the samples of the next.
+To add a way to resample: a function of times to weights, and its row in ``RESAMPLERS``.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,8 @@ from neuroalign.schema import add_history, check_features, check_responses
 
 Array = npt.NDArray[Any]
 Weigh = Callable[[Array, Array, Array, Array], Array]
+# Of the largest sum of weights: samples below lie outside the features, where sums are side lobes.
+LEAST_COVER = 0.1
 
 
 def convolve_hrf(
@@ -71,19 +75,43 @@ def convolve_hrf(
 
 
 def resample_features(
-    features: xr.DataArray, responses: xr.DataArray, *, lag: float = 0.0
+    features: xr.DataArray,
+    responses: xr.DataArray,
+    *,
+    method: str = "mean",
+    lag: float = 0.0,
+    window: int = 3,
+    normalize: bool = False,
+    fill: float = 0.0,
 ) -> xr.DataArray:
-    """Average features over the duration of each response sample.
+    """Bring features (frames, words, events) to the samples of the responses, run by run.
 
     Parameters
     ----------
     features : DataArray (sample, feature)
-        Held constant from ``onset`` for ``duration`` [s] within ``run``; 0 where none is on. Zero
-        duration: an impulse of area 1 s.
+        With ``run``, ``onset`` and ``duration`` [s].
     responses : DataArray (sample, neuroid[, time])
-        With ``run``, ``onset`` and ``duration``.
+        With ``run``, ``onset`` and ``duration``. The duration of a sample is its share of time
+        (the TR of volumes).
+    method : {"mean", "last", "lanczos"}
+        "mean": average over the duration of the sample of features held constant while they are
+        on, 0 while none is; zero duration: an impulse of area 1 s.
+        "last": the last feature whose onset lies before the end of the sample, however long ago;
+        of several with one onset, the last row.
+        "lanczos": sum of the features, each an impulse in the middle of its duration, weighted by
+        a low-pass Lanczos kernel around the middle of the sample. Its cutoff is half the rate of
+        the responses, 1 / (2 duration).
     lag : float
         [s] added to the onsets of the features.
+    window : int
+        Lobes of the Lanczos kernel on each side: it ends ``window`` durations away.
+    normalize : bool
+        For "lanczos". False: the plain sum, so that more words in a sample give more (words at
+        irregular times). True: weights divided by their sum, so that a constant stays itself
+        (frames at regular times); samples whose sum is below a tenth of the largest of the run,
+        which the features hardly reach, get ``fill``.
+    fill : float
+        Value of the samples that no feature reaches (before the first, for "last"): 0, or NaN.
 
     Returns
     -------
@@ -93,14 +121,47 @@ def resample_features(
     Raises
     ------
     AlignError
-        When times are missing, or a run has no event that reaches it.
-    SchemaError
+        When times are missing, a response has no duration, or a run has no event that reaches it.
+    SchemaError, ValueError
+
+    Notes
+    -----
+    ``w(u) = sinc(u) sinc(u / window)`` for ``|u| <= window`` and else 0, with ``u`` the distance
+    in durations and ``sinc(u) = sin(pi u) / (pi u)``. A sharp kernel near the cutoff: half the
+    amplitude passes there. LeBel et al. centre the kernel on the onset of the volume; for that, add
+    half the duration of a sample to ``lag``.
+
+    References
+    ----------
+    Duchon (1979), J. Appl. Meteorology 18, 1016-1022 (Lanczos filter).
+    LeBel et al. (2023), Scientific Data 10, 555 (words to volumes: three lobes, plain sum).
+
+    Examples
+    --------
+    >>> from neuroalign.loaders import features_from_arrays, from_arrays
+    >>> words = features_from_arrays(
+    ...     [[1.0], [5.0]], run=["run-01"] * 2, onset=[0.2, 2.5], duration=[0.3, 0.4]
+    ... )
+    >>> volumes = from_arrays(
+    ...     np.zeros((3, 1)), modality="fmri", run=["run-01"] * 3, onset=[0.0, 2.0, 4.0],
+    ...     duration=[2.0] * 3,
+    ... )
+    >>> resample_features(words, volumes, method="last").values[:, 0].tolist()
+    [1.0, 5.0, 5.0]
     """
-    result = _spread(features, responses, _overlap, ("onset", "duration"), lag)
-    return add_history(result, f"resample_features: lag {lag:g} s").assign_attrs(lag=lag)
+    weigh = choose(RESAMPLERS, method, "method")
+    if not isinstance(window, int | np.integer) or window < 1:
+        raise ValueError(f"window: expected a number of lobes from 1 on, got {window}. Use 3.")
+    weigh = partial(weigh, window=int(window), normalize=normalize)
+    result = _spread(features, responses, weigh, ("onset", "duration"), lag, fill)
+    chosen = f", {window} lobes, normalize={normalize}" if method == "lanczos" else ""
+    text = f"resample_features: {method}{chosen}, lag {lag:g} s"
+    return add_history(result, text).assign_attrs(lag=lag, resampling=method)
 
 
-def _overlap(times: Array, length: Array, onset: Array, duration: Array) -> Array:
+def _average(
+    times: Array, length: Array, onset: Array, duration: Array, *, window: int, normalize: bool
+) -> Array:
     """Give the share of each sample in which each event is on."""
     start = np.maximum(times[:, None], onset)
     stop = np.minimum((times + length)[:, None], onset + duration)
@@ -109,6 +170,41 @@ def _overlap(times: Array, length: Array, onset: Array, duration: Array) -> Arra
     inside = (onset >= times[:, None]) & (onset < (times + length)[:, None])
     share[:, instant] = (inside / length[:, None])[:, instant]
     return np.asarray(share)
+
+
+def _hold_last(
+    times: Array, length: Array, onset: Array, duration: Array, *, window: int, normalize: bool
+) -> Array:
+    """Give all weight to the last event that began before the end of the sample."""
+    order = np.argsort(onset, kind="stable")
+    rank = np.searchsorted(onset[order], times + length, side="left") - 1
+    weights = np.zeros((len(times), len(onset)))
+    known = np.flatnonzero(rank >= 0)
+    weights[known, order[rank[known]]] = 1
+    return weights
+
+
+def _low_pass(
+    times: Array, length: Array, onset: Array, duration: Array, *, window: int, normalize: bool
+) -> Array:
+    """Weigh events by a Lanczos kernel around the middle of each sample."""
+    middle = times + length / 2
+    distance = (middle[:, None] - (onset + duration / 2)) / length[:, None]
+    weights = np.sinc(distance) * np.sinc(distance / window)
+    weights[np.abs(distance) > window] = 0
+    if normalize:
+        total = weights.sum(1)
+        reached = total > LEAST_COVER * total.max()
+        weights[~reached] = 0
+        weights[reached] /= total[reached, None]
+    return np.asarray(weights)
+
+
+RESAMPLERS: dict[str, Callable[..., Array]] = {
+    "mean": _average,
+    "last": _hold_last,
+    "lanczos": _low_pass,
+}
 
 
 def check_timed(array: xr.DataArray, name: str, coords: tuple[str, ...]) -> None:
@@ -140,6 +236,7 @@ def _spread(
     weigh: Weigh,
     clock: tuple[str, ...],
     lag: float,
+    fill: float = 0.0,
 ) -> xr.DataArray:
     """Weigh the features of each run into its samples."""
     if not isinstance(lag, int | float | np.number):
@@ -156,6 +253,11 @@ def _spread(
         )
     check_timed(features, "features", ("onset", "duration"))
     check_timed(responses, "responses", clock)
+    if "duration" in clock and not (responses["duration"].values > 0).all():
+        raise AlignError(
+            "responses: expected durations above 0 s, got 0. Give each sample its share of time, "
+            "the TR of volumes."
+        )
     values = features.values
     spread = np.zeros((responses.sizes["sample"], values.shape[1]), dtype=values.dtype)
     length = responses["duration"].values if "duration" in clock else responses["onset"].values
@@ -178,6 +280,7 @@ def _spread(
                 "Count onsets in seconds from the start of the run."
             )
         spread[rows] = (weights @ values[events]).astype(values.dtype)
+        spread[rows[~weights.any(1)]] = fill
     kept = {
         name: coord
         for name, coord in features.coords.items()

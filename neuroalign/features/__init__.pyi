@@ -1,13 +1,35 @@
+from ._film import load_frames as load_frames
 from ._store import open_store as open_store
+from .audio import extract_audio as extract_audio
 from .image_filters import gabor_features as gabor_features
+from .motion import motion_energy as motion_energy
+from .predictability import surprisal as surprisal
 from .reduction import PrincipalComponents as PrincipalComponents
 from .reduction import SparseProjection as SparseProjection
+from .sound import mel_spectrogram as mel_spectrogram
+from .sound import sound_envelope as sound_envelope
+from .text import extract_text as extract_text
 from .torch_model import extract as extract
+from .video import extract_video as extract_video
+from .word_properties import word_frequency as word_frequency
+from .word_properties import word_length as word_length
+from .word_properties import word_rate as word_rate
 
 __all__ = [
     "PrincipalComponents",
     "SparseProjection",
     "extract",
+    "extract_audio",
+    "extract_text",
+    "extract_video",
     "gabor_features",
+    "load_frames",
+    "mel_spectrogram",
+    "motion_energy",
     "open_store",
+    "sound_envelope",
+    "surprisal",
+    "word_frequency",
+    "word_length",
+    "word_rate",
 ]
