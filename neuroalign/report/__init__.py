@@ -1,6 +1,7 @@
 """Results in, one offline HTML page (or a matplotlib figure, or a table) out.
 
-In: objects of the schema: encoding results, comparisons of layers, RDMs, or any other kind.
+In: objects of the schema: results of encoding and RSA, comparisons of layers, RDMs, or any
+other kind.
 Out: ``write_html`` gives one self-contained file that needs no network; ``plot_*`` give
 matplotlib figures; ``tabulate_*`` give rows; ``show`` gives a notebook a small table.
 To add a kind: a function that returns blocks and its row in ``screens.SCREENS``, and a sentence

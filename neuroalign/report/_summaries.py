@@ -1,5 +1,6 @@
 """The few numbers that figures, tables and verdicts share."""
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,6 +11,7 @@ from scipy.stats import t as student
 from neuroalign.errors import SchemaError, some
 
 Array = npt.NDArray[Any]
+ALPHA = 0.05
 
 
 class Interval(NamedTuple):
@@ -94,6 +96,17 @@ def group_by_roi(result: xr.Dataset | xr.DataArray) -> dict[str, Array]:
     need_coord(result, "roi")
     labels = result["roi"].values.astype(str)
     return {roi: labels == roi for roi in dict.fromkeys(labels.tolist())}
+
+
+def name_place(array: xr.DataArray | xr.Dataset, where: Mapping[str, int]) -> str:
+    """Name a place along dims by its labels, as in ``roi V1, time 0.15``."""
+    named = []
+    for dim, number in where.items():
+        label = array[dim].values[number] if dim in array.coords else number
+        named.append(
+            f"{dim} {label:.4g}" if isinstance(label, float | np.floating) else f"{dim} {label}"
+        )
+    return ", ".join(named)
 
 
 def name_metric(result: xr.Dataset) -> str:

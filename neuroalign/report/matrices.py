@@ -1,19 +1,28 @@
 """Figures of RDMs: the gallery, and the conditions laid out in a plane."""
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from scipy.stats import rankdata
 
 from neuroalign import schema
-from neuroalign.errors import SchemaError
+from neuroalign.errors import SchemaError, choose
+from neuroalign.report._scaling import compute_mds, compute_smacof, compute_stress
 from neuroalign.report._style import INK, PALETTE, name_ticks, new_figure, tidy, write_label
+from neuroalign.report._summaries import name_place
 
 Array = npt.NDArray[Any]
 MOST_PANELS = 12
 MOST_NAMES = 32
+MOST_CATEGORIES = 12
+SCALINGS = {"metric": compute_smacof, "classical": compute_mds}
+# Lengths in a plane are roots of these.
+SQUARED = ("squared_euclidean", "mahalanobis", "crossnobis", "linear_discriminant_contrast")
 
 
 def to_panels(rdm: xr.DataArray) -> tuple[list[str], Array, list[str], list[str] | None]:
@@ -30,8 +39,9 @@ def to_panels(rdm: xr.DataArray) -> tuple[list[str], Array, list[str], list[str]
         NaN where a pair is not given.
     conditions : list of str
     categories : list of str or None
-        From ``first_category``, on square RDMs.
+        From ``first_category``, and ``second_category`` of pairs.
     """
+    categories: list[str] | None = None
     if rdm.dims[-1] != "pair":
         conditions = rdm["first"].values.astype(str).tolist()
         flat = np.asarray(rdm.values, dtype=np.float64).reshape(-1, *rdm.shape[-2:])
@@ -44,6 +54,10 @@ def to_panels(rdm: xr.DataArray) -> tuple[list[str], Array, list[str], list[str]
             )
         first, second = (rdm[name].values.astype(str).tolist() for name in ("first", "second"))
         conditions = list(dict.fromkeys([*first, *second]))
+        if {"first_category", "second_category"} <= set(rdm.coords):
+            ends = [rdm[f"{name}_category"].values.astype(str) for name in ("first", "second")]
+            of = dict(zip([*first, *second], np.concatenate(ends).tolist(), strict=True))
+            categories = [of[name] for name in conditions]
         place = {name: number for number, name in enumerate(conditions)}
         rows, columns = [place[name] for name in first], [place[name] for name in second]
         values = np.asarray(rdm.values, dtype=np.float64).reshape(-1, rdm.sizes["pair"])
@@ -51,26 +65,51 @@ def to_panels(rdm: xr.DataArray) -> tuple[list[str], Array, list[str], list[str]
         flat[:, rows, columns] = flat[:, columns, rows] = values
         flat[:, range(len(place)), range(len(place))] = 0.0
         lead = rdm.dims[:-1]
-    titles = []
-    for where in np.ndindex(*(rdm.sizes[dim] for dim in lead)):
-        named = [
-            f"{dim} {rdm[dim].values[number] if dim in rdm.coords else number}"
-            for dim, number in zip(lead, where, strict=True)
-        ]
-        titles.append(", ".join(named))
-    categories = None
+    names = [str(dim) for dim in lead]
+    titles = [
+        name_place(rdm, dict(zip(names, where, strict=True)))
+        for where in np.ndindex(*(rdm.sizes[dim] for dim in names))
+    ]
     if "first_category" in rdm.coords and rdm["first_category"].dims == ("first",):
         categories = rdm["first_category"].values.astype(str).tolist()
     return titles, flat, conditions, categories
 
 
-def plot_rdm(rdm: xr.DataArray) -> Figure:
+def rank_pairs(panel: Array, diagonal: bool) -> Array:
+    """Replace dissimilarities by their ranks, 0 for the smallest and 1 for the largest.
+
+    Parameters
+    ----------
+    panel : array (condition, condition)
+        NaN stays.
+    diagonal : bool
+        Whether the diagonal takes part; it is 0 when not.
+
+    Returns
+    -------
+    array (condition, condition)
+    """
+    part = np.isfinite(panel)
+    if not diagonal:
+        np.fill_diagonal(part, False)
+    ranks = np.where(np.isfinite(panel), 0.0, np.nan)
+    if part.any():
+        found = rankdata(panel[part])
+        span = found.max() - found.min()
+        ranks[part] = (found - found.min()) / span if span else 0.5
+    return ranks
+
+
+def plot_rdm(rdm: xr.DataArray, *, ranks: bool = False) -> Figure:
     """Draw an RDM, or a gallery of the first 12 of a stack on one colour scale.
 
     Parameters
     ----------
     rdm : DataArray (..., first, second) or (..., pair)
         Lines separate runs of one ``first_category``.
+    ranks : bool
+        Draw ranks within each RDM, scaled to 0 to 1, in place of dissimilarities: what rank
+        comparisons see, and a fair view of RDMs on different scales.
 
     Returns
     -------
@@ -84,6 +123,9 @@ def plot_rdm(rdm: xr.DataArray) -> Figure:
     schema.check_rdm(rdm)
     titles, panels, conditions, categories = to_panels(rdm)
     titles, panels = titles[:MOST_PANELS], panels[:MOST_PANELS]
+    if ranks:
+        crossed = rdm.attrs.get("kind") == "cross"
+        panels = np.stack([rank_pairs(panel, crossed) for panel in panels])
     finite = panels[np.isfinite(panels)]
     if not finite.size:
         raise SchemaError("rdm: expected finite dissimilarities, got none. Check the patterns.")
@@ -112,13 +154,17 @@ def plot_rdm(rdm: xr.DataArray) -> Figure:
         else:
             axes.set_xticks([])
             axes.set_yticks([])
+            if number % n_columns == 0:
+                _name_runs(axes, categories, both=alone)
         for edge in _find_changes(categories):
             axes.axhline(edge - 0.5, color="white", linewidth=1.1)
             axes.axvline(edge - 0.5, color="white", linewidth=1.1)
     if image is not None:
         bar = figure.colorbar(image, ax=grid, shrink=0.75, pad=0.02)
         bar.outline.set_visible(False)
-        bar.set_label(write_label(rdm.attrs.get("distance", "dissimilarity")), fontsize=9)
+        known = str(rdm.attrs.get("distance", "unknown"))
+        name = "dissimilarity" if known == "unknown" else write_label(known)
+        bar.set_label(f"rank of {name} (0 to 1)" if ranks else name, fontsize=9)
         bar.ax.tick_params(labelsize=8, length=2)
     return figure
 
@@ -131,50 +177,44 @@ def _find_changes(categories: list[str] | None) -> list[int]:
     return edges if len(edges) < len(set(categories)) else []
 
 
-def compute_mds(dissimilarity: Array) -> tuple[Array, float]:
-    """Classical scaling to two axes.
-
-    Parameters
-    ----------
-    dissimilarity : array (condition, condition)
-        Symmetric, zero diagonal, taken as distances.
-
-    Returns
-    -------
-    array (condition, 2)
-    float
-        Share of the positive eigenvalues that the two axes hold.
-
-    References
-    ----------
-    Torgerson (1952), Multidimensional scaling: I. Theory and method, doi:10.1007/BF02288916.
-    """
-    squared = np.asarray(dissimilarity, dtype=np.float64) ** 2
-    centred = squared - squared.mean(0) - squared.mean(1)[:, None] + squared.mean()
-    values, vectors = np.linalg.eigh(-0.5 * centred)
-    positive = np.clip(values, 0, None)
-    total = positive.sum()
-    share = float(positive[-2:].sum() / total) if total > 0 else 0.0
-    return vectors[:, :-3:-1] * np.sqrt(positive[:-3:-1]), share
+def _name_runs(axes: Axes, categories: list[str] | None, *, both: bool) -> None:
+    """Name each run of a category at its middle, where conditions are too many to be named."""
+    edges = _find_changes(categories)
+    if categories is None or not edges or len(edges) >= MOST_CATEGORIES:
+        return
+    ends = [0, *edges, len(categories)]
+    middles = [(low + high - 1) / 2 for low, high in pairwise(ends)]
+    names = [write_label(categories[low], 18) for low in ends[:-1]]
+    axes.set_yticks(middles, names, fontsize=8)
+    if both:
+        axes.set_xticks(middles, names, fontsize=8, rotation=40, ha="right", rotation_mode="anchor")
+    axes.tick_params(length=0)
 
 
-def plot_mds(rdm: xr.DataArray) -> Figure:
+def plot_mds(rdm: xr.DataArray, *, method: str = "metric") -> Figure:
     """Lay the conditions of an RDM out in a plane, so that distances are kept as well as can be.
 
     Parameters
     ----------
     rdm : DataArray (..., first, second) or (..., pair)
         Of kind ``dissimilarity``; a stack is averaged first. Coloured by ``first_category``.
+        Of squared distances (``crossnobis`` and the like) roots are taken.
+    method : {"metric", "classical"}
+        Least squares of distances (SMACOF), or Torgerson's eigenvectors.
 
     Returns
     -------
     Figure
+        Kruskal's stress-1 is written at the first axis.
 
     Raises
     ------
     SchemaError
         When it is no dissimilarity, has fewer than three conditions, or a pair is missing.
+    ValueError
+        When the method is unknown.
     """
+    scale = choose(SCALINGS, method, "method")
     schema.check_rdm(rdm)
     _, panels, conditions, categories = to_panels(rdm)
     mean = panels.mean(axis=0)
@@ -185,7 +225,11 @@ def plot_mds(rdm: xr.DataArray) -> Figure:
             f"{int((~np.isfinite(mean)).sum())} missing entries. Average or drop those first."
         )
     # Crossvalidated distances scatter around zero: below it there is no distance to keep.
-    points, share = compute_mds(np.clip(mean, 0, None))
+    lengths = np.clip(mean, 0, None)
+    if rdm.attrs.get("distance") in SQUARED:
+        lengths = np.sqrt(lengths)
+    points = scale(lengths)
+    stress = compute_stress(points, lengths)
     figure = new_figure(6.4, 4.6)
     axes = figure.subplots()
     names = list(dict.fromkeys(categories)) if categories else []
@@ -203,7 +247,7 @@ def plot_mds(rdm: xr.DataArray) -> Figure:
                 fontsize=7, color=INK,
             )  # fmt: skip
     axes.set_aspect("equal", adjustable="datalim")
-    axes.set_xlabel(f"axis 1 (both axes hold {share:.0%})")
+    axes.set_xlabel(f"axis 1 ({method} scaling, stress-1 {stress:.3f})")
     axes.set_ylabel("axis 2")
     tidy(axes)
     if names:

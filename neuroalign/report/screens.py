@@ -7,12 +7,12 @@ its dims or coords becomes a visible note.
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import xarray as xr
 
 from neuroalign._arrays import copy_geometry
 from neuroalign.errors import SchemaError
-from neuroalign.report._blocks import Block, Note, Table
+from neuroalign.report._blocks import Block, Table
+from neuroalign.report._parts import attempt, map_values, warn
 from neuroalign.report._style import to_picture
 from neuroalign.report._summaries import get_scores, name_metric
 from neuroalign.report.figures import (
@@ -24,49 +24,14 @@ from neuroalign.report.figures import (
     plot_time_course,
 )
 from neuroalign.report.matrices import MOST_PANELS, plot_mds, plot_rdm
-from neuroalign.report.surface import plot_cortex, plot_volume
+from neuroalign.report.rsa_screens import list_estimate_parts, show_generalization, show_rsa
 from neuroalign.report.tables import (
-    list_warnings,
     tabulate_estimate,
     tabulate_provenance,
     tabulate_recovery,
     tabulate_rois,
 )
 from neuroalign.report.verdicts import state_verdict
-
-
-def _attempt(title: str, make: Callable[[], Block]) -> Block:
-    """Make a block, or say which part is missing and why."""
-    try:
-        return make()
-    except SchemaError as error:
-        return Note(f"{title} left out. {error}")
-
-
-def _warn(result: xr.Dataset | xr.DataArray) -> list[Block]:
-    return [Note(line, "warning") for line in list_warnings(result)]
-
-
-def _map_values(
-    values: xr.DataArray, label: str, categories: list[str] | None = None, caption: str = ""
-) -> Block:
-    """Draw on the cortex where there are vertices, in slices where there are voxels."""
-    if "vertex" in values.coords:
-        figure = plot_cortex(values, label=label, categories=categories)
-        title, ground = "Cortical map", "the inflated fsaverage5 cortex"
-        caption += " Grey: sulci (dark), gyri (light), and wherever there is no value."
-    elif {"i", "j", "k"} <= set(values.coords) and categories is None:
-        figure = plot_volume(values, label=label)
-        title, ground = "Volume map", "slices of the volume"
-    else:
-        raise SchemaError(
-            "result: expected coords 'hemisphere' and 'vertex', or 'i', 'j', 'k', on 'neuroid', "
-            "got neither. Assign them to see a map."
-        )
-    n = int(np.isfinite(values.values).sum())
-    return to_picture(
-        figure, title, f"{label} of {n} neuroids drawn on {ground}.", f"{n} neuroids. {caption}"
-    )
 
 
 def show_encoding(result: xr.Dataset) -> list[Block]:
@@ -85,7 +50,7 @@ def show_encoding(result: xr.Dataset) -> list[Block]:
 
     def draw_map() -> Block:
         scores = get_scores(result)
-        return _map_values(
+        return map_values(
             copy_geometry(result, scores), f"mean {metric}",
             caption="Colours end at the 98th percentile.",
         )  # fmt: skip
@@ -128,8 +93,8 @@ def show_encoding(result: xr.Dataset) -> list[Block]:
                 ),
             )
         )  # fmt: skip
-    blocks = [_attempt(title, make) for title, make in parts if known.get(title, True)]
-    return [*_warn(result), *blocks, tabulate_provenance(result)]
+    blocks = [attempt(title, make) for title, make in parts if known.get(title, True)]
+    return [*warn(result), *blocks, tabulate_provenance(result)]
 
 
 def show_layers(result: xr.Dataset) -> list[Block]:
@@ -152,7 +117,7 @@ def show_layers(result: xr.Dataset) -> list[Block]:
             raise SchemaError("result: expected 'best_layer_index' (neuroid), got none. Assign it.")
         index = result["best_layer_index"].astype("float64")
         layers = result["layer"].values.astype(str).tolist()
-        return _map_values(
+        return map_values(
             copy_geometry(result, index.where(index >= 0)), "best layer", layers,
             "Each neuroid in the colour of the layer that predicts it best.",
         )  # fmt: skip
@@ -170,8 +135,8 @@ def show_layers(result: xr.Dataset) -> list[Block]:
         ("Table of layers", lambda: tabulate_recovery(result)),
         ("Map of the best layer", draw_map),
     ]  # fmt: skip
-    blocks = [_attempt(title, make) for title, make in parts]
-    return [*_warn(result), *blocks, tabulate_provenance(result)]
+    blocks = [attempt(title, make) for title, make in parts]
+    return [*warn(result), *blocks, tabulate_provenance(result)]
 
 
 def show_rdm(rdm: xr.DataArray) -> list[Block]:
@@ -191,24 +156,27 @@ def show_rdm(rdm: xr.DataArray) -> list[Block]:
             "RDM",
             lambda: to_picture(
                 plot_rdm(rdm), "Dissimilarities", f"Matrix of dissimilarities. {said}",
-                f"All panels share one colour scale; at most {MOST_PANELS} are drawn.",
+                f"All panels share one colour scale; at most {MOST_PANELS} are drawn. White lines: "
+                "between categories.",
             ),
         ),
         (
             "Conditions in a plane",
             lambda: to_picture(
                 plot_mds(rdm), "Conditions in a plane",
-                f"Classical scaling of the conditions to two axes. {said}",
-                "Classical (Torgerson) scaling of the mean over the stack.",
+                f"Metric scaling of the conditions to two axes. {said}",
+                "Metric scaling (SMACOF, from the classical solution) of the mean over the stack, "
+                "of its root where the distance is squared. Stress-1: 0 where the plane keeps all "
+                "distances; above 0.2 it should not be trusted.",
             ),
         ),
     ]  # fmt: skip
-    blocks = [_attempt(title, make) for title, make in parts]
-    return [*_warn(rdm), *blocks, tabulate_provenance(rdm)]
+    blocks = [attempt(title, make) for title, make in parts]
+    return [*warn(rdm), *blocks, tabulate_provenance(rdm)]
 
 
 def show_estimate(result: xr.Dataset) -> list[Block]:
-    """Table of a ceiling, an interval, a test or a lag.
+    """Table of a ceiling, an interval, a test or a lag; figures where it has places or times.
 
     Parameters
     ----------
@@ -218,7 +186,8 @@ def show_estimate(result: xr.Dataset) -> list[Block]:
     -------
     list of Block
     """
-    return [*_warn(result), tabulate_estimate(result), tabulate_provenance(result)]
+    drawn = [attempt(title, make) for title, make in list_estimate_parts(result)]
+    return [*warn(result), *drawn, tabulate_estimate(result), tabulate_provenance(result)]
 
 
 def show_plain(result: xr.DataArray | xr.Dataset) -> list[Block]:
@@ -237,7 +206,7 @@ def show_plain(result: xr.DataArray | xr.Dataset) -> list[Block]:
         for name, coord in result.coords.items()
     )
     coords = Table("Coordinates", ("coord", "dims", "type", "values"), rows)
-    return [*_warn(result), coords, tabulate_provenance(result)]
+    return [*warn(result), coords, tabulate_provenance(result)]
 
 
 SCREENS: dict[str, Callable[[Any], list[Block]]] = {
@@ -250,4 +219,6 @@ SCREENS: dict[str, Callable[[Any], list[Block]]] = {
     "matched": show_plain,
     "latents": show_plain,
     "estimate": show_estimate,
+    "rsa": show_rsa,
+    "generalisation": show_generalization,
 }

@@ -79,8 +79,22 @@ def load_mesh(hemisphere: str) -> Mesh:
     return Mesh(points, faces, np.asarray(depth).ravel(), normals)
 
 
-def _place(values: xr.DataArray) -> dict[str, Array]:
-    """Put values of neuroids on the vertices of each hemisphere; NaN elsewhere."""
+def place_on_mesh(values: xr.DataArray) -> dict[str, Array]:
+    """Put values of neuroids on the vertices of each hemisphere; NaN elsewhere.
+
+    Parameters
+    ----------
+    values : DataArray (neuroid)
+
+    Returns
+    -------
+    dict of str to array (vertex)
+
+    Raises
+    ------
+    SchemaError
+        When coords are missing or vertices are out of range.
+    """
     if values.dims != ("neuroid",):
         raise SchemaError(f"values: expected dims ('neuroid',), got {values.dims}. Average first.")
     need_coord(values, "hemisphere", "vertex")
@@ -114,8 +128,22 @@ def _place(values: xr.DataArray) -> dict[str, Array]:
     return placed
 
 
-def _color_faces(mesh: Mesh, values: Array, norm: Normalize, cmap: Colormap, whole: bool) -> Array:
-    """Colour each face (face, 3) by its vertices that hold a value, else by the sulci."""
+def color_faces(mesh: Mesh, values: Array, norm: Normalize, cmap: Colormap, whole: bool) -> Array:
+    """Colour each face by its vertices that hold a value, else by the sulci.
+
+    Parameters
+    ----------
+    mesh : Mesh
+    values : array (vertex)
+    norm : Normalize
+    cmap : Colormap
+    whole : bool
+        Whether values are indices of categories.
+
+    Returns
+    -------
+    array (face, 3)
+    """
     corners = values[mesh.faces]
     finite = np.isfinite(corners)
     count = finite.sum(axis=1)
@@ -131,8 +159,17 @@ def _color_faces(mesh: Mesh, values: Array, norm: Normalize, cmap: Colormap, who
     return colors
 
 
-def _paint(axes: Axes, mesh: Mesh, colors: Array, view: tuple[str, str]) -> None:
-    """Draw one view from back to front, lit from the reader and a little from above."""
+def paint(axes: Axes, mesh: Mesh, colors: Array, view: tuple[str, str]) -> None:
+    """Draw one view from back to front, lit from the reader and a little from above.
+
+    Parameters
+    ----------
+    axes : Axes
+    mesh : Mesh
+    colors : array (face, 3)
+    view : (str, str)
+        A key of ``VIEWS``.
+    """
     camera = np.array(VIEWS[view], dtype=np.float64)
     points = (mesh.points - mesh.points.mean(axis=0)) @ camera.T
     corners = points[mesh.faces]
@@ -201,7 +238,7 @@ def plot_cortex(
     SchemaError
         When coords are missing, vertices are out of range, or nothing is finite.
     """
-    placed = _place(values)
+    placed = place_on_mesh(values)
     finite = np.concatenate([side[np.isfinite(side)] for side in placed.values()])
     if not finite.size:
         raise SchemaError(
@@ -213,8 +250,8 @@ def plot_cortex(
     grid = figure.subplots(2, 3)
     for (side, view), axes in zip(VIEWS, grid.ravel(), strict=True):
         mesh = load_mesh(side)
-        colors = _color_faces(mesh, placed[side], norm, cmap, categories is not None)
-        _paint(axes, mesh, colors, (side, view))
+        colors = color_faces(mesh, placed[side], norm, cmap, categories is not None)
+        paint(axes, mesh, colors, (side, view))
         axes.set_title(f"{side} {view}", fontsize=9, color=INK, pad=0)
     _add_bar(figure, grid, norm, cmap, label, categories, bool(finite.max() > norm.vmax))
     return figure
@@ -274,7 +311,8 @@ def plot_volume(values: xr.DataArray, *, label: str = "score") -> Figure:
         )
     low, high = where.min(axis=1), where.max(axis=1) + 1
     box = np.full(high - low, np.nan)
-    box[tuple(where - low[:, None])] = values.values
+    known = np.isfinite(values.values)
+    box[tuple((where - low[:, None])[:, known])] = values.values[known]
     filled = np.flatnonzero(np.isfinite(box).any(axis=(0, 1)))
     chosen = filled[np.linspace(0, len(filled) - 1, min(MOST_SLICES, len(filled))).astype(int)]
     finite = values.values[np.isfinite(values.values)]

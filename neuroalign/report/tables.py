@@ -17,6 +17,19 @@ from neuroalign.report._summaries import (
     name_metric,
     summarise,
 )
+from neuroalign.report.rsa_figures import check_result, iterate_slices
+
+MOST_ROWS = 500
+# Attrs that are true when something is wrong, and what to say then.
+SPOKEN = {
+    "fitted_without_cross_validation": (
+        "Weights of models were fitted and scored on the same data: scores of fitted models are "
+        "too high, and so is their rank among fixed ones."
+    ),
+    "overlapping_tests": (
+        "Test windows overlap: scores at neighbouring times share data and are not independent."
+    ),
+}
 
 
 def _to_cell(value: float, digits: int = 3) -> Cell:
@@ -64,6 +77,74 @@ def tabulate_rois(result: xr.Dataset) -> Table:
         "n counts neuroids with a finite score. The interval is a t-interval over neuroids, which "
         "share noise: it does not speak about other subjects.",
     )
+
+
+def tabulate_models(result: xr.Dataset) -> Table:
+    """One row a model (and region or time): similarity, interval, tests against 0 and ceiling.
+
+    Parameters
+    ----------
+    result : Dataset
+        Of kind ``rsa``; see `neuroalign.rsa.infer`.
+
+    Returns
+    -------
+    Table
+        Columns: slice, model, mean, standard error, interval, p and q against 0, p against the
+        lower ceiling, and both ceilings. The first 500 rows.
+
+    Raises
+    ------
+    SchemaError
+        When it is of another form, or no mean is finite.
+    """
+    check_result(result)
+    rows: list[tuple[Cell, ...]] = []
+    by_model = ("mean", "standard_error", "interval_lower", "interval_upper", "p_value", "q_value",
+                "p_ceiling")  # fmt: skip
+    empty = np.full(result.sizes["model"], np.nan)
+    for title, one in iterate_slices(result):
+        ends = [float(one[f"ceiling_{end}"]) for end in ("lower", "upper")]
+        columns = [one[name].values if name in one else empty for name in by_model]
+        for name, *values in zip(one["model"].values.astype(str), *columns, strict=True):
+            cells = [_to_cell(value, 4) for value in (*values, *ends)]
+            rows.append((title or "all", str(name), *cells))
+    level = f"{100 * float(result.attrs.get('level', 0.95)):g} %"
+    named = ("slice", "model", name_metric(result), "standard error", f"{level} low",
+             f"{level} high", "p > 0", "q > 0", "p vs ceiling", "ceiling low",
+             "ceiling high")  # fmt: skip
+    cut = f" The first {MOST_ROWS} of {len(rows)} rows." if len(rows) > MOST_ROWS else ""
+    caption = "p > 0 is one-sided, p vs ceiling two-sided against the lower noise ceiling."
+    return Table("Models", named, tuple(rows[:MOST_ROWS]), caption + cut)
+
+
+def tabulate_latencies(result: xr.Dataset) -> Table:
+    """One row a region of a fusion: onset and peak with their intervals.
+
+    Parameters
+    ----------
+    result : Dataset
+        ``onset`` and ``peak`` (roi) [s], optional ``_lower`` and ``_upper`` of both and
+        ``onset_share``; see `neuroalign.rsa.fuse`.
+
+    Returns
+    -------
+    Table
+    """
+    rois = result["roi"].values.astype(str).tolist() if "roi" in result.coords else []
+    named = {
+        "onset": "onset [s]", "onset_lower": "low", "onset_upper": "high",
+        "onset_share": "resamples with onset", "peak": "peak [s]", "peak_lower": "low",
+        "peak_upper": "high",
+    }  # fmt: skip
+    known = [name for name in named if name in result and result[name].dims == ("roi",)]
+    rows = [
+        (roi, *(_to_cell(result[name].values[number]) for name in known))
+        for number, roi in enumerate(rois)
+    ]
+    columns = ("region", *(named[name] for name in known))
+    caption = "Low and high: bootstrap over subjects. A dash: none was found."
+    return Table("Onsets and peaks", columns, tuple(rows), caption)
 
 
 def tabulate_estimate(result: xr.Dataset) -> Table:
@@ -190,6 +271,12 @@ def _flatten(value: Any, prefix: str, depth: int = 0) -> list[tuple[Cell, ...]]:
     return [(prefix or "provenance", text)]
 
 
+def _shares_stimuli(result: xr.Dataset | xr.DataArray) -> bool:
+    found = _read_json(str(result.attrs.get("provenance", "")))
+    parameters = found.get("parameters") if isinstance(found, dict) else None
+    return isinstance(parameters, dict) and parameters.get("allow_shared_stimuli") is True
+
+
 def list_warnings(result: xr.Dataset | xr.DataArray) -> list[str]:
     """What was warned of on the way, and what the numbers themselves give away.
 
@@ -204,6 +291,9 @@ def list_warnings(result: xr.Dataset | xr.DataArray) -> list[str]:
     list of str
     """
     lines = [line for line in str(result.attrs.get("warnings", "")).split("\n") if line.strip()]
+    lines += [said for attr, said in SPOKEN.items() if result.attrs.get(attr)]
+    if _shares_stimuli(result):
+        lines.append("Tests overlap with training: stimuli may be on both sides of a fold.")
     n_constant = result.attrs.get("n_constant", 0)
     if isinstance(n_constant, int | float | np.number) and n_constant > 0:
         lines.append(f"{int(n_constant)} neuroids never vary: their scores are undefined.")

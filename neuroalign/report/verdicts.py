@@ -14,6 +14,7 @@ from neuroalign.report._summaries import (
     name_metric,
     summarise,
 )
+from neuroalign.report.rsa_verdicts import judge_fusion, judge_generalization, judge_rsa
 
 
 def _judge_encoding(result: xr.Dataset) -> str:
@@ -54,6 +55,8 @@ def _judge_rdm(rdm: xr.DataArray) -> str:
 
 
 def _judge_estimate(result: xr.Dataset) -> str:
+    if "score" in result and set(result["score"].dims) - {"subject"} == {"roi", "time"}:
+        return judge_fusion(result)
     name = str(next(iter(result.data_vars)))
     middle, low, high, n = summarise(result[name].values)
     text = f"{result.attrs['method']}: {name} {middle:.3f}"
@@ -77,6 +80,8 @@ VERDICTS: dict[str, Callable[[Any], str]] = {
     "matched": _judge_plain,
     "latents": _judge_plain,
     "estimate": _judge_estimate,
+    "rsa": judge_rsa,
+    "generalisation": judge_generalization,
 }
 
 

@@ -1,11 +1,13 @@
 """RDMs of three formats: the 92 images, layouts as their makers write them, and every fault."""
 
+import os
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 import pytest
+import rsatoolbox
 import scipy.io
 import xarray as xr
 from scipy.spatial.distance import squareform
@@ -303,3 +305,59 @@ def test_descriptors_of_another_length_and_mixed_sizes_are_refused(tmp_path: Pat
     scipy.io.savemat(tmp_path / "m.mat", {"R": cells})
     with pytest.raises(LoadError, match=r"m\.mat: expected RDMs of the same conditions"):
         load_rdms(tmp_path / "m.mat")
+
+
+def test_rsatoolbox_reads_what_we_write_and_writes_it_back(tmp_path: Path) -> None:
+    square = np.stack([SQUARES, 2 * SQUARES], axis=1)
+    coords: dict[str, Any] = {
+        "subject": ["s1", "s2"], "time": [0.1, 0.25], "first": NAMES, "second": NAMES,
+        "first_category": ("first", ["face", "face", "house", "house"]),
+    }  # fmt: skip
+    attrs = {"kind": "dissimilarity", "distance": "crossnobis", "roi": "V1"}
+    ours = xr.DataArray(square, coords, ("subject", "time", "first", "second"), attrs=attrs)
+    theirs = rsatoolbox.rdm.load_rdm(str(to_rsatoolbox(ours, tmp_path / "ours.h5")))
+    np.testing.assert_array_equal(theirs.get_matrices(), square.reshape(4, 4, 4))
+    assert theirs.dissimilarity_measure == "crossnobis"
+    assert theirs.descriptors["roi"] == "V1"
+    assert list(theirs.rdm_descriptors["subject"]) == ["s1", "s1", "s2", "s2"]
+    assert list(theirs.rdm_descriptors["time"]) == [0.1, 0.25, 0.1, 0.25]
+    assert list(theirs.pattern_descriptors["conditions"]) == NAMES
+    assert list(theirs.pattern_descriptors["category"]) == ["face", "face", "house", "house"]
+    theirs.save(str(tmp_path / "theirs.h5"), file_type="hdf5")
+    again = load_rdms(tmp_path / "theirs.h5", labels="conditions", categories="category")
+    np.testing.assert_array_equal(again.values, VECTORS[[0, 0, 1, 1]] * [[1], [2], [1], [2]])
+    assert again["subject"].values.tolist() == ["s1", "s1", "s2", "s2"]
+    assert again["second_category"].values.tolist() == ["face"] + ["house"] * 5
+
+
+def test_files_of_rsatoolbox_go_through_us_unharmed(tmp_path: Path) -> None:
+    theirs = rsatoolbox.rdm.RDMs(
+        VECTORS, "correlation", {"session": 1, "task": "naming"}, {"subject": ["a", "b"]},
+        {"conds": NAMES, "animate": ["yes", "no", "yes", "no"]},
+    )  # fmt: skip
+    theirs.save(str(tmp_path / "theirs.hdf5"), file_type="hdf5")
+    ours = load_rdms(tmp_path / "theirs.hdf5", labels="conds", categories="animate")
+    back = rsatoolbox.rdm.load_rdm(str(to_rsatoolbox(ours, tmp_path / "ours.hdf5")))
+    np.testing.assert_array_equal(back.dissimilarities, theirs.dissimilarities)
+    assert (back.dissimilarity_measure, back.descriptors["task"]) == ("correlation", "naming")
+    assert int(back.descriptors["session"]) == 1
+    assert list(back.rdm_descriptors["subject"]) == ["a", "b"]
+    assert list(back.pattern_descriptors["conditions"]) == NAMES
+    assert list(back.pattern_descriptors["category"]) == ["yes", "no", "yes", "no"]
+
+
+def test_an_interrupted_write_keeps_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rdms = load_rdms(write_rsatoolbox(tmp_path / "r.h5"))
+    path = to_rsatoolbox(rdms, tmp_path / "w.h5")
+    before = path.read_bytes()
+
+    def fail(source: object, target: object) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(OSError, match="disk full"):
+        to_rsatoolbox(rdms * 2, path)
+    assert path.read_bytes() == before
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["r.h5", "w.h5"]

@@ -79,3 +79,74 @@ def rdm(rng: np.random.Generator) -> xr.DataArray:
     }
     attrs = {"kind": "dissimilarity", "distance": "euclidean"}
     return xr.DataArray(distance, dims=("first", "second"), coords=coords, attrs=attrs)
+
+
+def to_rsa(mean: np.ndarray, dims: tuple[str, ...], coords: dict[str, object]) -> xr.Dataset:
+    """An RSA result of three models and five subjects around planted means (model, ...)."""
+    offsets = np.linspace(-0.04, 0.04, 5).reshape(1, -1, *[1] * (mean.ndim - 1))
+    shape, rest = mean.shape[1:], dims
+    q = np.where(mean > 0.15, 0.004, 0.4)
+    pairs = np.where(abs(mean[:, None] - mean[None]) > 0.15, 0.01, 0.5)
+    parts = {
+        "score": (("model", "subject", *rest), mean[:, None] + offsets),
+        "mean": (("model", *rest), mean),
+        "standard_error": (("model", *rest), np.full_like(mean, 0.03)),
+        "interval_lower": (("model", *rest), mean - 0.06),
+        "interval_upper": (("model", *rest), mean + 0.06),
+        "p_value": (("model", *rest), q / 2),
+        "q_value": (("model", *rest), q),
+        "p_ceiling": (("model", *rest), np.full_like(mean, 0.02)),
+        "pairwise_p": (("model", "model_other", *rest), pairs / 2),
+        "pairwise_q": (("model", "model_other", *rest), pairs),
+        "ceiling_lower": (rest, np.full(shape, 0.6)),
+        "ceiling_upper": (rest, np.full(shape, 0.7)),
+    }
+    names = ["late", "early", "pixels"]
+    attrs = {"kind": "rsa", "metric": "rho_a", "model": ", ".join(names), "seed": 0, "level": 0.95}
+    attrs |= {"provenance": "{}", "generalises_to": "new subjects, for these stimuli"}
+    known = {"model": names, "model_other": names, "subject": list("abcde"), **coords}
+    return xr.Dataset(parts, coords=known, attrs=attrs)
+
+
+@pytest.fixture
+def models() -> xr.Dataset:
+    return to_rsa(np.array([0.5, 0.3, 0.0]), (), {})
+
+
+@pytest.fixture
+def models_by_roi() -> xr.Dataset:
+    mean = np.array([[0.5, 0.3], [0.3, 0.4], [0.0, 0.05]])
+    return to_rsa(mean, ("roi",), {"roi": ["V1", "V4"]})
+
+
+@pytest.fixture
+def models_in_time() -> xr.Dataset:
+    time = np.linspace(-0.1, 0.4, 6)
+    rise = np.exp(-((time - 0.1) ** 2) / 0.01)
+    return to_rsa(np.outer([0.5, 0.3, 0.0], rise), ("time",), {"time": time})
+
+
+@pytest.fixture
+def generalization() -> xr.Dataset:
+    time = np.linspace(-0.1, 0.4, 6)
+    score = np.exp(-((time[:, None] - 0.1) ** 2 + (time - 0.2) ** 2) / 0.02)
+    peaks = np.repeat([0.5, 0.2], 2)[:, None, None]
+    attrs = {"kind": "generalisation", "metric": "pearson", "model": "Ridge()", "seed": 0}
+    coords = {"neuroid": list("abcd"), "roi": ("neuroid", np.repeat(ROIS, 2))}
+    return xr.Dataset(
+        {"score": (("fold", "neuroid", "train_time", "time"), np.stack([peaks * score] * 3))},
+        coords={**coords, "train_time": time, "time": time},
+        attrs={**attrs, "provenance": '{"parameters": {"allow_shared_stimuli": true}}'},
+    )
+
+
+@pytest.fixture
+def fusion() -> xr.Dataset:
+    time = np.linspace(0, 0.5, 6)
+    score = np.exp(-((time - np.array([[0.1], [0.3]])) ** 2) / 0.01)
+    units = score[..., None] + np.linspace(-0.1, 0.1, 4)
+    return xr.Dataset(
+        {"score": (("roi", "time", "subject"), units)},
+        coords={"roi": ROIS, "time": time, "subject": list("abcd")},
+        attrs={"kind": "estimate", "method": "fuse", "metric": "spearman"},
+    )

@@ -102,6 +102,18 @@ def test_page_of_every_kind_is_well_formed_and_inert(
     assert not [text for text in page.text["p"] if "left out" in text and "Map" not in text]
 
 
+def test_page_of_models_and_times_is_well_formed_and_inert(
+    models: xr.Dataset, generalization: xr.Dataset, fusion: xr.Dataset, tmp_path: Path
+) -> None:
+    hostile = models.assign_coords(model=HOSTILE[:3], model_other=HOSTILE[:3])
+    results = {"rsa": models, "bad": hostile, "times": generalization, "fusion": fusion}
+    page = read(report.write_html(results, tmp_path / "page.html"))
+    assert_inert(page)
+    assert [tag for tag, _ in page.elements].count("img") == 4
+    assert not [text for text in page.text["p"] if "left out" in text]
+    assert HOSTILE[0] in page.text["td"]
+
+
 def test_hostile_text_in_a_result_stays_text(encoding: xr.Dataset, tmp_path: Path) -> None:
     path = report.write_html({HOSTILE[1]: poison(encoding)}, tmp_path / "x.html")
     page = read(path)

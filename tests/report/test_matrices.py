@@ -4,10 +4,13 @@ import numpy as np
 import pytest
 import xarray as xr
 from scipy.spatial.distance import pdist, squareform
+from scipy.stats import spearmanr
+from sklearn.manifold import smacof
 
 from neuroalign import report
 from neuroalign.errors import SchemaError
-from neuroalign.report.matrices import compute_mds, to_panels
+from neuroalign.report._scaling import compute_mds, compute_smacof, compute_stress
+from neuroalign.report.matrices import rank_pairs, to_panels
 
 
 def to_pairs(rdm: xr.DataArray) -> xr.DataArray:
@@ -36,9 +39,59 @@ def test_categories_are_separated(rdm: xr.DataArray) -> None:
 
 
 def test_scaling_recovers_points_in_a_plane(rdm: xr.DataArray) -> None:
-    points, share = compute_mds(rdm.values)
-    np.testing.assert_allclose(squareform(pdist(points)), rdm.values, atol=1e-8)
-    assert share == pytest.approx(1.0)
+    for scale in (compute_mds, compute_smacof):
+        points = scale(rdm.values)
+        np.testing.assert_allclose(squareform(pdist(points)), rdm.values, atol=1e-8)
+        assert compute_stress(points, rdm.values) == pytest.approx(0.0, abs=1e-8)
+
+
+def test_metric_scaling_is_that_of_scikit_learn(rng: np.random.Generator) -> None:
+    lengths = squareform(pdist(rng.normal(size=(15, 6))))
+    start = compute_mds(lengths)
+    theirs, misfit = smacof(
+        lengths, n_components=2, init=start, n_init=1, max_iter=500, eps=1e-12,
+        normalized_stress=False,
+    )  # fmt: skip
+    ours = compute_smacof(lengths)
+    assert ((pdist(ours) - squareform(lengths)) ** 2).sum() == pytest.approx(misfit, rel=1e-5)
+    np.testing.assert_allclose(pdist(ours), pdist(theirs), atol=1e-2)
+    assert compute_stress(ours, lengths) < compute_stress(start, lengths)
+
+
+def test_stress_is_written_and_squares_are_rooted(rdm: xr.DataArray) -> None:
+    squared = (rdm**2).assign_attrs(rdm.attrs, distance="crossnobis")
+    assert "stress-1 0.000" in report.plot_mds(squared).axes[0].get_xlabel()
+    classical = report.plot_mds(rdm, method="classical").axes[0].get_xlabel()
+    assert classical == "axis 1 (classical scaling, stress-1 0.000)"
+    with pytest.raises(ValueError, match="method: expected one of 'metric', 'classical'"):
+        report.plot_mds(rdm, method="tsne")
+
+
+def test_ranks_keep_the_order_and_fill_the_scale(rdm: xr.DataArray) -> None:
+    ranks = rank_pairs(rdm.values, diagonal=False)
+    upper = np.triu_indices(9, 1)
+    assert spearmanr(ranks[upper], rdm.values[upper])[0] == pytest.approx(1.0)
+    assert (ranks[upper].min(), ranks[upper].max()) == (0.0, 1.0)
+    np.testing.assert_array_equal(ranks, rank_pairs(rdm.values**3, diagonal=False))
+    label = report.plot_rdm(rdm, ranks=True).axes[1].get_ylabel()
+    assert label == "rank of euclidean (0 to 1)"
+
+
+def test_pairs_bring_their_categories(rdm: xr.DataArray) -> None:
+    rows, columns = np.triu_indices(9, 1)
+    names = rdm["first_category"].values
+    ends = {"first_category": ("pair", names[rows]), "second_category": ("pair", names[columns])}
+    assert to_panels(to_pairs(rdm).assign_coords(ends))[3] == names.tolist()
+
+
+def test_runs_of_many_conditions_are_named(rng: np.random.Generator) -> None:
+    lengths = squareform(pdist(rng.normal(size=(40, 3))))
+    names = [f"c{n:02d}" for n in range(40)]
+    coords = {"first": names, "second": names, "first_category": ("first", ["a"] * 20 + ["b"] * 20)}
+    many = xr.DataArray(lengths, coords, ("first", "second"), attrs={"kind": "dissimilarity"})
+    axes = report.plot_rdm(many).axes[0]
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["a", "b"]
+    assert axes.get_yticks().tolist() == [9.5, 29.5]
 
 
 def test_plane_shows_each_category(rdm: xr.DataArray) -> None:

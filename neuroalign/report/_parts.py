@@ -1,0 +1,55 @@
+"""What screens are put together from."""
+
+from collections.abc import Callable
+
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+
+from neuroalign.errors import SchemaError
+from neuroalign.report._blocks import Block, Note
+from neuroalign.report._style import to_picture
+from neuroalign.report.surface import plot_cortex, plot_volume
+from neuroalign.report.tables import list_warnings
+
+
+def attempt(title: str, make: Callable[[], Block]) -> Block:
+    """Make a block, or say which part is missing and why."""
+    try:
+        return make()
+    except SchemaError as error:
+        return Note(f"{title} left out. {error}")
+
+
+def warn(result: xr.Dataset | xr.DataArray) -> list[Block]:
+    """Notes of everything that the reader is to be warned of."""
+    return [Note(line, "warning") for line in list_warnings(result)]
+
+
+def picture(
+    title: str, alt: str, caption: str, draw: Callable[[], Figure]
+) -> tuple[str, Callable[[], Block]]:
+    """A part of a screen that is one figure."""
+    return title, lambda: to_picture(draw(), title, alt, caption)
+
+
+def map_values(
+    values: xr.DataArray, label: str, categories: list[str] | None = None, caption: str = ""
+) -> Block:
+    """Draw on the cortex where there are vertices, in slices where there are voxels."""
+    if "vertex" in values.coords:
+        figure = plot_cortex(values, label=label, categories=categories)
+        title, ground = "Cortical map", "the inflated fsaverage5 cortex"
+        caption += " Grey: sulci (dark), gyri (light), and wherever there is no value."
+    elif {"i", "j", "k"} <= set(values.coords) and categories is None:
+        figure = plot_volume(values, label=label)
+        title, ground = "Volume map", "slices of the volume"
+    else:
+        raise SchemaError(
+            "result: expected coords 'hemisphere' and 'vertex', or 'i', 'j', 'k', on 'neuroid', "
+            "got neither. Assign them to see a map."
+        )
+    n = int(np.isfinite(values.values).sum())
+    return to_picture(
+        figure, title, f"{label} of {n} neuroids drawn on {ground}.", f"{n} neuroids. {caption}"
+    )

@@ -1,0 +1,109 @@
+"""Screens of RSA, generalisation and maps: every figure, the table, and what to beware of."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from neuroalign import report
+from neuroalign.report._blocks import Note, Picture, Table
+from neuroalign.report.rsa_screens import show_generalization, show_rsa
+from neuroalign.report.screens import show_estimate
+
+
+def list_titles(blocks: list) -> list[str]:  # type: ignore[type-arg]
+    return [block.title for block in blocks if block.shape != "note"]
+
+
+def test_models_have_a_figure_with_stars_explained_and_a_table(models: xr.Dataset) -> None:
+    blocks = show_rsa(models)
+    assert list_titles(blocks) == ["Models", "Models", "Provenance"]
+    picture, table = (
+        next(b for b in blocks if isinstance(b, kind)) for kind in (Picture, Table)
+    )  # fmt: skip
+    assert "above 0 at q < 0.05 (*)" in picture.caption
+    assert "noise ceiling" in picture.caption
+    assert table.rows[0][:4] == ("all", "late", 0.5, 0.03)
+    assert len(table.columns) == len(table.rows[0])
+
+
+def test_times_make_it_courses(models_in_time: xr.Dataset) -> None:
+    assert list_titles(show_rsa(models_in_time))[:2] == ["Models in time", "Models"]
+
+
+def test_weights_fitted_on_the_test_data_are_warned_of(models: xr.Dataset) -> None:
+    warned = show_rsa(models.assign_attrs(fitted_without_cross_validation=1))[0]
+    assert isinstance(warned, Note)
+    assert "fitted and scored on the same data" in warned.text
+
+
+def test_undefined_results_become_notes(models: xr.Dataset) -> None:
+    blocks = show_rsa(models.assign(mean=models["mean"] * np.nan))
+    assert sum("left out" in block.text for block in blocks if isinstance(block, Note)) == 2
+
+
+def test_generalization_warns_of_shared_stimuli(generalization: xr.Dataset) -> None:
+    blocks = show_generalization(generalization)
+    assert list_titles(blocks) == ["Generalisation in time", "Provenance"]
+    notes = [block.text for block in blocks if isinstance(block, Note)]
+    assert any(note.startswith("Tests overlap with training") for note in notes)
+
+
+def test_fusion_is_drawn_within_its_estimate(fusion: xr.Dataset) -> None:
+    assert list_titles(show_estimate(fusion))[:2] == ["Regions in time", "Estimates"]
+
+
+def test_latencies_of_a_fusion_are_a_table(fusion: xr.Dataset) -> None:
+    onset, peak = ("roi", [0.05, np.nan]), ("roi", [0.1, 0.3])
+    blocks = show_estimate(fusion.assign(onset=onset, peak=peak, peak_lower=peak))
+    table = next(b for b in blocks if isinstance(b, Table) and b.title == "Onsets and peaks")
+    assert table.columns == ("region", "onset [s]", "peak [s]", "low")
+    assert table.rows == (("V1", 0.05, 0.1, 0.1), ("V4", None, 0.3, 0.3))
+
+
+def test_searchlight_has_a_map_of_each_model(rng: np.random.Generator) -> None:
+    places = {name: ("neuroid", np.arange(30) % 3) for name in "ijk"}
+    coords = {"model": ["a", "b"], "neuroid": [f"v{n}" for n in range(30)], **places}
+    score = xr.DataArray(rng.normal(size=(2, 30)), coords, ("model", "neuroid"))
+    attrs = {"kind": "estimate", "method": "searchlight"}
+    blocks = show_estimate(score.to_dataset(name="score").assign_attrs(attrs))
+    pictures = [block for block in blocks if isinstance(block, Picture)]
+    assert [picture.title for picture in pictures] == ["Volume map", "Volume map"]
+    assert [picture.alt[:14] for picture in pictures] == ["score, model a", "score, model b"]
+
+
+def test_a_group_map_is_drawn_whole_and_where_it_passes(rng: np.random.Generator) -> None:
+    places = {name: ("neuroid", np.arange(30) % 3) for name in "ijk"}
+    parts = {
+        "mean": ("neuroid", rng.normal(size=30)),
+        "p_value": ("neuroid", np.where(np.arange(30) < 4, 0.01, 0.5)),
+    }
+    attrs = {"kind": "estimate", "method": "find_clusters"}
+    group = xr.Dataset(parts, {"neuroid": [f"v{n}" for n in range(30)], **places}, attrs)
+    drawn = [block for block in show_estimate(group) if isinstance(block, Picture)]
+    assert [one.caption.split(".")[0] for one in drawn] == ["30 neuroids", "4 neuroids"]
+    assert drawn[1].alt.startswith("mean where p < 0.05 of 4 neuroids")
+
+
+def test_maps_in_time_become_frames(timed: xr.Dataset) -> None:
+    attrs = {"kind": "estimate", "method": "fusion on the cortex", "n_vertices": 10242}
+    result = timed.mean("fold").isel(time=slice(0, 2)).assign_attrs(attrs)
+    assert "Frames of score" in list_titles(show_estimate(result))
+
+
+@pytest.mark.parametrize("name", ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>'])
+def test_hostile_model_names_stay_text(models: xr.Dataset, name: str, tmp_path: Path) -> None:
+    names = [name, "https://example.org/x.js", "{{ 7 * 7 }}"]
+    hostile = models.assign_coords(model=names, model_other=names)
+    hostile.attrs |= {"model": name, "generalises_to": name, "metric": name}
+    page = report.write_html({"rsa": hostile}, tmp_path / "x.html").read_text(encoding="utf-8")
+    assert name not in page
+    assert name.replace("<", "&lt;").replace(">", "&gt;").replace('"', "&#34;") in page
+    assert 'src="http' not in page
+    assert 'href="http' not in page
+
+
+def test_a_notebook_shows_the_table_of_models(models: xr.Dataset) -> None:
+    sketch = report.show(models)
+    assert [row[1] for row in sketch.table.rows] == ["late", "early", "pixels"]

@@ -1,0 +1,51 @@
+"""Sentences on models say who wins, how near the ceiling, and for whom."""
+
+import numpy as np
+import xarray as xr
+
+from neuroalign.report.verdicts import state_verdict
+
+
+def test_one_panel_names_the_winner_its_ceiling_and_its_reach(models: xr.Dataset) -> None:
+    said = state_verdict(models)
+    assert said.startswith("'late' is the most similar model: rho_a 0.500 ± 0.030")
+    assert "above 0: q = 0.004), above 2 of 2 other models" in said
+    assert "noise ceiling 0.600 to 0.700, which it stays below (p = 0.020)." in said
+    assert said.endswith("The tests generalise to new subjects, for these stimuli.")
+
+
+def test_a_model_at_the_ceiling_is_not_said_to_reach_it(models: xr.Dataset) -> None:
+    near = models.assign(p_ceiling=models["p_ceiling"] * 0 + 0.3)
+    assert "from whose lower bound it is not told apart (p = 0.300)" in state_verdict(near)
+
+
+def test_one_subject_has_no_ceiling_to_speak_of(models: xr.Dataset) -> None:
+    models["ceiling_lower"] = xr.DataArray(np.nan)
+    assert "ceiling" not in state_verdict(models)
+
+
+def test_regions_are_counted(models_by_roi: xr.Dataset) -> None:
+    said = state_verdict(models_by_roi)
+    assert "most similar model in 1 of 2 slices" in said
+    assert "'late': rho_a 0.500 (roi V1), noise ceiling there 0.600 to 0.700" in said
+    assert "2 of 2 slices hold a model above 0" in said
+
+
+def test_generalization_names_both_times(generalization: xr.Dataset) -> None:
+    said = state_verdict(generalization)
+    assert said.startswith("Pearson r peaks at 0.500 in V1, fitted at 0.1 s and tested at 0.2 s;")
+
+
+def test_fusion_names_the_peak_of_each_region(fusion: xr.Dataset) -> None:
+    assert state_verdict(fusion) == "fuse: peaks of V1 at 0.1 s (1.000), V4 at 0.3 s (1.000)."
+
+
+def test_a_tested_fusion_says_where_it_passes(fusion: xr.Dataset) -> None:
+    p = xr.DataArray([[0.01] * 6, [0.2] * 6], dims=("roi", "time"))
+    said = state_verdict(fusion.assign(p_cluster=p))
+    assert said.endswith("; above 0 at some time in 1 of 2 (corrected p < 0.05).")
+
+
+def test_undefined_models_give_no_verdict(models: xr.Dataset) -> None:
+    undefined = models.assign(mean=models["mean"] * np.nan)
+    assert state_verdict(undefined).startswith("No verdict. result: expected finite means")
