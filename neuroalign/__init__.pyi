@@ -3,13 +3,17 @@ from . import ceilings as ceilings
 from . import encoders as encoders
 from . import evaluate as evaluate
 from . import features as features
+from . import geometry as geometry
 from . import loaders as loaders
 from . import models as models
 from . import report as report
+from . import rsa as rsa
 from . import schema as schema
 from . import scores as scores
+from . import similarity as similarity
 from . import stats as stats
 from . import storage as storage
+from . import topology as topology
 
 __version__: str
 __all__ = [
@@ -18,11 +22,15 @@ __all__ = [
     "encoders",
     "evaluate",
     "features",
+    "geometry",
     "loaders",
     "models",
     "report",
+    "rsa",
     "schema",
     "scores",
+    "similarity",
     "stats",
     "storage",
+    "topology",
 ]

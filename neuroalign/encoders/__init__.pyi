@@ -6,10 +6,15 @@ from .from_sklearn import FromSklearn as FromSklearn
 from .kernel_ridge import KernelRidge as KernelRidge
 from .planning import plan_fit as plan_fit
 from .pls import PLS as PLS
+from .poisson_glm import PoissonGLM as PoissonGLM
 from .ridge import Ridge as Ridge
+from .spike_scores import bits_per_spike as bits_per_spike
+from .spike_scores import pseudo_r2 as pseudo_r2
+from .spike_simulation import simulate_glm as simulate_glm
 from .stacked_ridge import StackedRidge as StackedRidge
 from .streaming import fit_to_store as fit_to_store
 from .streaming import open_fit as open_fit
+from .temporal_receptive_field import TemporalReceptiveField as TemporalReceptiveField
 from .variance_partition import partition_variance as partition_variance
 
 __all__ = [
@@ -20,10 +25,15 @@ __all__ = [
     "FromSklearn",
     "KernelRidge",
     "MeanResponse",
+    "PoissonGLM",
     "Ridge",
     "StackedRidge",
+    "TemporalReceptiveField",
+    "bits_per_spike",
     "fit_to_store",
     "open_fit",
     "partition_variance",
     "plan_fit",
+    "pseudo_r2",
+    "simulate_glm",
 ]
