@@ -6,6 +6,7 @@ to maps from training to test rows, which saves the projection and takes their m
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -73,7 +74,7 @@ def pick(weights: Array | None, rows: Array) -> Array | None:
 
 def multiply_plainly(operator: Array) -> Callable[[Array], Array]:
     """Multiply in the dtype of the operator."""
-    return lambda chunk: operator @ chunk
+    return partial(np.matmul, operator)
 
 
 def sum_mixed(basis: Array, shares: Array, unknown: Array) -> Array:

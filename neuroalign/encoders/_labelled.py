@@ -16,7 +16,10 @@ from neuroalign.errors import NeuroalignWarning
 
 Array = npt.NDArray[Any]
 FLOATS = [np.float64, np.float32]
-EDGE_SHARE, TOP_EDGE_R2 = 0.2, 0.01
+# A grid is short where more neuroids than this sit at its edge while their error still falls.
+EDGE_SHARE = 0.2
+# Below this the top of the grid means "no signal" rather than "grid too short".
+TOP_EDGE_R2 = 0.01
 
 
 class LabelledRegressor(RegressorMixin, MultiOutputMixin, BaseEstimator):  # type: ignore[misc]

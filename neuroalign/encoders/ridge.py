@@ -1,6 +1,5 @@
 """Ridge regression with one penalty for each neuroid, chosen inside the training rows."""
 
-import warnings
 from collections.abc import Sequence
 from typing import Any, Self
 
@@ -29,16 +28,13 @@ from neuroalign.encoders._engine import (
     find_pools,
     keep_rows,
 )
-from neuroalign.encoders._labelled import read_grid, score_r2
-from neuroalign.errors import NeuroalignWarning, choose
+from neuroalign.encoders._labelled import TOP_EDGE_R2, measure_edges, read_grid, score_r2
+from neuroalign.errors import choose
 
 Array = npt.NDArray[Any]
 Pattern = tuple[Array, Array | None, Engine]
 
 DEFAULT_ALPHAS = np.logspace(-4, 5, 19)
-EDGE_SHARE = 0.2
-# Below this the top of the grid means "no signal" rather than "grid too short".
-TOP_EDGE_R2 = 0.01
 ALPHA_PER = {"neuroid": "neuroid", "roi": "roi", "global": "global"}
 MISSING = {"raise": False, "drop": True}
 ALPHA_SCALES = {"relative": True, "absolute": False}
@@ -277,7 +273,11 @@ class Ridge(RegressorMixin, MultiOutputMixin, BaseEstimator):  # type: ignore[mi
         low, high = find_edges(losses, best, engine.relative)
         self.coef_[constant] = 0.0
         self._store(found, X.shape[1], constant)
-        self._report_edges(low[:, ~constant], high[:, ~constant], len(grid), constant)
+        signal = np.reshape(self.cv_r2_, -1) > TOP_EDGE_R2
+        short = low.all(axis=0) | (high.all(axis=0) & signal)
+        self.edge_low_, self.edge_high_ = measure_edges(
+            best[~constant], len(grid), short[~constant]
+        )
 
     def _make_engine(
         self, X: Array, folds: Folds | str, grid: Array, n_targets: int, weights: Array | None
@@ -336,23 +336,6 @@ class Ridge(RegressorMixin, MultiOutputMixin, BaseEstimator):  # type: ignore[mi
         self.cv_mse_ = mse.reshape(self._shape)[()]
         self.cv_r2_ = r2.reshape(self._shape)[()]
         self.no_signal_ = ((r2 <= 0) | constant).reshape(self._shape)[()]
-
-    def _report_edges(self, low: Array, high: Array, n_alphas: int, constant: Array) -> None:
-        """Measure the shares at the edges (of non-constant targets); warn if the grid is short."""
-        if n_alphas == 1 or not low.shape[1]:
-            self.edge_low_ = self.edge_high_ = 0.0
-            return
-        self.edge_low_, self.edge_high_ = float(low[0].mean()), float(high[0].mean())
-        r2 = np.reshape(self.cv_r2_, -1)[~constant]
-        short = {"smallest": low.all(axis=0), "largest": high.all(axis=0) & (r2 > TOP_EDGE_R2)}
-        for edge, which in short.items():
-            if which.mean() > EDGE_SHARE:
-                warnings.warn(
-                    f"alphas: expected the best penalty inside the grid, got the {edge} for "
-                    f"{which.mean():.0%} of neuroids. Extend the grid on that side.",
-                    NeuroalignWarning,
-                    stacklevel=4,
-                )
 
     def predict(self, X: Any) -> Any:
         """Predict responses.

@@ -14,6 +14,8 @@ from neuroalign.rsa.noise import estimate_noise, read_noise, take_symmetric_root
 
 Array = npt.NDArray[Any]
 NoiseLike = xr.DataArray | str | None
+# Numbers of a movie that are averaged and compared at once.
+BLOCK = 1_000_000
 
 
 class Rows(NamedTuple):
@@ -41,18 +43,19 @@ def average_cells(rows: Rows) -> tuple[Array, Array]:
     n, n_folds = rows.n_conditions, len(rows.fold_names)
     cell = rows.codes * n_folds + rows.folds
     counts = np.bincount(cell, minlength=n * n_folds)
-    flat = values.reshape(len(values), -1)
     if (counts == 1).all():
-        place = np.empty(len(cell), dtype=np.intp)
-        place[cell] = np.arange(len(cell))
-        means = flat[place].astype(np.float64)
+        means = np.empty((*values.shape[2:], len(cell), values.shape[1]))
+        # Row by row, turned and widened in the cache, without any copy of the whole.
+        for row, place in zip(values, cell, strict=True):
+            means[..., place, :] = row.T
     else:
+        flat = values.reshape(len(values), -1)
         weights = 1.0 / counts[cell]
         shape = (n * n_folds, len(cell))
         average = sparse.csr_array((weights, (cell, np.arange(len(cell)))), shape=shape)
         means = average @ flat.astype(np.float64)
-    if values.ndim == 3:
-        means = np.ascontiguousarray(np.moveaxis(means.reshape(-1, *values.shape[1:]), 2, 0))
+        if values.ndim == 3:
+            means = np.ascontiguousarray(np.moveaxis(means.reshape(-1, *values.shape[1:]), 2, 0))
     shape4 = (-1, n, n_folds, values.shape[1])
     return means.reshape(shape4), (counts > 0).reshape(n, n_folds)
 
@@ -137,7 +140,16 @@ def run_patterns(
 def run_cells(
     rows: Rows, kernel: Callable[..., Array], noise: NoiseLike, joined: bool, remove_mean: bool
 ) -> Array:
-    """Apply a kernel of patterns in each fold."""
+    """Apply a kernel of patterns in each fold, without noise a few time points after others."""
+    times = rows.responses.sizes.get("time", 1)
+    cells = rows.n_conditions * len(rows.fold_names) * rows.responses.sizes["neuroid"]
+    step = max(1, BLOCK // cells)
+    if noise is None and not joined and times > step:
+        parts = (
+            rows._replace(responses=rows.responses.isel(time=slice(start, start + step)))
+            for start in range(0, times, step)
+        )
+        return np.concatenate([run_cells(one, kernel, None, False, remove_mean) for one in parts])
     B, present = _prepare(rows, noise, joined)
     if remove_mean:
         B = _remove_mean(B, present)

@@ -148,10 +148,11 @@ def whiten_by_conditions(A: Array, sigma: Array) -> Array:
     Returns
     -------
     array (a, n * n)
-        ``P S^-1/2 (-D / 2) S^-1/2 P`` flattened, P the projection away from ``S^-1/2 1``.
+        ``P L^-1 (-D / 2) L^-T P`` flattened, L the Cholesky factor of sigma (products are the same
+        for every root) and P the projection away from ``L^-1 1``.
     """
-    values, vectors = np.linalg.eigh(sigma)
-    root = (vectors / np.sqrt(values)) @ vectors.T
+    lower = linalg.cholesky(sigma, lower=True)
+    root = linalg.solve_triangular(lower, np.eye(len(sigma)), lower=True)
     away = root.sum(axis=1)
     keep = root - np.outer(away, away @ root) / (away @ away)
     flat: Array = (keep @ (-square_up(A) / 2) @ keep.T).reshape(len(A), -1)

@@ -12,6 +12,8 @@ import numpy.typing as npt
 from neuroalign.rsa._kernels import multiply_rows, shrink_rates, subtract_gram
 
 Array = npt.NDArray[Any]
+# Numbers of a table that are centred and multiplied at once.
+BLOCK = 400_000
 
 
 def crossnobis(B: Array, present: Array) -> Array:
@@ -22,9 +24,17 @@ def crossnobis(B: Array, present: Array) -> Array:
     if not present.all():
         return _crossnobis_sparse(B, present)
     n_stack, n, n_folds, p = B.shape
-    B = B - B.mean(axis=1, keepdims=True)
-    gram = multiply_rows(B.sum(axis=2))
-    gram -= multiply_rows(B.reshape(n_stack, n, n_folds * p))
+    gram = np.zeros((n_stack, n, n))
+    # Blocks that stay in the cache: a centred copy of everything costs more than the products.
+    width = min(p, max(1, BLOCK // (n * n_folds)))
+    height = max(1, BLOCK // (n * n_folds * width))
+    for top in range(0, n_stack, height):
+        for left in range(0, p, width):
+            block = B[top : top + height, :, :, left : left + width]
+            block = block - block.mean(axis=1, keepdims=True)
+            part = gram[top : top + height]
+            part += multiply_rows(block.sum(axis=2))
+            part -= multiply_rows(block.reshape(len(block), n, -1))
     gram /= n_folds * (n_folds - 1) * p
     return subtract_gram(gram)
 

@@ -23,7 +23,7 @@ def rank_rows(rows: Array, weights: Array) -> Array:
     tied = values[:, 1:] == values[:, :-1]
     for row in np.flatnonzero(tied.any(axis=1)):
         start = np.concatenate([[0], np.flatnonzero(~tied[row]) + 1])
-        sizes = np.diff([*start, rows.shape[1]])
+        sizes = np.diff(start, append=rows.shape[1])
         before = total[row, start] - weight[row, start]
         after = total[row, start + sizes - 1]
         middle[row] = np.repeat((before + after + 1) / 2, sizes)

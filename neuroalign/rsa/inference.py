@@ -8,7 +8,7 @@ import xarray as xr
 from scipy.stats import t as student
 from threadpoolctl import threadpool_limits
 
-from neuroalign import provenance
+from neuroalign import provenance, schema
 from neuroalign.errors import SchemaError, choose
 from neuroalign.rsa._bootstrap import ARMS, MIN_UNIQUE, correct, draw_all, remove_fold_variance
 from neuroalign.rsa._engine import (
@@ -102,8 +102,9 @@ def infer(
     Returns
     -------
     Dataset
-        ``score`` (model, subject, ...), ``mean`` (model, ...) with ``standard_error``,
-        ``interval_lower``, ``interval_upper``; ``p_value`` against 0 (one-sided) and ``q_value``;
+        Of kind ``rsa``: ``score`` (model, subject, ...), ``mean`` (model, ...) with
+        ``standard_error``, ``interval_lower``, ``interval_upper``; ``p_value`` against 0
+        (one-sided) and ``q_value``;
         ``p_ceiling`` against the lower noise ceiling (two-sided); ``difference``, ``pairwise_p``
         and ``pairwise_q`` (model, model_other, ...; two-sided); ``ceiling_lower`` and
         ``ceiling_upper`` (...). ``attrs['generalises_to']`` says what the tests support.
@@ -116,6 +117,14 @@ def infer(
         When a model lacks a condition.
     ValueError
         On unknown options.
+
+    Notes
+    -----
+    False positives at .05 in 2,000 simulated studies of 12 subjects and 16 conditions, against
+    zero and between two equal models: .048 and .047 (``none``), .047 and .047 (``subjects``), .016
+    and .0015 (``stimuli``), .015 and .0005 (``both``). Tests over stimuli are conservative: a
+    resample of conditions also repeats the noise of their pairs. Against the lower ceiling: .040
+    (``none``), 0 (``subjects``; of little power, use ``none`` there).
 
     References
     ----------
@@ -154,7 +163,7 @@ def infer(
         "n_permutations": n_permutations,
     }
     attrs: dict[str, Any] = {
-        "kind": "estimate",
+        "kind": "rsa",
         "metric": method,
         "model": ", ".join(model.name for model in known),
         "seed": seed,
@@ -168,7 +177,7 @@ def infer(
         "provenance": provenance.collect(parameters, {"data": provenance.hash_array(data)}),
     }
     names = np.array([model.name for model in known])
-    return wrap_result(slices, names, stack, student(dof), attrs)
+    return schema.check_rsa(wrap_result(slices, names, stack, student(dof), attrs))
 
 
 def noise_ceiling(

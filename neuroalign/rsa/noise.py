@@ -16,6 +16,8 @@ SOURCES = {"repeats": True, "residuals": False}
 OUTPUTS = ("covariance", "precision")
 # A channel with less noise of its own (in its standard deviations) is a mixture of others.
 OWN_NOISE = 1e-7
+# Rows of a covariance that are scaled at once, so that they stay in the cache.
+ROWS = 64
 
 
 class Estimate(NamedTuple):
@@ -52,18 +54,21 @@ def _schaefer_strimmer(E: Array, dof: float) -> Estimate:
     n = len(E)
     S = E.T @ E
     scale = np.sqrt(np.diagonal(S) / n)
-    Z = E / np.where(scale > 0, scale, 1.0)
-    R2 = S / np.where(scale > 0, scale, 1.0)
-    R2 /= np.where(scale > 0, scale, 1.0)[:, None] * n
-    R2 *= R2
-    size = R2.sum() - np.trace(R2)
+    inverse = 1 / np.where(scale > 0, scale, 1.0)
+    Z = E * inverse
+    size = 0.0
+    for start in range(0, len(S), ROWS):
+        part = S[start : start + ROWS] * (inverse / n)
+        part *= inverse[start : start + ROWS, None]
+        part[np.arange(len(part)), np.arange(start, start + len(part))] = 0.0
+        size += float(np.vdot(part, part))
     Z *= Z
     # Residuals of few repeats resemble each other: dof of them, not n, are independent.
     error = (np.square(Z.sum(axis=1)).sum() - np.square(Z).sum()) / n - size
     share = float(np.clip(error / (dof * size), 0, 1)) if size > 0 else 1.0
-    covariance = S * ((1 - share) / dof)
-    covariance.flat[:: len(S) + 1] = scale**2 * (n / dof)
-    return Estimate(covariance, share)
+    S *= (1 - share) / dof
+    S.flat[:: len(S) + 1] = scale**2 * (n / dof)
+    return Estimate(S, share)
 
 
 METHODS: dict[str, Callable[[Array, float], Estimate]] = {
@@ -225,7 +230,14 @@ def _cut(responses: xr.DataArray, over: str | None) -> tuple[list[xr.DataArray],
 
 def invert(covariance: Array) -> Array:
     """Invert a positive definite matrix, or say that it is singular."""
-    return np.asarray(linalg.cho_solve((factorise(covariance), True), np.eye(len(covariance))))
+    # From the factor itself: a third of the work of solving for every column.
+    inverse, _ = linalg.lapack.dpotri(factorise(covariance), lower=True, overwrite_c=True)
+    for start in range(0, len(inverse), ROWS):
+        stop = start + ROWS
+        block = inverse[start:stop, start:stop]
+        block += np.tril(block, -1).T
+        inverse[start:stop, stop:] = inverse[stop:, start:stop].T
+    return np.asarray(inverse)
 
 
 def factorise(matrix: Array) -> Array:
