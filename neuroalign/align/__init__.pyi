@@ -7,7 +7,7 @@ from .matching import match as match
 from .repeats import average_repeats as average_repeats
 from .repeats import split_repeats as split_repeats
 from .resampling import convolve_hrf as convolve_hrf
-from .resampling import resample_features as resample_features
+from .resampling import resample as resample
 from .sessions import zscore_sessions as zscore_sessions
 from .spike_design import make_spike_design as make_spike_design
 from .spike_design import mark_refractory as mark_refractory
@@ -27,7 +27,7 @@ __all__ = [
     "make_spike_design",
     "mark_refractory",
     "match",
-    "resample_features",
+    "resample",
     "split_repeats",
     "zscore_sessions",
 ]

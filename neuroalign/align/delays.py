@@ -20,7 +20,7 @@ def delay_features(features: xr.DataArray, delays: Sequence[int] = (1, 2, 3, 4))
     ----------
     features : DataArray (sample, feature)
         On the clock of the responses, with ``run`` and ``onset`` evenly spaced within each run, in
-        any order; see `resample_features`.
+        any order; see `resample`.
     delays : sequence of int
         [samples]; 2 gives a sample the features of two samples before. Negative ones look ahead.
 
@@ -89,6 +89,6 @@ def _read_step(features: xr.DataArray) -> float:
         row = int(uneven[0]) if len(uneven) else 0
         raise AlignError(
             f"features: expected onsets every {step:g} s, got a step of {every[row]:g} s in run "
-            f"'{names[row]}'. Use resample_features to bring them to the samples of responses."
+            f"'{names[row]}'. Use resample to bring them to the samples of responses."
         )
     return step

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from neuroalign._hrf import HRFS, DoubleGamma, weigh_events
-from neuroalign.align.resampling import _spread, resample_features
+from neuroalign.align.resampling import resample, spread
 from neuroalign.errors import choose
 from neuroalign.schema import add_history
 
@@ -112,7 +112,7 @@ def design_hrf(
             weights: Array = function(times, onset, duration, shape)
             return weights
 
-        parts.append(_spread(features, responses, weigh, ("onset",), lag))
+        parts.append(spread(features, responses, weigh, ("onset",), lag))
     result = _stand_side_by_side(parts, "basis", np.asarray(names))
     text = f"design_hrf: {hrf} {' + '.join(names)}, lag {lag:g} s"
     return add_history(result, text).assign_attrs(hrf=hrf, lag=lag)
@@ -166,7 +166,7 @@ def design_fir(
     numbers = np.asarray(steps)
     if numbers.dtype.kind not in "iuf" or not np.isfinite(numbers).all():
         raise ValueError(f"delays: expected numbers of seconds, got {delays}. Pass [0.0, 2.0].")
-    parts = [resample_features(features, responses, lag=float(step)) for step in numbers]
+    parts = [resample(features, responses, lag=float(step)) for step in numbers]
     result = _stand_side_by_side(parts, "delay", numbers.astype(np.float64))
     return add_history(
         result.assign_attrs(history=features.attrs.get("history", ""), lag=0.0),

@@ -70,11 +70,11 @@ def convolve_hrf(
     def weigh(times: Array, _length: Array, onset: Array, duration: Array) -> Array:
         return weigh_events(times, onset, duration, shape)
 
-    result = _spread(features, responses, weigh, ("onset",), lag)
+    result = spread(features, responses, weigh, ("onset",), lag)
     return add_history(result, f"convolve_hrf: {hrf}, lag {lag:g} s").assign_attrs(hrf=hrf, lag=lag)
 
 
-def resample_features(
+def resample(
     features: xr.DataArray,
     responses: xr.DataArray,
     *,
@@ -146,16 +146,16 @@ def resample_features(
     ...     np.zeros((3, 1)), modality="fmri", run=["run-01"] * 3, onset=[0.0, 2.0, 4.0],
     ...     duration=[2.0] * 3,
     ... )
-    >>> resample_features(words, volumes, method="last").values[:, 0].tolist()
+    >>> resample(words, volumes, method="last").values[:, 0].tolist()
     [1.0, 5.0, 5.0]
     """
     weigh = choose(RESAMPLERS, method, "method")
     if not isinstance(window, int | np.integer) or window < 1:
         raise ValueError(f"window: expected a number of lobes from 1 on, got {window}. Use 3.")
     weigh = partial(weigh, window=int(window), normalize=normalize)
-    result = _spread(features, responses, weigh, ("onset", "duration"), lag, fill)
+    result = spread(features, responses, weigh, ("onset", "duration"), lag, fill)
     chosen = f", {window} lobes, normalize={normalize}" if method == "lanczos" else ""
-    text = f"resample_features: {method}{chosen}, lag {lag:g} s"
+    text = f"resample: {method}{chosen}, lag {lag:g} s"
     return add_history(result, text).assign_attrs(lag=lag, resampling=method)
 
 
@@ -230,7 +230,7 @@ def check_timed(array: xr.DataArray, name: str, coords: tuple[str, ...]) -> None
             )
 
 
-def _spread(
+def spread(
     features: xr.DataArray,
     responses: xr.DataArray,
     weigh: Weigh,

@@ -5,15 +5,18 @@ To add a kind: its row in ``KINDS``. Weights are read from safetensors only, and
 repository brings is run.
 """
 
+import warnings
 from os import PathLike, fspath
 from typing import Any
 
-from neuroalign.errors import LoadError, choose, require
+from neuroalign.errors import LoadError, NeuroalignWarning, choose, require, some
 
-# kind -> classes of transformers for the model and for its inputs, and the extra that brings them
-KINDS: dict[str, tuple[str, str, str]] = {
-    "text": ("AutoModel", "AutoTokenizer", "text"),
-    "audio": ("AutoModel", "AutoFeatureExtractor", "audio"),
+# kind -> classes of transformers for the model and for its inputs, the extra that brings them, and
+# whether the model must come with every weight: a head that starts at random predicts nothing.
+KINDS: dict[str, tuple[str, str, str, bool]] = {
+    "text": ("AutoModel", "AutoTokenizer", "text", False),
+    "causal": ("AutoModelForCausalLM", "AutoTokenizer", "text", True),
+    "audio": ("AutoModel", "AutoFeatureExtractor", "audio", False),
 }
 
 
@@ -27,8 +30,9 @@ def load_pretrained(
     name : str or path
         A name on the hub ("facebook/wav2vec2-base"), or a folder that holds ``config.json``,
         ``model.safetensors`` and the files of the processor.
-    kind : {"text", "audio"}
-        Which processor: tokenizer, or preparation of sound.
+    kind : {"text", "causal", "audio"}
+        Which processor: tokenizer, or preparation of sound. "causal" loads the head that predicts
+        the next token too.
     revision : str, optional
         Commit, tag or branch on the hub. Name a commit where results must stay the same.
 
@@ -42,20 +46,26 @@ def load_pretrained(
     Raises
     ------
     LoadError
-        When the model cannot be reached, lacks safetensors, or is damaged.
+        When the model cannot be reached, lacks safetensors, is damaged, or a causal one lacks
+        weights.
     ValueError
         For an unknown kind.
     MissingExtraError
         Without transformers.
+
+    Warns
+    -----
+    NeuroalignWarning
+        When weights of the body are missing and start at random.
     """
-    model_class, processor_class, extra = choose(KINDS, kind, "kind")
+    model_class, processor_class, extra, whole = choose(KINDS, kind, "kind")
     transformers: Any = require("transformers", extra)
     safetensors: Any = require("safetensors", extra)
     place, safe = fspath(name), {"revision": revision, "trust_remote_code": False}
     try:
         processor = getattr(transformers, processor_class).from_pretrained(place, **safe)
-        model = getattr(transformers, model_class).from_pretrained(
-            place, use_safetensors=True, **safe
+        model, report = getattr(transformers, model_class).from_pretrained(
+            place, use_safetensors=True, output_loading_info=True, **safe
         )
     except (OSError, ValueError, RuntimeError, safetensors.SafetensorError) as error:
         reason = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
@@ -66,4 +76,17 @@ def load_pretrained(
             f"or fetch it where there is one (hf download {place} --local-dir FOLDER) and pass "
             "the folder."
         ) from error
+    missing = sorted(map(str, report["missing_keys"]))
+    if missing and whole:
+        raise LoadError(
+            f"model '{place}': expected the weights of a language model with its head, got none "
+            f"for {some(missing)}. Choose a checkpoint that has them."
+        )
+    if missing:
+        warnings.warn(
+            f"model '{place}': expected all weights, got none for {some(missing)}, which start at "
+            "random. Leave out what they feed, or choose another checkpoint.",
+            NeuroalignWarning,
+            stacklevel=4,
+        )
     return model.eval(), processor

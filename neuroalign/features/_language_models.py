@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from neuroalign.errors import LoadError, choose, require, some
+from neuroalign.errors import choose, require
 from neuroalign.features._hub import load_pretrained
 from neuroalign.features._tokens import read_frame, tokenize_words
 from neuroalign.features._windows import Context, Window, check_windows, pad_windows, plan_windows
@@ -82,34 +82,11 @@ def open_model(model: Any, tokenizer: Any, *, head: bool = False) -> LanguageMod
     """
     if isinstance(model, str | PathLike):
         place = fspath(model)
-        network, own = load_pretrained(place, "text")
-        if head:
-            network = _load_head(place)
+        network, own = load_pretrained(place, "causal" if head else "text")
         name = Path(place).name if Path(place).is_dir() else place
         return _check_model(LanguageModel(network, own if tokenizer is None else tokenizer, name))
     name = Path(str(getattr(getattr(model, "config", None), "_name_or_path", ""))).name
     return _check_model(LanguageModel(model, tokenizer, name or type(model).__name__))
-
-
-def _load_head(place: str) -> Any:
-    """Load a model that predicts the next token, whose name is known to be good."""
-    auto = require("transformers", "text").AutoModelForCausalLM
-    try:
-        network, report = auto.from_pretrained(
-            place, use_safetensors=True, output_loading_info=True
-        )
-    except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0].rstrip(".")
-        raise LoadError(
-            f"model '{place}': expected a model that predicts the next token, got "
-            f"{type(error).__name__} ({reason}). Choose a causal language model."
-        ) from error
-    if report["missing_keys"]:
-        raise LoadError(
-            f"model '{place}': expected the weights of a language model with its head, got none "
-            f"for {some(sorted(report['missing_keys']))}. Choose a checkpoint that has them."
-        )
-    return network.eval()
 
 
 def _check_model(model: LanguageModel) -> LanguageModel:

@@ -176,7 +176,7 @@ def extract_audio(
     dict of str to DataArray (sample, feature)
         One sample a frame with ``run``, ``onset`` and ``duration`` [s]: the middle of a frame is
         that of the sound it sees in the first stage, its duration the stride (20 ms in
-        wav2vec 2). Ready for `align.resample_features`.
+        wav2vec 2). Ready for `align.resample`.
 
     Raises
     ------

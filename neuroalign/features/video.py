@@ -144,7 +144,7 @@ def extract_video(
     dict of str to DataArray (sample[, token], feature)
         With ``run``, ``onset`` and ``duration`` [s] from the first frame. A clip stands for the
         ``step`` frames in its middle, so that clips that overlap follow each other in time; the
-        network has seen what lies around. Ready for `align.resample_features`.
+        network has seen what lies around. Ready for `align.resample`.
 
     Raises
     ------

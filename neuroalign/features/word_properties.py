@@ -34,7 +34,7 @@ def word_rate(words: WordSource) -> xr.DataArray:
     Returns
     -------
     DataArray (sample, feature)
-        1 for each word, with duration 0: an impulse of area 1 s. `align.resample_features` makes
+        1 for each word, with duration 0: an impulse of area 1 s. `align.resample` makes
         words per second of it, `align.convolve_hrf` the response to that rate.
 
     Raises
@@ -45,13 +45,13 @@ def word_rate(words: WordSource) -> xr.DataArray:
     Examples
     --------
     >>> import pandas as pd
-    >>> from neuroalign.align import resample_features
+    >>> from neuroalign.align import resample
     >>> from neuroalign.loaders import from_arrays
     >>> said = {"stimulus": ["a", "cat", "sat"], "onset": [0.1, 0.6, 2.5], "run": ["run-01"] * 3}
     >>> volumes = from_arrays(
     ...     np.zeros((2, 1)), modality="fmri", run=["run-01"] * 2, onset=[0, 2], duration=[2, 2]
     ... )
-    >>> resample_features(word_rate(pd.DataFrame(said)), volumes).values[:, 0].tolist()
+    >>> resample(word_rate(pd.DataFrame(said)), volumes).values[:, 0].tolist()
     [1.0, 0.5]
     """
     parsed = as_words(words)

@@ -12,7 +12,7 @@ from neuroalign.align import (
     delay_features,
     estimate_lag,
     events_to_features,
-    resample_features,
+    resample,
 )
 from neuroalign.encoders import Ridge
 from neuroalign.errors import AlignError
@@ -96,5 +96,5 @@ def test_haxby_needs_its_lag(real_data: Path) -> None:
     unshifted = best_on_training_runs(convolve_hrf(events, responses), responses)
     assert shifted >= 0.55
     assert unshifted <= 0.40
-    learnt = delay_features(resample_features(events, responses), [0, 1, 2, 3, 4])
+    learnt = delay_features(resample(events, responses), [0, 1, 2, 3, 4])
     assert best_on_training_runs(learnt, responses) >= shifted - 0.03

@@ -9,7 +9,7 @@ import xarray as xr
 from scipy.integrate import quad
 
 from neuroalign._hrf import HRFS, impulse_response
-from neuroalign.align import convolve_hrf, events_to_features, resample_features
+from neuroalign.align import convolve_hrf, events_to_features, resample
 from neuroalign.align.resampling import RESAMPLERS
 from neuroalign.errors import AlignError
 from neuroalign.loaders import features_from_arrays, from_arrays
@@ -74,13 +74,13 @@ def test_rows_follow_the_responses_in_any_order(
 ) -> None:
     responses = volumes()
     order = rng.permutation(60)
-    for bring in (convolve_hrf, resample_features):
+    for bring in (convolve_hrf, resample):
         straight = bring(events, responses)
         np.testing.assert_array_equal(bring(events, responses[order]), straight[order])
 
 
 def test_resampling_gives_the_share_of_each_volume(events: xr.DataArray) -> None:
-    result = resample_features(events, volumes())
+    result = resample(events, volumes())
     np.testing.assert_allclose(result.values[:6, 0], [0, 0.5, 1, 1, 0, 0])
     np.testing.assert_allclose(result.values[30:, 0].nonzero()[0], [5])
     assert result.values[35, 0] == pytest.approx(1 / TR)
@@ -94,7 +94,7 @@ def test_features_of_stimuli_ride_on_their_events() -> None:
         attrs={"kind": "features", "layer": "conv"},
     )
     events = [table([2.0, 8.0], [2.0, 2.0], ["a", "b"]), table([0.0], [2.0], ["b"])]
-    result = resample_features(events_to_features(events, layers), volumes())
+    result = resample(events_to_features(events, layers), volumes())
     np.testing.assert_array_equal(result.values[[1, 4, 30]], [[4, 5, 6], [1, 2, 3], [1, 2, 3]])
     assert result.attrs["layer"] == "conv"
 
@@ -109,7 +109,7 @@ def test_faults_are_named(events: xr.DataArray) -> None:
     with pytest.raises(AlignError, match="features: expected coord 'duration'"):
         convolve_hrf(events.drop_vars("duration"), volumes())
     with pytest.raises(AlignError, match="responses: expected coord 'duration'"):
-        resample_features(events, volumes().drop_vars("duration"))
+        resample(events, volumes().drop_vars("duration"))
     with pytest.raises(ValueError, match="hrf: expected one of 'glover', 'spm', got 'glovr'"):
         convolve_hrf(events, volumes(), hrf="glovr")
     late = events["onset"].values.copy()
@@ -142,7 +142,7 @@ def kernel(u: float, lobes: int) -> float:
 def test_lanczos_equals_the_plain_sum_over_words(lobes: int, rng: np.random.Generator) -> None:
     onset = np.sort(rng.uniform(0, 60, 40))
     words = stream(onset, rng.normal(size=(40, 2)))
-    result = resample_features(words, volumes(1), method="lanczos", window=lobes)
+    result = resample(words, volumes(1), method="lanczos", window=lobes)
     middle = onset + words["duration"].values / 2
     expected = [
         sum(
@@ -161,23 +161,21 @@ def test_lanczos_keeps_a_slow_wave_and_stops_a_fast_one() -> None:
     # 1 / (2 TR) = 0.25 Hz; 0.45 Hz would come back as 0.05 Hz.
     slow, fast = np.sin(2 * np.pi * 0.05 * middle), np.sin(2 * np.pi * 0.45 * middle)
     features = stream(frames, np.stack([slow, fast, np.ones_like(slow)], axis=1))
-    result = resample_features(
-        features, volumes(1, 100), method="lanczos", window=5, normalize=True
-    )
+    result = resample(features, volumes(1, 100), method="lanczos", window=5, normalize=True)
     inner = slice(5, -5)
     truth = np.sin(2 * np.pi * 0.05 * (result["onset"].values + TR / 2))
     np.testing.assert_allclose(result.values[inner, 0], truth[inner], atol=0.02)
     np.testing.assert_allclose(result.values[:, 2], 1, atol=1e-5)
     assert np.abs(result.values[inner, 1]).max() < 0.02
-    mean = resample_features(features, volumes(1, 100))
+    mean = resample(features, volumes(1, 100))
     assert np.abs(mean.values[inner, 1]).max() > 0.1
 
 
 def test_normalised_samples_beyond_the_features_are_filled() -> None:
     features = stream(np.arange(0, 40, 0.1), np.ones(400))
-    result = resample_features(
-        features, volumes(1), method="lanczos", normalize=True, fill=np.nan
-    ).values[:, 0]
+    result = resample(features, volumes(1), method="lanczos", normalize=True, fill=np.nan).values[
+        :, 0
+    ]
     np.testing.assert_allclose(result[:20], 1, atol=1e-6)
     assert np.isnan(result[21:]).all()
 
@@ -193,9 +191,9 @@ def test_last_equals_merge_asof(shuffled: bool, rng: np.random.Generator) -> Non
     expected = pd.merge_asof(
         ends, table.sort_values("end", kind="stable"), on="end", allow_exact_matches=False
     )
-    result = resample_features(words[order], volumes(1), method="last", fill=np.nan)
+    result = resample(words[order], volumes(1), method="last", fill=np.nan)
     np.testing.assert_array_equal(result.values[:, 0], expected["value"])
-    zero = resample_features(words[order], volumes(1), method="last")
+    zero = resample(words[order], volumes(1), method="last")
     np.testing.assert_array_equal(zero.values[:, 0], expected["value"].fillna(0))
 
 
@@ -204,9 +202,9 @@ def test_no_way_of_resampling_crosses_a_run(method: str, rng: np.random.Generato
     onset = np.arange(1, 59, 0.5)
     first, second = (stream(onset, rng.normal(size=116), f"run-0{r}") for r in (1, 2))
     responses = volumes()
-    both = resample_features(xr.concat([second, first], "sample"), responses, method=method)
+    both = resample(xr.concat([second, first], "sample"), responses, method=method)
     alone = [
-        resample_features(one, responses[rows], method=method)
+        resample(one, responses[rows], method=method)
         for one, rows in ((first, slice(0, 30)), (second, slice(30, 60)))
     ]
     np.testing.assert_array_equal(both.values, np.concatenate([a.values for a in alone]))
@@ -214,9 +212,9 @@ def test_no_way_of_resampling_crosses_a_run(method: str, rng: np.random.Generato
 
 def test_options_of_resampling_are_checked(events: xr.DataArray) -> None:
     with pytest.raises(ValueError, match="method: expected one of 'mean', 'last', 'lanczos'"):
-        resample_features(events, volumes(), method="lanczo")
+        resample(events, volumes(), method="lanczo")
     with pytest.raises(ValueError, match="window: expected a number of lobes from 1 on, got 0"):
-        resample_features(events, volumes(), method="lanczos", window=0)
+        resample(events, volumes(), method="lanczos", window=0)
     instant = volumes().assign_coords(duration=("sample", np.zeros(60)))
     with pytest.raises(AlignError, match="responses: expected durations above 0 s, got 0"):
-        resample_features(events, instant)
+        resample(events, instant)

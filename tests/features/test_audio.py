@@ -12,7 +12,7 @@ transformers: Any = pytest.importorskip("transformers")
 from torch import nn  # noqa: E402
 
 from neuroalign import schema, storage  # noqa: E402
-from neuroalign.align import resample_features  # noqa: E402
+from neuroalign.align import resample  # noqa: E402
 from neuroalign.errors import LoadError, SchemaError  # noqa: E402
 from neuroalign.features import extract_audio  # noqa: E402
 from neuroalign.features._hub import load_pretrained  # noqa: E402
@@ -187,7 +187,7 @@ def test_sounds_of_several_runs_reach_the_volumes(wave: np.ndarray, tmp_path: Pa
         onset=[0.0, 0.0],
         duration=[0.5, 0.5],
     )
-    assert resample_features(features, volumes, method="last").shape == (2, 24)
+    assert resample(features, volumes, method="last").shape == (2, 24)
     storage.save(features, tmp_path / "audio.nc")
     xr.testing.assert_identical(storage.load(tmp_path / "audio.nc"), features)
 
@@ -219,7 +219,7 @@ def test_models_out_of_reach_are_one_clear_error(
     monkeypatch.setattr(transformers.AutoFeatureExtractor, "from_pretrained", unreachable)
     with pytest.raises(LoadError, match=r"model 'lab/ear'.*couldn't connect.*hf download lab/ear"):
         load_pretrained("lab/ear", "audio")
-    with pytest.raises(ValueError, match="kind: expected one of 'text', 'audio'"):
+    with pytest.raises(ValueError, match="kind: expected one of 'text', 'causal', 'audio'"):
         load_pretrained("lab/ear", "smell")
 
 

@@ -11,8 +11,8 @@ torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
 from neuroalign import schema  # noqa: E402
-from neuroalign.errors import LoadError  # noqa: E402
-from neuroalign.features import surprisal  # noqa: E402
+from neuroalign.errors import LoadError, NeuroalignWarning  # noqa: E402
+from neuroalign.features import extract_text, surprisal  # noqa: E402
 
 START = 0
 
@@ -120,7 +120,7 @@ def test_a_model_of_another_kind_is_refused(byte_pairs: Any, tmp_path: Any) -> N
     )
     transformers.T5Model(config).save_pretrained(tmp_path)
     byte_pairs.save_pretrained(tmp_path)
-    with pytest.raises(LoadError, match="expected a model that predicts the next token, got Value"):
+    with pytest.raises(LoadError, match="T5Config.*AutoModelForCausalLM"):
         surprisal(tmp_path, ["the"], progress=False)
 
 
@@ -148,3 +148,14 @@ def test_a_start_token_is_needed(tiny_gpt2: Any) -> None:
 def test_the_batch_size_is_checked(measure: Any) -> None:
     with pytest.raises(ValueError, match="batch_size: expected at least 1, got 0"):
         measure(["the"], batch_size=0)
+
+
+def test_weights_that_are_not_there_are_said(byte_pairs: Any, tmp_path: Any) -> None:
+    config = transformers.BertConfig(
+        vocab_size=300, hidden_size=4, num_hidden_layers=1, num_attention_heads=2
+    )
+    # A masked model comes without the pooler of the body.
+    transformers.BertForMaskedLM(config).save_pretrained(tmp_path)
+    byte_pairs.save_pretrained(tmp_path)
+    with pytest.warns(NeuroalignWarning, match="got none for 'pooler.*start at random"):
+        extract_text(tmp_path, ["the"], ["layer.1"], kind="masked", progress=False)

@@ -15,7 +15,7 @@ av: Any = pytest.importorskip("av")
 from torch import nn  # noqa: E402
 
 from neuroalign import schema, storage  # noqa: E402
-from neuroalign.align import resample_features  # noqa: E402
+from neuroalign.align import resample  # noqa: E402
 from neuroalign.errors import DataCorruptionError, LoadError, NeuroalignWarning  # noqa: E402
 from neuroalign.features import extract_video, load_frames, motion_energy  # noqa: E402
 from neuroalign.features._film import hold  # noqa: E402
@@ -155,7 +155,7 @@ def test_film_reaches_the_volumes(make_film: MakeFilm) -> None:
     volumes = from_arrays(
         np.zeros((2, 1)), modality="fmri", run=["run-01"] * 2, onset=[0.0, 1.0], duration=[1.0] * 2
     )
-    matched = resample_features(features, volumes).values[:, 0] * 255
+    matched = resample(features, volumes).values[:, 0] * 255
     np.testing.assert_allclose(matched, [LEVELS[:10].mean(), LEVELS[10:].mean()], atol=4)
 
 

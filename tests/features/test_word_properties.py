@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from neuroalign import schema
-from neuroalign.align import resample_features
+from neuroalign.align import resample
 from neuroalign.errors import SchemaError
 from neuroalign.features import word_frequency, word_length, word_rate
 from neuroalign.loaders import from_arrays
@@ -29,7 +29,7 @@ def test_the_rate_counts_words_per_second(words: pd.DataFrame) -> None:
         onset=np.arange(10) * 2.0,
         duration=np.full(10, 2.0),
     )
-    rate = resample_features(word_rate(words), volumes).values[:, 0]
+    rate = resample(word_rate(words), volumes).values[:, 0]
     counts = np.histogram(words["onset"], np.arange(0, 21, 2))[0]
     np.testing.assert_allclose(rate, counts / 2, atol=1e-6)
 
