@@ -177,15 +177,10 @@ def make_rule(
     if isinstance(folds, str):
         basis = unit_basis(spectrum)
         return RULES[folds](spectrum, basis, alphas, center, weights, X.dtype)
-    costs = _count_flops(X.shape, folds, len(alphas), n_targets)
-    held = _count_bytes(X, folds, len(alphas), refined)
-    possible = {name: costs[name] for name, size in held.items() if size <= OPERATOR_BYTES}
-    if not is_partition(folds, len(X)):
-        possible.pop("block", None)
-    if form == "direct":
-        possible.pop("block", None)
     if form in ("auto", "direct"):
-        form = min(possible, key=lambda name: possible[name])
+        form, _ = choose_form(
+            X.shape, X.dtype.itemsize, folds, len(alphas), n_targets, refined=refined, form=form
+        )
     if form == "block":
         rule = Block(spectrum, unit_basis(spectrum), folds, alphas, center, weights, X.dtype)
         if X.dtype == np.float64 or rule.gain < MOST_GAIN:
@@ -205,16 +200,44 @@ def is_partition(folds: Folds, n: int) -> bool:
     return once and all(len(train) + len(test) == n for train, test in folds)
 
 
-def _count_bytes(X: Array, folds: Folds, n_alphas: int, refined: bool) -> dict[str, float]:
-    """What each form keeps for all penalties at once."""
-    tests = np.array([len(test) for _, test in folds], dtype=float)
-    trains = np.array([len(train) for train, _ in folds], dtype=float)
+def choose_form(
+    shape: tuple[int, ...],
+    itemsize: int,
+    folds: Folds,
+    n_alphas: int,
+    n_targets: int,
+    *,
+    refined: bool = False,
+    form: str = "auto",
+) -> tuple[str, float]:
+    """Find the cheapest form of folds whose operators may be held.
+
+    Returns
+    -------
+    tuple of str and float
+        "projected", "mapped" or "block" (never with ``form="direct"``), and the bytes it holds.
+    """
+    n, p = shape
+    tests, trains = _count_rows(folds)
     n_maps = min(n_alphas, USUAL_FILTERS) + n_alphas * refined
-    return {
-        "projected": 0.0,
-        "mapped": n_maps * (tests * trains).sum() * X.dtype.itemsize,
-        "block": n_alphas * (tests * (tests + min(X.shape))).sum() * 8,
+    held = {
+        "projected": ((tests + trains) * np.minimum(trains, p)).sum() * itemsize,
+        "mapped": n_maps * (tests * trains).sum() * itemsize,
     }
+    if form != "direct" and is_partition(folds, n):
+        held["block"] = n_alphas * (tests * (tests + min(n, p))).sum() * itemsize
+    costs = _count_flops(shape, folds, n_alphas, n_targets)
+    possible = [
+        name for name, size in held.items() if name == "projected" or size <= OPERATOR_BYTES
+    ]
+    best = min(possible, key=lambda name: costs[name])
+    return best, float(held[best])
+
+
+def _count_rows(folds: Folds) -> tuple[Array, Array]:
+    """Rows of test and of training of each fold."""
+    tests = np.array([len(test) for _, test in folds], dtype=float)
+    return tests, np.array([len(train) for train, _ in folds], dtype=float)
 
 
 def _count_flops(
@@ -223,8 +246,7 @@ def _count_flops(
     """Factorisations, operators and products of each form."""
     n, p = shape
     rank = min(n, p)
-    tests = np.array([len(test) for _, test in folds], dtype=float)
-    trains = np.array([len(train) for train, _ in folds], dtype=float)
+    tests, trains = _count_rows(folds)
     inner, filters = np.minimum(trains, p), min(n_alphas, USUAL_FILTERS)
     fixed = EIGH_SLOWNESS * EIGH_FLOPS * (inner**3).sum()
     projected = fixed + 2.0 * n_targets * (inner * (trains + filters * tests)).sum()

@@ -112,7 +112,7 @@ def find_stretches(clock: Clock, n: int) -> list[Array]:
         raise AlignError(
             f"X: expected onsets every {1 / clock.rate:g} s, got a step of "
             f"{steps[row] / clock.rate:g} s at {clock.onset[order[row]]:g} s{name}. Continuous "
-            "signals are needed: see align.resample_features, or correct sampling_rate."
+            "signals are needed: see align.resample, or correct sampling_rate."
         )
     cuts = np.flatnonzero(~inside | (np.rint(steps) > 1)) + 1
     return np.split(order, cuts)

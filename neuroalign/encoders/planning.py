@@ -7,14 +7,12 @@ from typing import Any
 import numpy as np
 
 from neuroalign._chunks import size_chunk
-from neuroalign._gram import OPERATOR_BYTES, USUAL_FILTERS
-from neuroalign.encoders._engine import CHUNK
+from neuroalign._gram import USUAL_FILTERS, choose_form
+from neuroalign.encoders._engine import CHUNK, SEARCHES
 from neuroalign.encoders.ridge import Ridge
 
 # What is written of each neuroid beside its weights.
 ROWS = ("intercept", "alpha", "cv_mse", "cv_r2")
-# Where cv does not say how many.
-USUAL_FOLDS = 5
 
 
 @dataclass(frozen=True)
@@ -38,7 +36,9 @@ class FitPlan:
         )
 
 
-def plan_fit(encoder: Ridge, X: Any, y: Any, *, memory: int = 1 << 30) -> FitPlan:
+def plan_fit(
+    encoder: Ridge, X: Any, y: Any, *, groups: Any = None, memory: int = 1 << 30
+) -> FitPlan:
     """Foresee the bytes and the time of `fit_to_store`.
 
     Parameters
@@ -46,6 +46,8 @@ def plan_fit(encoder: Ridge, X: Any, y: Any, *, memory: int = 1 << 30) -> FitPla
     encoder : Ridge
     X : array or DataArray (sample, feature)
     y : array or DataArray (sample, neuroid); nothing is read
+    groups : sequence (sample,), optional
+        Rows of one group stay together in the inner folds.
     memory : int
         Budget in bytes for what is held beside the interpreter.
 
@@ -61,19 +63,18 @@ def plan_fit(encoder: Ridge, X: Any, y: Any, *, memory: int = 1 << 30) -> FitPla
     (n, p), t = np.shape(X), int(np.shape(y)[1])
     size = 4 if np.dtype(getattr(X, "dtype", np.float64)) == np.float32 else 8
     rank, n_alphas = min(n, p), len(encoder._check_options())
-    # The factors of each fold, or, within their limit, operators of the block form or maps.
-    k = int(encoder.cv) if isinstance(encoder.cv, int | np.integer) else USUAL_FOLDS
-    filters = min(n_alphas, USUAL_FILTERS)
-    operators, maps = n_alphas * n * (n // k + rank) * 8, filters * n * n * size
-    folds = max(
-        k * n * rank,
-        operators // 8 if operators <= OPERATOR_BYTES else 0,
-        maps // size if maps <= OPERATOR_BYTES else 0,
-    )
+    folds = encoder._make_folds(np.empty((n, 1)), np.empty((n, 1)), groups, n_alphas)
+    kept = 0.0
+    if isinstance(folds, list) and folds:
+        search = SEARCHES[encoder.search]
+        _, kept = choose_form(
+            (n, p), size, folds, n_alphas, t, refined=search.margin > 0, form=search.form
+        )
     # The Gram matrices while they are made, the folds, and the maps to weights.
-    fixed = 8 * (3 * rank**2 + 2 * n * p) + size * (folds + n * rank + p * rank)
+    fixed = 8 * (3 * rank**2 + 2 * n * p) + int(kept) + size * (n * rank + p * rank)
     # The responses as read and as cut into folds, predictions of a chunk, and the weights.
     chunk = size_chunk(t, fixed, size * (3 * n + 2 * p), memory, CHUNK)
+    filters = min(n_alphas, USUAL_FILTERS)
     flops = 2.0 * n * rank * t * (filters + 4) + 2.0 * rank * p * t
     held = fixed + chunk * size * (3 * n + 2 * p)
     written = size * t * (p + len(ROWS))

@@ -88,7 +88,7 @@ def fit_to_store(
     X = _check_features(X.astype(X.dtype if X.dtype == np.float32 else np.float64, copy=False), "X")
     _check_targets(X, y, memory)
     scored = None if test is None else _check_test(X, y, test)
-    plan = plan_fit(encoder, X, y, memory=memory)
+    plan = plan_fit(encoder, X, y, groups=groups, memory=memory)
     n_targets = int(y.shape[1])
     shapes: dict[str, tuple[int, ...]] = {"weights": (X.shape[1], n_targets)}
     names = [*ROWS, "score"] if scored else [*ROWS]

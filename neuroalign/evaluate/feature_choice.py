@@ -117,6 +117,11 @@ def select_features(
     schema.check_responses(responses)
     share = choose(PER, per, "per")(responses)
     scores.choose_metric(metric)
+    if not isinstance(features, Mapping):
+        raise ValueError(
+            f"features: expected a mapping from names to features, got {type(features).__name__}. "
+            "Pass {'layer1': ..., 'layer2': ...}."
+        )
     if len(features) < 2:
         raise ValueError(
             f"features: expected at least 2 named spaces to choose from, got {len(features)}. "

@@ -1,5 +1,6 @@
 """Scores in units of what could be explained, and how sure they are."""
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -7,11 +8,14 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from neuroalign.errors import AlignError, SchemaError, choose, some
+from neuroalign.errors import AlignError, NeuroalignWarning, SchemaError, choose, some
 from neuroalign.evaluate._ceilings import find_ceiling
+from neuroalign.scores import choose_metric
 
 Array = npt.NDArray[Any]
 CHUNK = 4_000_000
+# Scores of the same responses differ by less, even where predictions are kept in single precision.
+SAME_SCORE = 1e-3
 
 
 def _keep(ceiling: xr.DataArray) -> xr.DataArray:
@@ -92,6 +96,14 @@ def normalize_scores(
         for name, bound in bounds.items():
             # A bound of 0 leaves the score without an upper bound, which infinity says.
             result[name] = (score.mean("fold", skipna=False) / divide(bound)).where(kept)
+    if not bool(kept.any()):
+        highest = f"{float(top.max()):.3f} at most" if bool(top.notnull().any()) else "none known"
+        warnings.warn(
+            f"ceiling: expected at least {min_ceiling} for some neuroids, got {highest}: every "
+            "normalised score is NaN. Responses need repeats, or pass ceiling=.",
+            NeuroalignWarning,
+            stacklevel=2,
+        )
     result.attrs |= {
         "min_ceiling": float(min_ceiling),
         "n_below_ceiling": int((~kept).sum()),
@@ -209,10 +221,25 @@ def find_predictions(result: xr.Dataset, responses: xr.DataArray, name: str) -> 
                     f"row {int(np.argmax(differs))}. Pass the responses that were cross-validated."
                 )
     flat = (len(responses), -1)
-    return (
-        guess.values.reshape(flat).astype(np.float64),
-        responses.values.reshape(flat).astype(np.float64),
-    )
+    predicted = guess.values.reshape(flat).astype(np.float64)
+    observed = responses.values.reshape(flat).astype(np.float64)
+    _check_scored(result, predicted, observed, name)
+    return predicted, observed
+
+
+def _check_scored(result: xr.Dataset, predicted: Array, observed: Array, name: str) -> None:
+    """Check that responses are those scored: labels may agree where values do not."""
+    rows = result["held_out_in"].values == result["fold"].values[0]
+    again = choose_metric(str(result.attrs["metric"]))(observed[rows], predicted[rows])
+    stored = result["score"].values[0].ravel()
+    differs = ~np.isclose(again, stored, rtol=0, atol=SAME_SCORE, equal_nan=True)
+    if differs.any():
+        first = int(np.argmax(differs))
+        raise AlignError(
+            f"responses: expected those scored in {name}, got others: neuroid number {first} "
+            f"scores {again[first]:.3f} in the first fold, and {stored[first]:.3f} in {name}. "
+            "Pass the responses that were cross-validated."
+        )
 
 
 def _correlate(counts: Array, y: Array, guess: Array) -> Array:

@@ -2,14 +2,25 @@
 
 import numpy as np
 import pytest
+from sklearn.model_selection import LeaveOneGroupOut
 
 from neuroalign.encoders import Ridge, plan_fit
 
 
-def test_more_folds_take_more_memory() -> None:
-    X, Y = np.zeros((600, 300), "f4"), np.zeros((600, 2500), "f4")
-    few, many = (plan_fit(Ridge(cv=k), X, Y).bytes_held for k in (5, 60))
-    assert many - few > 30 * X.nbytes
+def test_what_a_search_keeps_is_foreseen() -> None:
+    X, Y = np.zeros((600, 700), "f4"), np.zeros((600, 20_000), "f4")
+    exact, coarse = (plan_fit(Ridge(search=s), X, Y).bytes_held for s in ("exact", "coarse"))
+    # The map of each of 19 penalties from training to test rows, beside those of the filters.
+    assert coarse - exact == 19 * 5 * (120 * 480) * 4
+
+
+def test_groups_make_the_folds_of_a_plan() -> None:
+    X, Y = np.zeros((600, 700), "f4"), np.zeros((600, 20_000), "f4")
+    held = [
+        plan_fit(Ridge(search="coarse", cv=LeaveOneGroupOut()), X, Y, groups=groups).bytes_held
+        for groups in (np.repeat(np.arange(2), 300), np.repeat(np.arange(6), 100))
+    ]
+    assert held[0] != held[1]
 
 
 def test_a_plan_says_bytes_memory_and_time() -> None:

@@ -10,7 +10,7 @@ from sklearn.linear_model import LinearRegression
 from neuroalign import scores
 from neuroalign.ceilings import normalized_correlation, signal_power
 from neuroalign.encoders import Ridge
-from neuroalign.errors import AlignError, SchemaError
+from neuroalign.errors import AlignError, NeuroalignWarning, SchemaError
 from neuroalign.evaluate import bootstrap_scores, cross_validate, normalize_scores
 from neuroalign.loaders import features_from_arrays, from_arrays
 
@@ -79,7 +79,8 @@ def test_what_cannot_be_normalised_is_refused(rng: np.random.Generator, study: S
         normalize_scores(result, min_ceiling=1.5)
     with pytest.raises(SchemaError, match="result: expected 'ceiling'"):
         normalize_scores(result.drop_vars("ceiling"))
-    assert np.isnan(normalize_scores(result)["normalized_score"]).all()
+    with pytest.warns(NeuroalignWarning, match="got none known: every normalised score is NaN"):
+        assert np.isnan(normalize_scores(result)["normalized_score"]).all()
 
 
 @pytest.mark.parametrize("metric", ["pearson", "r2"])
@@ -131,6 +132,8 @@ def test_faults_of_the_bootstrap_are_named(rng: np.random.Generator, study: Stud
         bootstrap_scores(result, responses[:, :2])
     with pytest.raises(AlignError, match="by: expected a coord"):
         bootstrap_scores(result, responses, by="trial")
+    with pytest.raises(AlignError, match="expected those scored in result, got others: neuroid"):
+        bootstrap_scores(result, responses + responses.values[::-1])
     with pytest.raises(ValueError, match="level: expected a number between 0 and 1"):
         bootstrap_scores(result, responses, level=95)
     with pytest.raises(ValueError, match="by: expected at least 2 different 'one'"):
