@@ -30,6 +30,13 @@ def simulate_linear(n: int, p: int, t: int) -> Inputs:
     return X.astype(np.float32), (Y - Y.mean(axis=0)).astype(np.float32)
 
 
+def simulate_with_torch(n: int, p: int, t: int) -> Inputs:
+    """The same, with torch loaded: its import is no part of the job."""
+    import torch  # noqa: F401, PLC0415
+
+    return simulate_linear(n, p, t)
+
+
 def simulate_banded(n: int, p: int, t: int, candidates: int, share: int = 1) -> Banded:
     """Two spaces of p features that each response weighs anew; twice n rows, half held out."""
     rng = np.random.default_rng(1)
@@ -204,7 +211,9 @@ if find_spec("himalaya") is not None:
         )
     ]  # fmt: skip
     if find_spec("torch") is not None:
-        RACES.append(_race("ridge mixed", "fit_mixed", "fit_himalaya", SIZES))
+        RACES.append(
+            _race("ridge mixed", "fit_mixed", "fit_himalaya", SIZES, setup="simulate_with_torch")
+        )
 
 if __name__ == "__main__":
     main(RACES)
