@@ -118,6 +118,11 @@ def _score_banded(inputs: Banded, fit: Callable[[np.ndarray, np.ndarray], Any]) 
     return np.array([np.mean(1 - left / total)])
 
 
+def _match_grid(X: np.ndarray) -> np.ndarray:
+    """The penalties of the peer, for spaces that we bring to unit summed variance first."""
+    return GRID / (X.var(axis=0).sum() / 2)
+
+
 def _name_spaces(X: np.ndarray) -> list[str]:
     half = X.shape[1] // 2
     return ["first"] * half + ["second"] * half
@@ -125,16 +130,16 @@ def _name_spaces(X: np.ndarray) -> list[str]:
 
 def fit_banded(inputs: Banded) -> np.ndarray:
     """Candidates screened by generalised cross-validation, the best five judged on folds."""
-    spaces = _name_spaces(inputs[0])
-    model = BandedRidge(GRID, spaces=spaces, cv=N_FOLDS, n_candidates=inputs[2])
+    grid, spaces = _match_grid(inputs[0]), _name_spaces(inputs[0])
+    model = BandedRidge(grid, spaces=spaces, cv=N_FOLDS, n_candidates=inputs[2])
     return _score_banded(inputs, model.fit)
 
 
 def fit_banded_unscreened(inputs: Banded) -> np.ndarray:
     """Every candidate judged on folds for every target, as the peer does."""
     n = inputs[2]
-    spaces = _name_spaces(inputs[0])
-    model = BandedRidge(GRID, spaces=spaces, cv=N_FOLDS, n_candidates=n, n_best=n)
+    grid, spaces = _match_grid(inputs[0]), _name_spaces(inputs[0])
+    model = BandedRidge(grid, spaces=spaces, cv=N_FOLDS, n_candidates=n, n_best=n)
     return _score_banded(inputs, model.fit)
 
 
@@ -179,7 +184,7 @@ WIDE: dict[str, Any] = {
 
 BANDED: dict[str, Any] = {
     "full": {"n": 1000, "p": 500, "t": 20_000, "candidates": 100, "share": 50},
-    "quick": {"n": 200, "p": 100, "t": 500, "candidates": 20, "share": 1},
+    "quick": {"n": 300, "p": 150, "t": 2000, "candidates": 60, "share": 12},
 }
 
 

@@ -83,7 +83,7 @@ def count_flops(n: int, features: int, sensors: int, lags: int) -> float:
 
 SIZES: dict[str, Any] = {
     "full": {"n": 60_000, "features": 16, "sensors": 64, "lags": 60},
-    "quick": {"n": 10_000, "features": 8, "sensors": 32, "lags": 40},
+    "quick": {"n": 30_000, "features": 16, "sensors": 32, "lags": 50},
 }
 CHOICE: dict[str, Any] = {
     "full": {"n": 30_000, "features": 2, "sensors": 32, "lags": 30},

@@ -130,22 +130,43 @@ def geodesic_neighbours(coordinates: Array, faces: Array, radius_mm: float) -> c
     ------
     ValueError
     """
-    limit = _check_radius(radius_mm)
     coordinates = np.asarray(coordinates, dtype=np.float64)
     n = len(coordinates)
     edges = _edges(faces, n)
     lengths = np.linalg.norm(coordinates[edges[:, 0]] - coordinates[edges[:, 1]], axis=1)
     graph = coo_array((lengths, (edges[:, 0], edges[:, 1])), shape=(n, n)).tocsr()
+    return walk_neighbours(graph, radius_mm)
+
+
+def walk_neighbours(lengths: csr_array, radius_mm: float) -> csr_array:
+    """Find nodes of a graph within a distance along its edges (Dijkstra).
+
+    Parameters
+    ----------
+    lengths : csr_array (node, node)
+        Lengths of edges [mm], in one direction or both.
+    radius_mm : float
+
+    Returns
+    -------
+    csr_array of bool (node, node)
+        With the diagonal.
+
+    Raises
+    ------
+    ValueError
+    """
+    limit, n = _check_radius(radius_mm), lengths.shape[0]
+    if n == 0:
+        return csr_array((0, 0), dtype=bool)
     rows, columns = [], []
-    block = max(1, BLOCK // max(n, 1))
+    block = max(1, BLOCK // n)
     for start in range(0, n, block):
         sources = np.arange(start, min(start + block, n))
-        distances = dijkstra(graph, directed=False, indices=sources, limit=limit)
+        distances = dijkstra(lengths, directed=False, indices=sources, limit=limit)
         row, column = np.nonzero(np.isfinite(distances))
         rows.append(sources[row])
         columns.append(column)
-    if n == 0:
-        return csr_array((0, 0), dtype=bool)
     at = (np.concatenate(rows), np.concatenate(columns))
     return coo_array((np.ones(len(at[0]), dtype=np.bool_), at), shape=(n, n)).tocsr()
 

@@ -41,22 +41,36 @@ def run(script: str, folder: Path) -> str:
     return done.stdout
 
 
-def test_there_are_two_scripts_and_the_long_one_stays_short() -> None:
-    assert len(SCRIPTS) == 2
-    assert len(SCRIPTS[1].strip().splitlines()) < 40
+PEOPLE = """
+def measure(seed):
+    noise = np.random.default_rng(seed).normal(size=(4, 24, 5))
+    rows = values[:24] + 0.5 * noise
+    twice = [f"run-{n}" for n in range(4) for _ in images]
+    return na.loaders.from_arrays(
+        rows.reshape(96, 5), stimulus=4 * list(images), run=twice, modality="fmri"
+    )
+
+people = {f"sub-{n:02d}": measure(n) for n in range(1, 7)}
+"""
+
+
+def test_there_are_three_scripts_and_they_stay_short() -> None:
+    assert len(SCRIPTS) == 3
+    assert max(len(script.strip().splitlines()) for script in SCRIPTS) < 40
 
 
 @pytest.mark.slow
-def test_the_script_on_arrays_works_as_pasted(tmp_path: Path) -> None:
-    run(PREPARE + SCRIPTS[0], tmp_path)
+def test_the_scripts_on_arrays_work_as_pasted(tmp_path: Path) -> None:
+    run(PREPARE + SCRIPTS[0] + PEOPLE + SCRIPTS[1], tmp_path)
     assert (tmp_path / "study.html").stat().st_size > 10_000
     assert (tmp_path / "study.zarr").is_dir()
+    assert "noise ceiling" in (tmp_path / "rsa.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.slow
 def test_the_script_on_your_own_data_works_as_pasted(real_data: Path, tmp_path: Path) -> None:
     (tmp_path / "haxby2001_pymvpa").symlink_to(real_data / "haxby2001_pymvpa")
-    said = run(SCRIPTS[1], tmp_path)
+    said = run(SCRIPTS[2], tmp_path)
     moved = re.search(r"moved by (\S+) s", said)
     assert moved is not None
     assert -7.5 <= float(moved.group(1)) <= -2.5

@@ -5,12 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 
+from neuroalign.align._runs import find_runs
+from neuroalign.align.designs import stand_side_by_side
 from neuroalign.align.resampling import check_timed
 from neuroalign.errors import AlignError
 from neuroalign.schema import add_history, check_features
-
-# Onsets count as evenly spaced when steps differ by less than this share of a step.
-JITTER = 1e-3
 
 
 def delay_features(features: xr.DataArray, delays: Sequence[int] = (1, 2, 3, 4)) -> xr.DataArray:
@@ -52,43 +51,20 @@ def delay_features(features: xr.DataArray, delays: Sequence[int] = (1, 2, 3, 4))
             f"delays: expected some below the length of a run ({longest}), got "
             f"{np.abs(steps).min()} and more. Give samples, not milliseconds."
         )
-    values = features.values
-    delayed = np.zeros((len(values), len(steps), values.shape[1]), dtype=values.dtype)
-    step = _read_step(features)
-    for run in np.unique(features["run"].values):
-        rows = np.flatnonzero(features["run"].values == run)
-        rows = rows[np.argsort(features["onset"].values[rows], kind="stable")]
-        for place, delay in enumerate(steps.tolist()):
+    labels, onset = features["run"].values, np.asarray(features["onset"].values, np.float64)
+    runs, step = find_runs(labels, onset, "features", "See resample, which takes events.")
+    if np.isnan(step):
+        raise AlignError(
+            "features: expected several samples in a run, got one in each. Name runs, not samples."
+        )
+    parts = []
+    for delay in steps.tolist():
+        moved = np.zeros_like(features.values)
+        for rows in runs:
             if abs(delay) < len(rows):
                 target = rows[delay:] if delay >= 0 else rows[:delay]
                 source = rows[: len(rows) - delay] if delay >= 0 else rows[-delay:]
-                delayed[target, place] = values[source]
-    coords = {name: c for name, c in features.coords.items() if "feature" not in c.dims}
-    for name, coord in features.coords.items():
-        if coord.dims == ("feature",):
-            coords[name] = ("feature", np.tile(coord.values, len(steps)))
-    coords["delay"] = ("feature", np.repeat(steps * step, values.shape[1]))
-    flat = delayed.reshape(len(values), -1)
-    result = xr.DataArray(flat, coords, features.dims, attrs=features.attrs)
+                moved[target] = features.values[source]
+        parts.append(features.copy(data=moved))
+    result = stand_side_by_side(parts, "delay", steps * step)
     return add_history(result, f"delay_features: {steps.tolist()} samples")
-
-
-def _read_step(features: xr.DataArray) -> float:
-    """Read the time between samples [s], which must be the same in all runs."""
-    steps, names = [], []
-    for run in np.unique(features["run"].values):
-        onset = np.sort(features["onset"].values[features["run"].values == run])
-        steps.append(np.diff(onset))
-        names += [str(run)] * (len(onset) - 1)
-    every = np.concatenate(steps)
-    if not len(every):
-        raise AlignError("features: expected several samples in a run, got one in each.")
-    step = float(np.median(every))
-    uneven = np.flatnonzero(np.abs(every - step) > JITTER * step)
-    if step <= 0 or len(uneven):
-        row = int(uneven[0]) if len(uneven) else 0
-        raise AlignError(
-            f"features: expected onsets every {step:g} s, got a step of {every[row]:g} s in run "
-            f"'{names[row]}'. Use resample to bring them to the samples of responses."
-        )
-    return step

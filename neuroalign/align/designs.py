@@ -113,7 +113,7 @@ def design_hrf(
             return weights
 
         parts.append(spread(features, responses, weigh, ("onset",), lag))
-    result = _stand_side_by_side(parts, "basis", np.asarray(names))
+    result = stand_side_by_side(parts, "basis", np.asarray(names))
     text = f"design_hrf: {hrf} {' + '.join(names)}, lag {lag:g} s"
     return add_history(result, text).assign_attrs(hrf=hrf, lag=lag)
 
@@ -123,8 +123,8 @@ def design_fir(
 ) -> xr.DataArray:
     """Set copies of events side by side, each some seconds later: one weight a time after them.
 
-    Unlike `delay_features` it takes events at any time, which share a sample by how long they are
-    on in it.
+    It takes events at any time, which share a sample by how long they are on in it; features that
+    are on the samples of the responses already go through `delay_features`.
 
     Parameters
     ----------
@@ -167,7 +167,7 @@ def design_fir(
     if numbers.dtype.kind not in "iuf" or not np.isfinite(numbers).all():
         raise ValueError(f"delays: expected numbers of seconds, got {delays}. Pass [0.0, 2.0].")
     parts = [resample(features, responses, lag=float(step)) for step in numbers]
-    result = _stand_side_by_side(parts, "delay", numbers.astype(np.float64))
+    result = stand_side_by_side(parts, "delay", numbers.astype(np.float64))
     return add_history(
         result.assign_attrs(history=features.attrs.get("history", ""), lag=0.0),
         f"design_fir: {numbers.tolist()} s",
@@ -187,7 +187,7 @@ def _read_once(given: Any, name: str, advice: str) -> list[Any]:
     return items
 
 
-def _stand_side_by_side(parts: list[xr.DataArray], name: str, labels: Array) -> xr.DataArray:
+def stand_side_by_side(parts: list[xr.DataArray], name: str, labels: Array) -> xr.DataArray:
     """Join designs of the same features, part by part, with a label on each."""
     first = parts[0]
     coords = {key: coord for key, coord in first.coords.items() if "feature" not in coord.dims}

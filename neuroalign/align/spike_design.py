@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from neuroalign.align.temporal_bases import convolve_basis, find_runs
+from neuroalign.align.temporal_bases import convolve_basis, read_runs
 from neuroalign.errors import AlignError, SchemaError
 from neuroalign.schema import add_history
 
@@ -30,7 +30,7 @@ def make_spike_design(
     Parameters
     ----------
     spikes : DataArray (sample, neuroid)
-        Counts in even bins, in order of time within each ``run``.
+        Counts in even bins of each ``run``, in order of ``onset``.
     stimulus : DataArray or array (sample,) or (sample, channel), optional
         On the same bins.
     stimulus_basis : DataArray (lag, basis), optional
@@ -97,7 +97,7 @@ def mark_refractory(spikes: xr.DataArray, n_bins: int = 1) -> xr.DataArray:
     Parameters
     ----------
     spikes : DataArray (sample, neuroid)
-        Counts in even bins, in order of time within each ``run``.
+        Counts in even bins of each ``run``, in order of ``onset``.
     n_bins : int
         How many bins after a spike the neuron cannot fire.
 
@@ -129,7 +129,7 @@ def mark_refractory(spikes: xr.DataArray, n_bins: int = 1) -> xr.DataArray:
         raise ValueError(f"n_bins: expected at least 1, got {n_bins}. Leave the exposure out.")
     counts = np.asarray(spikes.values)
     exposure = np.ones(counts.shape)
-    for rows in find_runs(spikes, None, len(counts)):
+    for rows in read_runs(spikes, None, len(counts)):
         for lag in range(1, min(n_bins, len(rows) - 1) + 1):
             exposure[rows[lag:]] *= ~(counts[rows[:-lag]] > 0)
     bad = np.argwhere((exposure == 0) & (counts > 0))

@@ -12,14 +12,13 @@ import numpy.typing as npt
 import xarray as xr
 from scipy.interpolate import BSpline
 
+from neuroalign.align._runs import find_runs
 from neuroalign.align.resampling import check_timed
-from neuroalign.errors import AlignError, choose
+from neuroalign.errors import choose
 
 Array = npt.NDArray[Any]
 # What stands where the window reaches before the first sample of a run or trial.
 EDGES = {"zero": 0.0, "nan": np.nan}
-# Onsets count as evenly spaced when steps differ by less than this share of a step.
-JITTER = 1e-3
 
 
 def _raise_cosines(place: Array, n_basis: int) -> Array:
@@ -173,7 +172,8 @@ def convolve_basis(
     ----------
     signal : DataArray or array (sample,), (sample, channel) or (sample, channel, time)
         With ``time`` every sample is a trial and the convolution goes along ``time``. Else samples
-        are bins in order of time, and runs are told by the coord ``run`` (or by ``run``).
+        are bins, in order of ``onset`` (or as they stand); runs are told by the coord ``run`` (or
+        by ``run``).
     basis : DataArray or array (lag, basis)
         See `make_basis`.
     run : sequence (sample,), optional
@@ -194,7 +194,7 @@ def convolve_basis(
     ValueError
         On an unknown edge, or a signal or basis with other dims.
     AlignError
-        When onsets within a run do not rise in even steps.
+        When onsets within a run are not evenly spaced.
 
     Examples
     --------
@@ -223,43 +223,34 @@ def convolve_basis(
         values = values.reshape(len(values), -1)
         n_channels = values.shape[1]
         found = np.empty((len(values), n_channels * shapes.shape[1]))
-        for rows in find_runs(signal, run, len(values)):
+        for rows in read_runs(signal, run, len(values)):
             found[rows] = _convolve(values[rows], shapes, fill)
     if not isinstance(signal, xr.DataArray):
         return found
     return _label(found, signal, n_channels, shapes.shape[1])
 
 
-def find_runs(signal: Any, run: Any, n: int) -> list[Array]:
-    """Give the rows of each run, in order of time, and check that their onsets are even.
+def read_runs(signal: Any, run: Any, n: int) -> list[Array]:
+    """Give the rows of each run, in order of time, of a signal that may tell its runs.
 
     Raises
     ------
     ValueError, AlignError
     """
-    if isinstance(signal, xr.DataArray) and "run" in signal.coords:
+    onset = None
+    if isinstance(signal, xr.DataArray):
+        if "run" in signal.coords:
+            run = signal["run"].values if run is None else run
+            if "onset" in signal.coords:
+                check_timed(signal, "signal", ("onset",))
         if "onset" in signal.coords:
-            check_timed(signal, "signal", ("onset",))
-        run = signal["run"].values if run is None else run
+            onset = np.asarray(signal["onset"].values, np.float64)
     labels = np.zeros(n) if run is None else np.asarray(run)
     if labels.shape != (n,):
-        raise ValueError(f"run: expected one for each of {n} samples, got shape {labels.shape}.")
-    found = [np.flatnonzero(labels == one) for one in np.unique(labels)]
-    if isinstance(signal, xr.DataArray) and "onset" in signal.coords:
-        onset = np.asarray(signal["onset"].values, np.float64)
-        steps = [np.diff(onset[rows]) for rows in found if len(rows) > 1]
-        usual = float(np.median(np.concatenate(steps))) if steps else 1.0
-        for rows in found:
-            own = np.diff(onset[rows])
-            uneven = np.flatnonzero(~(np.abs(own - usual) <= JITTER * abs(usual)))
-            if usual <= 0 or len(uneven):
-                place = int(uneven[0]) if len(uneven) else 0
-                raise AlignError(
-                    f"signal: expected onsets that rise by {abs(usual):g} s within run "
-                    f"'{labels[rows[0]]}', got a step of {own[place]:g} s after row "
-                    f"{rows[place]}. Sort the bins and fill in the missing ones."
-                )
-    return found
+        raise ValueError(
+            f"run: expected one for each of {n} samples, got shape {labels.shape}. Label each."
+        )
+    return find_runs(labels, onset, "signal", "Fill in the missing bins, or name their runs.")[0]
 
 
 def _convolve(values: Array, shapes: Array, fill: float) -> Array:

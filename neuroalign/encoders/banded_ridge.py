@@ -8,41 +8,13 @@ import xarray as xr
 from sklearn.utils.validation import check_is_fitted
 
 from neuroalign._arrays import flatten_targets, unwrap, wrap_weights
-from neuroalign.encoders._labelled import (
-    TOP_EDGE_R2,
-    LabelledRegressor,
-    measure_edges,
-    read_exact_folds,
-    read_grid,
-)
-from neuroalign.encoders._simplex import SimplexSearch, draw_candidates, normalise
+from neuroalign.encoders._blended import BlendedRegressor
 from neuroalign.encoders._spaces import Root, explain_parts, read_spaces, take_root
-from neuroalign.encoders.ridge import DEFAULT_ALPHAS
 
 Array = npt.NDArray[Any]
 
 
-def read_candidates(candidates: Any, n_spaces: int, n_candidates: int, seed: int) -> Array:
-    """Check given weights (candidate, space), or draw some.
-
-    Raises
-    ------
-    ValueError
-        On negative weights, rows of zeros or another number of spaces.
-    """
-    if candidates is None:
-        return draw_candidates(n_spaces, n_candidates, seed)
-    rows = np.atleast_2d(np.asarray(candidates, dtype=np.float64))
-    usable = rows.shape[1:] == (n_spaces,) and np.isfinite(rows).all() and (rows >= 0).all()
-    if not usable or not (rows.sum(axis=1) > 0).all():
-        raise ValueError(
-            f"candidates: expected weights >= 0 of {n_spaces} spaces, not all 0, got shape "
-            f"{rows.shape}. Pass one row for each candidate."
-        )
-    return normalise(rows)
-
-
-class BandedRidge(LabelledRegressor):
+class BandedRidge(BlendedRegressor):
     """Linear map with a penalty for each feature space, chosen for each neuroid.
 
     Parameters
@@ -134,46 +106,22 @@ class BandedRidge(LabelledRegressor):
         self.fit_intercept = fit_intercept
         self.seed = seed
 
-    def _fit_arrays(self, X: Array, Y: Array, groups: Any) -> None:
-        grid = read_grid(self.alphas, DEFAULT_ALPHAS)
-        groups_ = read_spaces(self.spaces, self._features, X.shape[1])
-        self.spaces_, self._columns = list(groups_), list(groups_.values())
+    def _take_roots(self, X: Array) -> list[Root]:
+        spaces = read_spaces(self.spaces, self._features, X.shape[1])
+        self.spaces_, self._columns = list(spaces), list(spaces.values())
         center = bool(self.fit_intercept)
-        roots = [take_root(X[:, columns], center=center) for columns in self._columns]
-        candidates = read_candidates(
-            self.candidates, len(roots), int(self.n_candidates), int(self.seed)
-        )
-        search = SimplexSearch(
-            [root.values for root in roots], read_exact_folds(self.cv, X, Y, groups), grid,
-            center=center, n_best=max(1, int(self.n_best)),
-        )  # fmt: skip
-        found = search.run(Y, candidates, int(self.n_refine) if len(roots) > 1 else 0)
-        level = Y[0] if center else np.zeros(Y.shape[1])
-        constant = (level == Y).all(axis=0)
-        found.coef[constant] = 0.0
+        return [take_root(X[:, columns], center=center) for columns in self._columns]
+
+    def _unfold(self, X: Array, Y: Array, roots: list[Root], coef: list[Array]) -> None:
+        center = bool(self.fit_intercept)
         self._means = X.mean(axis=0, dtype=np.float64).astype(X.dtype) if center else 0 * X[0]
-        self.coef_ = np.zeros((Y.shape[1], X.shape[1]), dtype=X.dtype)
-        for root, columns, place in zip(roots, self._columns, search.columns, strict=True):
-            self.coef_[:, columns] = _lift(
-                X[:, columns] - self._means[columns], root, found.coef[:, place]
-            )
-        mean = Y.mean(axis=0, dtype=np.float64).astype(X.dtype) if center else 0 * Y[0]
-        r2 = 1 - np.divide(
-            found.mse, found.null, out=np.full_like(found.mse, np.nan), where=found.null > 0
-        )
-        self.edge_low_, self.edge_high_ = measure_edges(
-            found.row[~constant], len(grid), found.short[~constant] & (r2[~constant] > TOP_EDGE_R2)
-        )
-        shape = self._shape
-        self.intercept_ = (mean - self.coef_ @ self._means).reshape(shape)[()]
-        self._level = mean
-        self.coef_ = self.coef_.reshape(*shape, X.shape[1])
-        self.space_weights_ = found.weights.reshape(*shape, len(roots))
+        self._level = Y.mean(axis=0, dtype=np.float64).astype(X.dtype) if center else 0 * Y[0]
+        weights = np.zeros((Y.shape[1], X.shape[1]), dtype=X.dtype)
+        for root, columns, own in zip(roots, self._columns, coef, strict=True):
+            weights[:, columns] = _lift(X[:, columns] - self._means[columns], root, own)
+        self.intercept_ = (self._level - weights @ self._means).reshape(self._shape)[()]
+        self.coef_ = weights.reshape(*self._shape, X.shape[1])
         self.space_scales_ = np.array([root.scale for root in roots])
-        self.alpha_ = grid[found.row].reshape(shape)[()]
-        self.cv_mse_ = found.mse.reshape(shape)[()]
-        self.cv_r2_ = r2.reshape(shape)[()]
-        self.no_signal_ = (r2 <= 0).reshape(shape)[()]
 
     def _predict_arrays(self, X: Array) -> Array:
         coef = self.coef_.reshape(-1, self.coef_.shape[-1])

@@ -7,17 +7,8 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics.pairwise import euclidean_distances
 
-from neuroalign.encoders._labelled import (
-    TOP_EDGE_R2,
-    LabelledRegressor,
-    measure_edges,
-    read_exact_folds,
-    read_grid,
-)
-from neuroalign.encoders._simplex import SimplexSearch
-from neuroalign.encoders._spaces import read_spaces, take_kernel_root
-from neuroalign.encoders.banded_ridge import read_candidates
-from neuroalign.encoders.ridge import DEFAULT_ALPHAS
+from neuroalign.encoders._blended import BlendedRegressor
+from neuroalign.encoders._spaces import Root, read_spaces, take_kernel_root
 from neuroalign.errors import choose
 
 Array = npt.NDArray[Any]
@@ -51,7 +42,7 @@ KERNELS: dict[str, Kernel] = {
 }
 
 
-class KernelRidge(LabelledRegressor):
+class KernelRidge(BlendedRegressor):
     """Ridge regression in the space of a kernel, or of a weighted sum of kernels.
 
     Parameters
@@ -81,6 +72,8 @@ class KernelRidge(LabelledRegressor):
     spaces_ : list of str
     space_weights_ : array (space,), or (neuroid[, time], space)
     alpha_, cv_mse_, cv_r2_ : float, or array (neuroid[, time])
+    no_signal_ : bool, or array of bool (neuroid[, time])
+        Where the training mean predicts as well.
     edge_low_, edge_high_ : float
     intercept_ : float, or array (neuroid[, time])
 
@@ -139,63 +132,42 @@ class KernelRidge(LabelledRegressor):
         tags.input_tags.pairwise = self.kernel == "precomputed"
         return tags
 
-    def _fit_arrays(self, X: Array, Y: Array, groups: Any) -> None:
-        grid = read_grid(self.alphas, DEFAULT_ALPHAS)
+    def _take_roots(self, X: Array) -> list[Root]:
         spaces = read_spaces(self.spaces, self._features, X.shape[1])
         self.spaces_, self._columns = list(spaces), list(spaces.values())
         names = self.kernel if isinstance(self.kernel, Mapping) else {}
         self._names = [names.get(one, None if names else self.kernel) for one in self.spaces_]
         for name in self._names:
             choose(KERNELS, name, "kernel")
-        center, n = bool(self.fit_intercept), len(X)
         self._known = [X[:, columns] for columns in self._columns]
         self._gammas = [self._scale_gamma(one) for one in self._known]
-        kernels = [self._compute(row, one) for row, one in enumerate(self._known)]
-        for one, kernel in zip(self.spaces_, kernels, strict=True):
-            if kernel.shape != (n, n):
+        roots, self._kernel_means = [], []
+        for row, (space, known) in enumerate(zip(self.spaces_, self._known, strict=True)):
+            kernel = self._compute(row, known)
+            if kernel.shape != (len(X), len(X)):
                 raise ValueError(
-                    f"X: expected a kernel of {n} columns for space '{one}', got "
+                    f"X: expected a kernel of {len(X)} columns for space '{space}', got "
                     f"{kernel.shape[1]}. Pass (sample, training sample)."
                 )
-        roots = [
-            take_kernel_root(kernel, X.dtype, center=center, name=f"kernel of space '{one}'")
-            for one, kernel in zip(self.spaces_, kernels, strict=True)
-        ]
-        candidates = read_candidates(
-            self.candidates, len(roots), int(self.n_candidates), int(self.seed)
-        )
-        search = SimplexSearch(
-            [root.values for root in roots], read_exact_folds(self.cv, X, Y, groups), grid,
-            center=center, n_best=max(1, int(self.n_best)),
-        )  # fmt: skip
-        found = search.run(Y, candidates, int(self.n_refine) if len(roots) > 1 else 0)
-        level = Y[0] if center else np.zeros(Y.shape[1])
-        constant = (level == Y).all(axis=0)
-        found.coef[constant] = 0.0
+            self._kernel_means.append(kernel.mean(axis=0, dtype=np.float64))
+            center, name = bool(self.fit_intercept), f"kernel of space '{space}'"
+            roots.append(take_kernel_root(kernel, X.dtype, center=center, name=name))
+        return roots
+
+    def _unfold(self, X: Array, Y: Array, roots: list[Root], coef: list[Array]) -> None:
+        center = bool(self.fit_intercept)
         mean = Y.mean(axis=0, dtype=np.float64) if center else np.zeros(Y.shape[1])
-        dual = np.zeros((len(roots), n, Y.shape[1]), dtype=X.dtype)
-        for row, (root, place) in enumerate(zip(roots, search.columns, strict=True)):
-            own = root.lift @ found.coef[:, place].T.astype(np.float64)  # type: ignore[operator]
+        self._dual = np.zeros((len(roots), len(X), Y.shape[1]), dtype=X.dtype)
+        for row, (root, weights) in enumerate(zip(roots, coef, strict=True)):
+            own = root.lift @ weights.T.astype(np.float64)  # type: ignore[operator]
             if center:
                 # Weights of a centred kernel sum to zero, which directions with little of it keep
                 # by rounding only; then the rest of its centring is a constant.
                 own = own - own.mean(axis=0)
-                mean = mean - kernels[row].mean(axis=0, dtype=np.float64) @ own
-            dual[row] = own
-        r2 = 1 - np.divide(
-            found.mse, found.null, out=np.full_like(found.mse, np.nan), where=found.null > 0
-        )
-        self.edge_low_, self.edge_high_ = measure_edges(
-            found.row[~constant], len(grid), found.short[~constant] & (r2[~constant] > TOP_EDGE_R2)
-        )
-        shape = self._shape
-        self._dual = dual
-        self.dual_coef_ = dual.reshape(len(roots), n, *shape)
-        self.intercept_ = mean.astype(X.dtype).reshape(shape)[()]
-        self.space_weights_ = found.weights.reshape(*shape, len(roots))
-        self.alpha_ = grid[found.row].reshape(shape)[()]
-        self.cv_mse_ = found.mse.reshape(shape)[()]
-        self.cv_r2_ = r2.reshape(shape)[()]
+                mean = mean - self._kernel_means[row] @ own
+            self._dual[row] = own
+        self.dual_coef_ = self._dual.reshape(len(roots), len(X), *self._shape)
+        self.intercept_ = mean.astype(X.dtype).reshape(self._shape)[()]
 
     def _scale_gamma(self, X: Array) -> float:
         if self.gamma is not None:

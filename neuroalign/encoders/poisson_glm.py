@@ -72,7 +72,9 @@ class PoissonGLM(RegressorMixin, MultiOutputMixin, BaseEstimator):  # type: igno
         by the smallest penalty at which all spaces are 0, so that 1 is the null model.
         ``absolute`` is the penalty of the formula, ``alpha`` of scikit-learn's PoissonRegressor.
     conservative : bool
-        Take the largest penalty whose held-out loss is within one standard error of the best.
+        Take the largest penalty whose held-out loss is within one standard error of the best. The
+        best itself predicts well and keeps some spaces that do nothing: to tell which spaces
+        matter, as couplings, be conservative.
     missing : {"raise", "drop"}
         NaN in responses is an error, or is left out of the likelihood of its neuron.
     tol : float

@@ -94,7 +94,8 @@ class TemporalReceptiveField(LabelledRegressor):
     is never made: its Gram matrix follows from auto-correlations and the ends of runs, and those
     of all folds from one pass over the data. Memory beyond the inputs is that of a few Gram
     matrices (lag feature)**2, whatever the number of samples. Folds that cut a run in pieces treat
-    each piece as a run of its own.
+    each piece as a run of its own, as ``fit`` does with rows picked out of a run that bear
+    ``onset``; without it rows count as following each other.
 
     References
     ----------

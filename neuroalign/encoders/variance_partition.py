@@ -16,6 +16,8 @@ from neuroalign.encoders.banded_ridge import BandedRidge
 Array = npt.NDArray[Any]
 MOST_SPACES = 6
 Subset = tuple[int, ...]
+# Targets whose draws are held at a time.
+CHUNK = 256
 
 
 def list_subsets(n_spaces: int) -> list[Subset]:
@@ -91,7 +93,8 @@ def partition_variance(
     Dataset
         ``r2`` (model[, neuroid[, time]]), ``share`` (part[, neuroid[, time]]), each with ``_low``
         and ``_high``. Model ``a+b`` is that of both spaces; part ``a`` is unique to a, part
-        ``a&b`` shared by a and b and no other. Parts add up to the full model.
+        ``a&b`` shared by a and b and no other. Parts add up to the full model. attrs:
+        ``n_samples`` tested, ``n_units`` that the bootstrap draws.
 
     Raises
     ------
@@ -122,33 +125,46 @@ def partition_variance(
     labels = np.empty(values.shape[1], dtype=object)
     for name, own in named.items():
         labels[own] = name
-    errors = np.empty((len(subsets), *targets.shape))
+    tested = np.unique(np.concatenate([test for _, test in folds]))
+    units = _make_units(tested, groups, block)
+    # Models one by one, then what they explain target by target: memory is that of a few targets.
+    sums = np.empty((len(subsets) + 1, int(units.max()) + 1, targets.shape[1]))
     for row, subset in enumerate(subsets):
         own = np.sort(np.concatenate([columns[one] for one in subset]))
         model = clone(base).set_params(spaces=labels[own].tolist())
-        errors[row] = _collect(model, values[:, own], targets, folds, groups)
-    null = np.empty(targets.shape)
-    for train, test in folds:
-        null[test] = (targets[test] - targets[train].mean(axis=0)) ** 2
-    tested = np.sort(np.concatenate([test for _, test in folds]))
-    units = _make_units(tested, groups, block)
-    sums = [_add_up(one[tested], units) for one in (*errors, null)]
-    weights = _draw_units(len(sums[0]), n_bootstrap, seed)
-    r2 = _score(sums, np.ones((1, len(sums[0]))))[:, 0]
-    draws = _score(sums, weights)
+        sums[row] = _add_up(_collect(model, values[:, own], targets, folds, groups)[tested], units)
+    sums[-1] = _add_up(_collect_null(targets, folds)[tested], units)
+    drawn = _draw_units(sums.shape[1], n_bootstrap, seed)
     tails = [(1 - level) / 2, (1 + level) / 2]
-    parts, part_draws = divide_shared(r2, len(named)), divide_shared(draws, len(named))
-    found = {}
-    for name, best, drawn in (("r2", r2, draws), ("share", parts, part_draws)):
-        low, high = np.quantile(drawn, tails, axis=1)
-        for suffix, one in (("", best), ("_low", low), ("_high", high)):
-            dim = "model" if name == "r2" else "part"
-            found[name + suffix] = _label(one.reshape(-1, *shape), dim, template)
+    found: dict[str, list[Array]] = {}
+    for start in range(0, targets.shape[1], CHUNK):
+        piece = sums[:, :, start : start + CHUNK]
+        r2, draws = _score(piece, np.ones((1, sums.shape[1])))[:, 0], _score(piece, drawn)
+        parts = divide_shared(r2, len(named)), divide_shared(draws, len(named))
+        for name, best, every in (("r2", r2, draws), ("share", *parts)):
+            low, high = np.quantile(every, tails, axis=1)
+            for suffix, one in (("", best), ("_low", low), ("_high", high)):
+                found.setdefault(name + suffix, []).append(one)
+    result = {
+        name: _label(
+            np.concatenate(pieces, axis=1).reshape(-1, *shape),
+            "model" if name.startswith("r2") else "part",
+            template,
+        )
+        for name, pieces in found.items()
+    }
     names = list(named)
     joined = [[names[one] for one in subset] for subset in subsets]
-    return xr.Dataset(found).assign_coords(
-        model=["+".join(one) for one in joined], part=["&".join(one) for one in joined]
-    )
+    told = {
+        "kind": "estimate", "method": "partition_variance", "model": " ".join(repr(base).split()),
+        "n_samples": len(tested), "n_units": sums.shape[1], "n_bootstrap": n_bootstrap,
+        "level": level, "seed": seed,
+    }  # fmt: skip
+    labels_ = {
+        "model": ["+".join(one) for one in joined],
+        "part": ["&".join(one) for one in joined],
+    }
+    return xr.Dataset(result, attrs=told).assign_coords(labels_)
 
 
 def _check(n_spaces: int, n_bootstrap: int, level: float, block: int | None) -> None:
@@ -165,12 +181,20 @@ def _check(n_spaces: int, n_bootstrap: int, level: float, block: int | None) -> 
 
 
 def _collect(model: Any, X: Array, Y: Array, folds: Any, groups: Any) -> Array:
-    """Compute squared errors of held-out rows (sample, target)."""
-    errors = np.full(Y.shape, np.nan)
+    """Sum the squared errors of held-out rows (sample, target) over the folds that test them."""
+    errors = np.zeros(Y.shape)
     for train, test in folds:
         own = None if groups is None else np.asarray(groups)[train]
         fitted = clone(model).fit(X[train], Y[train], groups=own)
-        errors[test] = (Y[test] - fitted.predict(X[test])) ** 2
+        errors[test] += (Y[test] - fitted.predict(X[test])) ** 2
+    return errors
+
+
+def _collect_null(Y: Array, folds: Any) -> Array:
+    """Compute those of the training mean."""
+    errors = np.zeros(Y.shape)
+    for train, test in folds:
+        errors[test] += (Y[test] - Y[train].mean(axis=0, dtype=np.float64)) ** 2
     return errors
 
 
@@ -195,7 +219,7 @@ def _draw_units(n_units: int, n_bootstrap: int, seed: int) -> Array:
     return drawn.astype(np.float64)
 
 
-def _score(sums: list[Array], weights: Array) -> Array:
+def _score(sums: Array, weights: Array) -> Array:
     """Compute R2 (model, draw, target) of sums over units (unit, target), the null's last."""
     null = weights @ sums[-1]
     ratio = [

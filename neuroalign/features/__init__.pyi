@@ -8,6 +8,9 @@ from .reduction import PrincipalComponents as PrincipalComponents
 from .reduction import SparseProjection as SparseProjection
 from .sound import mel_spectrogram as mel_spectrogram
 from .sound import sound_envelope as sound_envelope
+from .tangent_kernel import compute_tangent_kernel as compute_tangent_kernel
+from .tangent_kernel import read_weights as read_weights
+from .tangent_kernel import record_layer as record_layer
 from .text import extract_text as extract_text
 from .torch_model import extract as extract
 from .video import extract_video as extract_video
@@ -18,6 +21,7 @@ from .word_properties import word_rate as word_rate
 __all__ = [
     "PrincipalComponents",
     "SparseProjection",
+    "compute_tangent_kernel",
     "extract",
     "extract_audio",
     "extract_text",
@@ -27,6 +31,8 @@ __all__ = [
     "mel_spectrogram",
     "motion_energy",
     "open_store",
+    "read_weights",
+    "record_layer",
     "sound_envelope",
     "surprisal",
     "word_frequency",

@@ -1,6 +1,7 @@
 """Read film: a file or an array in, frames with their times out, one at a time.
 
-Files are decoded by PyAV. Nothing is kept: whoever needs the frames again decodes again.
+Files are decoded by PyAV. Nothing is kept: whoever needs the frames again decodes again. When
+frames are shown is read off the packets, without decoding, where the header counts as many.
 """
 
 import warnings
@@ -180,19 +181,57 @@ def open_film(source: Any, name: str, rate: float | None, size: Size = None) -> 
     if not isinstance(source, str | PathLike):
         return _from_array(np.asarray(source), name, rate, size)
     path = Path(source)
-    times: Iterator[tuple[float, None]] = ((time, None) for time, _ in _decode(path))
+    times = list_times(path)
     if rate is not None:
-        onset = np.array([time for time, _ in hold(times, rate)])
-        return Film(onset, np.full(len(onset), 1 / rate), lambda: _images(path, rate, size))
-    onset = np.array([time for time, _ in times])
+        onset = np.array([time for time, _ in hold(((time, None) for time in times), rate)])
+        return Film(onset, np.full(len(onset), 1 / rate), lambda: _images(path, onset, rate, size))
+    onset = np.array(times)
     if len(onset) < 2:
         raise LoadError(f"{path}: expected several frames, got {len(onset)}. Say rate=.")
     step = np.diff(onset)
-    return Film(onset, np.append(step, step[-1]), lambda: _images(path, None, size))
+    return Film(onset, np.append(step, step[-1]), lambda: _images(path, onset, None, size))
 
 
-def _images(path: Path, rate: float | None, size: Size) -> Iterator[Array]:
-    return (image for _, image in load_frames(path, rate=rate, size=size))
+def list_times(path: Path) -> list[float]:
+    """List when the frames of a file are shown [s from the first], decoding it only if need be."""
+    return _read_packets(path) or [time for time, _ in _decode(path)]
+
+
+def _read_packets(path: Path) -> list[float]:
+    """Read the times of frames off their packets; none where these may not be the frames."""
+    if not path.is_file():
+        return []
+    av: Any = require("av", "video")
+    try:
+        with av.open(str(path)) as container:
+            stream = container.streams.video[0]
+            packets = [packet for packet in container.demux(stream) if packet.size]
+            declared = stream.frames
+    except (av.error.FFmpegError, IndexError):
+        # Decoding says what is wrong.
+        return []
+    shown = [packet for packet in packets if packet.pts is not None and not packet.is_discard]
+    if not shown or not len(shown) == len(packets) == declared:
+        return []
+    times = sorted(float(packet.pts * packet.time_base) for packet in shown)
+    return [time - times[0] for time in times]
+
+
+def _images(path: Path, onset: Array, rate: float | None, size: Size) -> Iterator[Array]:
+    """Read the frames of a film, which must be those whose times are known."""
+    count = 0
+    for time, image in load_frames(path, rate=rate, size=size):
+        if count == len(onset) or abs(time - onset[count]) > ROUNDING:
+            break
+        yield image
+        count += 1
+    else:
+        if count == len(onset):
+            return
+    raise DataCorruptionError(
+        f"{path}: expected {len(onset)} frames at the times that its packets bear, got others "
+        f"after {count} of them. Fetch it again, or write it anew as mp4."
+    )
 
 
 def _from_array(frames: Array, name: str, rate: float | None, size: Size) -> Film:

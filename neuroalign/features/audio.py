@@ -323,7 +323,9 @@ class _Job:
             captured.clear()
             self._play([self._slice(wave, window) for window in batch])
             check_fired(self.model, captured, self.names)
-            outputs = {name: self._order(captured.pop(name), name, heard) for name in self.names}
+            states = {name: captured.pop(name) for name in self.names}
+            self._tell_apart(states, heard, self._slice(wave, batch[0]), captured)
+            outputs = {name: self._order(state, name, heard) for name, state in states.items()}
             if not found:
                 widths = {name: values.shape[2] for name, values in outputs.items()}
                 size = np.dtype(self.dtype).itemsize
@@ -352,6 +354,25 @@ class _Job:
         inputs = self.processor(waves, sampling_rate=self.hertz, return_tensors="pt")
         self.model(**{key: value.to(device) for key, value in inputs.items()})
 
+    def _tell_apart(
+        self,
+        states: Mapping[str, torch.Tensor],
+        heard: int,
+        wave: Array,
+        captured: dict[str, torch.Tensor],
+    ) -> None:
+        """Play one frame more where a layer has as many features as frames: its frames grow."""
+        square = (heard, heard)
+        unknown = [name for name, one in states.items() if tuple(one.shape[1:]) == square]
+        if self.cut.limit is not None or not set(unknown) - set(self.dims):
+            return
+        captured.clear()
+        self._play([np.resize(wave, heard * self.cut.stride + self.cut.receptive)])
+        for name in unknown:
+            sizes = tuple(captured.pop(name).shape)
+            if sorted(sizes[1:]) == [heard, heard + 1]:
+                self.dims[name] = sizes.index(heard + 1, 1)
+
     def _order(self, output: torch.Tensor, name: str, heard: int) -> Array:
         """Bring the output of a layer to (window, frame, feature)."""
         frames = heard if self.cut.limit is None else self.cut.limit
@@ -362,11 +383,12 @@ class _Job:
                 "Choose one after the strides, or say framing=."
             )
         if sizes[1] != sizes[2]:
-            self.dims[name] = sizes.index(frames, 1)
-        elif name not in self.dims:
+            self.dims.setdefault(name, sizes.index(frames, 1))
+        # Where windows of another length disagree, one had as many features as frames by chance.
+        if sizes[self.dims.get(name, 0)] != frames or name not in self.dims:
             raise ValueError(
-                f"chunk: expected another number of frames than layer '{name}' has features, got "
-                f"{frames} of both, which cannot be told apart. Change chunk or context a little."
+                f"layers: expected frames of layer '{name}' along one dim, got shape {sizes} for "
+                f"{frames} frames, which tells them from features in no way. Choose another."
             )
         ordered = output.movedim(self.dims[name], 1)
         wide = torch.float64 if output.dtype == torch.float64 else torch.float32

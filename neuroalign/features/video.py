@@ -155,8 +155,8 @@ def extract_video(
 
     Notes
     -----
-    Files are decoded once for their times and once for the features (and once more to be hashed,
-    with ``store``). One batch is in memory at a time.
+    Files are decoded once (and once more to be hashed, with ``store``; and once for the times of
+    their frames where their packets do not tell, as in webm). One batch is in memory at a time.
 
     Examples
     --------

@@ -109,7 +109,7 @@ def _prepare(rows: Rows, noise: NoiseLike, joined: bool) -> tuple[Array, Array]:
     return B, present
 
 
-def _remove_mean(B: Array, present: Array) -> Array:
+def remove_mean_pattern(B: Array, present: Array) -> Array:
     """Subtract the mean pattern over conditions from each fold."""
     count = np.maximum(present.sum(axis=0), 1)[:, None]
     return np.asarray((B - B.sum(axis=1, keepdims=True) / count) * present[..., None])
@@ -132,7 +132,7 @@ def run_patterns(
     single = rows._replace(folds=np.zeros_like(rows.folds), fold_names=np.array(["all"]))
     B, present = _prepare(single, noise, joined)
     if remove_mean:
-        B = _remove_mean(B, present)
+        B = remove_mean_pattern(B, present)
     held = present[:, 0]
     return _spread(kernel(B[:, held, 0]), held)
 
@@ -152,7 +152,7 @@ def run_cells(
         return np.concatenate([run_cells(one, kernel, None, False, remove_mean) for one in parts])
     B, present = _prepare(rows, noise, joined)
     if remove_mean:
-        B = _remove_mean(B, present)
+        B = remove_mean_pattern(B, present)
     return np.asarray(kernel(B, present))
 
 
@@ -162,7 +162,7 @@ def run_couples(
     """Average a kernel of two sets of patterns over couples of folds, the earlier one as rows."""
     B, present = _prepare(rows, noise, joined)
     if remove_mean:
-        B = _remove_mean(B, present)
+        B = remove_mean_pattern(B, present)
     total = np.zeros((len(B), rows.n_conditions, rows.n_conditions))
     count = np.zeros(total.shape[1:])
     for m in range(B.shape[2]):
@@ -194,6 +194,7 @@ def run_trials(
             codes=rows.codes[outside],
             folds=np.zeros(len(outside), dtype=np.intp),
             fold_names=np.array(["all"]),
+            fold=None,
         )
         # Each test row is a cell of its own, so that it goes the way of the patterns.
         test = rows._replace(
@@ -202,8 +203,9 @@ def run_trials(
             n_conditions=len(inside),
             folds=np.zeros(len(inside), dtype=np.intp),
             fold_names=np.array(["all"]),
+            fold=None,
         )
-        learnt = find_noise(train._replace(fold=None), noise)
+        learnt = find_noise(train, noise)
         means, present = _prepare(train, learnt, joined)
         means = np.where(present[None, :, :1, None], means, np.nan)
         single, _ = _prepare(test, learnt, joined)

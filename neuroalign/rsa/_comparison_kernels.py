@@ -6,7 +6,6 @@ noise ceiling needs. Pairs are in the order of ``numpy.triu_indices(n, 1)``; a b
 conditions is a ``Weights`` with their multiplicities, never a copied RDM.
 """
 
-import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -14,11 +13,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy import linalg
 
-from neuroalign.rsa._ranks import rank_rows
+from neuroalign.rsa._pairs import count_conditions, find_pairs, square_up, weigh_pairs
+from neuroalign.rsa._ranks import rank_rows, sum_signs
 
 Array = npt.NDArray[Any]
-# Sign matrices of rank correlations are held for so many numbers at once.
-CHUNK = 4_000_000
+# Below this share of its size an RDM is constant, but for rounding.
+FLAT = 1e-13
 
 
 class Weights(NamedTuple):
@@ -28,9 +28,7 @@ class Weights(NamedTuple):
     pairs: Array
 
 
-def count_conditions(n_pairs: int) -> int:
-    """How many conditions have so many pairs."""
-    return (1 + math.isqrt(1 + 8 * n_pairs)) // 2
+Compare = Callable[[Array, Array, Weights], Array]
 
 
 def weigh(n_pairs: int, counts: Array | None = None, observed: Array | None = None) -> Weights:
@@ -50,8 +48,7 @@ def weigh(n_pairs: int, counts: Array | None = None, observed: Array | None = No
     """
     n = count_conditions(n_pairs)
     conditions = np.ones(n) if counts is None else np.asarray(counts, dtype=np.float64)
-    first, second = np.triu_indices(n, 1)
-    pairs = conditions[first] * conditions[second]
+    pairs = weigh_pairs(conditions)
     return Weights(conditions, pairs if observed is None else pairs * observed)
 
 
@@ -67,7 +64,7 @@ def center_rows(A: Array, pairs: Array) -> Array:
     used = pairs > 0
     centred: Array = A - (A @ pairs / pairs.sum())[:, None]
     size = np.abs(A[:, used]).max(axis=1, initial=0.0)
-    flat = np.abs(centred[:, used]).max(axis=1, initial=0.0) <= 1e-13 * size
+    flat = np.abs(centred[:, used]).max(axis=1, initial=0.0) <= FLAT * size
     centred[flat] = 0.0
     return centred
 
@@ -82,6 +79,13 @@ def normalise_pearson(A: Array, weights: Weights) -> Array:
     return scale_to_unit(center_rows(A, weights.pairs) * np.sqrt(weights.pairs))
 
 
+def scale_ranks(R: Array, weights: Weights) -> Array:
+    """Ranks with mean 0 over the norm of ranks without ties."""
+    n = weights.pairs.sum()
+    scaled: Array = R * np.sqrt(12 * weights.pairs / max(n**3 - n, 1.0))
+    return scaled
+
+
 def normalise_spearman(A: Array, weights: Weights) -> Array:
     """Ranks with mean 0 and unit norm; ties raise it (see rho-a)."""
     return normalise_pearson(rank_rows(A, weights.pairs), weights)
@@ -93,10 +97,20 @@ def normalise_rho_a(A: Array, weights: Weights) -> Array:
     ``12 x'y / (n^3 - n) - 3 (n + 1) / (n - 1)`` is this product: what random breaking of ties
     gives on average, so that models that predict ties are not favoured.
     """
-    n = weights.pairs.sum()
-    scale = np.sqrt(12 * weights.pairs / max(n**3 - n, 1.0))
-    scaled: Array = rank_rows(A, weights.pairs) * scale
-    return scaled
+    return scale_ranks(rank_rows(A, weights.pairs), weights)
+
+
+def find_effects(sums: Array, counts: Array) -> Array:
+    """Best effects (row, n) of conditions on inner products of complete, repeated RDMs.
+
+    With g = -d / 2, sums h_a = sum_b c_b g_ab and N = sum(c), the normal equations are
+    ``(N - 2 c_a + 2) u_a + sum_b c_b u_b = h_a``: a diagonal and one outer product.
+    """
+    spread = counts.sum() - 2 * counts + 2
+    scaled = sums / spread
+    common = (scaled @ counts) / (1 + (counts / spread).sum())
+    effects: Array = scaled - common[:, None] / spread
+    return effects
 
 
 def normalise_whitened_cosine(A: Array, weights: Weights) -> Array:
@@ -106,19 +120,21 @@ def normalise_whitened_cosine(A: Array, weights: Weights) -> Array:
     ``x' V^-1 y`` the product of ``-d / 2`` after the best row and column effects are removed, with
     a zero diagonal among the data: n x n normal equations instead of pair x pair.
     """
-    n = len(weights.conditions)
-    first, second = np.triu_indices(n, 1)
-    table = np.zeros((n, n))
-    table[first, second] = table[second, first] = weights.pairs
-    diagonal = table.sum(axis=1) + 2 * weights.conditions
-    # A condition that was never drawn has no effect to be found.
-    normal = table + np.diag(np.where(diagonal > 0, diagonal, 1.0))
+    counts = weights.conditions
+    first, second = find_pairs(len(counts))
     gram = -A / 2
-    # A missing pair has no weight, whatever its value.
-    sums = (square_up(gram) * table).sum(axis=2)
-    effects = linalg.solve(normal, sums.T, assume_a="pos").T
+    if np.array_equal(weights.pairs, weigh_pairs(counts)):
+        effects = find_effects(square_up(gram) @ counts, counts)
+    else:
+        table = square_up(weights.pairs[None])[0]
+        diagonal = table.sum(axis=1) + 2 * counts
+        # A condition that was never drawn has no effect to be found.
+        normal = table + np.diag(np.where(diagonal > 0, diagonal, 1.0))
+        # A missing pair has no weight, whatever its value.
+        sums = (square_up(gram) * table).sum(axis=2)
+        effects = linalg.solve(normal, sums.T, assume_a="pos").T
     residual = (gram - effects[:, first] - effects[:, second]) * np.sqrt(2 * weights.pairs)
-    diagonals = 2 * effects * np.sqrt(weights.conditions)
+    diagonals = 2 * effects * np.sqrt(counts)
     return scale_to_unit(np.concatenate([residual, diagonals], axis=1))
 
 
@@ -127,46 +143,49 @@ def normalise_whitened_correlation(A: Array, weights: Weights) -> Array:
     return normalise_whitened_cosine(center_rows(A, weights.pairs), weights)
 
 
-def square_up(A: Array) -> Array:
-    """Unfold (a, pair) to (a, n, n)."""
-    n = count_conditions(A.shape[1])
-    first, second = np.triu_indices(n, 1)
-    square = np.zeros((len(A), n, n))
-    square[:, first, second] = square[:, second, first] = A
-    return square
+def compare_by_conditions(A: Array, B: Array, sigma: Array, *, center: bool) -> Array:
+    """Whitened cosine, or correlation with the generalised least squares mean, for any sigma.
 
-
-def whiten_by_conditions(A: Array, sigma: Array) -> Array:
-    """Rows whose products are ``x' V^-1 y`` for any covariance of conditions, V = Xi * Xi.
+    For V = Xi * Xi, Xi the covariance of pair contrasts, ``x' V^-1 y = tr(Q X Q Y) / 4``, where
+    ``Q = S^-1 - S^-1 1 1' S^-1 / (1' S^-1 1)`` and X, Y are square distances: one product of
+    matrices for each RDM.
 
     Parameters
     ----------
-    A : array (a, pair)
+    A, B : array (a, pair), (b, pair)
     sigma : array (n, n)
-        Noise covariance of the condition estimates, positive definite.
+        Noise covariance S of the condition estimates, positive definite.
 
     Returns
     -------
-    array (a, n * n)
-        ``P L^-1 (-D / 2) L^-T P`` flattened, L the Cholesky factor of sigma (products are the same
-        for every root) and P the projection away from ``L^-1 1``.
+    array (a, b)
     """
-    lower = linalg.cholesky(sigma, lower=True)
-    root = linalg.solve_triangular(lower, np.eye(len(sigma)), lower=True)
-    away = root.sum(axis=1)
-    keep = root - np.outer(away, away @ root) / (away @ away)
-    flat: Array = (keep @ (-square_up(A) / 2) @ keep.T).reshape(len(A), -1)
-    return flat
+    n = len(sigma)
+    precision = linalg.cho_solve(linalg.cho_factor(sigma, lower=True), np.eye(n))
+    away = precision.sum(axis=1)
+    Q = precision - np.outer(away, away) / away.sum()
 
+    def weigh_rows(rows: Array) -> Array:
+        squares = square_up(rows)
+        # Effects of rows and columns cancel in Q: taken out before, they cost no digits.
+        squares -= squares.mean(axis=2, keepdims=True)
+        squares -= squares.mean(axis=1, keepdims=True)
+        made: Array = (squares.reshape(-1, n) @ Q).reshape(squares.shape)
+        return made
 
-def normalise_by_conditions(A: Array, sigma: Array, *, center: bool) -> Array:
-    """Whitened cosine, or correlation with the generalised least squares mean, for any sigma."""
-    Z = whiten_by_conditions(A, sigma)
+    left, right = weigh_rows(A), weigh_rows(B)
     if center:
-        one = whiten_by_conditions(np.ones((1, A.shape[1])), sigma)
-        Z = Z - np.outer(Z @ one[0] / (one[0] @ one[0]), one[0])
-        Z[np.ptp(A, axis=1) <= 1e-13 * np.abs(A).max(axis=1, initial=0.0)] = 0.0
-    return scale_to_unit(Z)
+        one = weigh_rows(np.ones((1, A.shape[1])))[0]
+        size = np.vdot(one, one.T)
+        for made, rows in ((left, A), (right, B)):
+            made -= (made.reshape(len(made), -1) @ one.T.ravel() / size)[:, None, None] * one
+            made[np.ptp(rows, axis=1) <= FLAT * np.abs(rows).max(axis=1, initial=0.0)] = 0.0
+    turned = np.ascontiguousarray(np.swapaxes(right, 1, 2)).reshape(len(right), -1)
+    inner = left.reshape(len(left), -1) @ turned.T
+    norms = [np.sqrt(np.einsum("aij,aji->a", made, made).clip(0)) for made in (left, right)]
+    size = np.outer(*norms)
+    similarity: Array = np.divide(inner, size, out=np.zeros_like(inner), where=size > 0)
+    return similarity
 
 
 def covary_distances(n: int, sigma: Array, signal: Array | None, n_folds: int) -> Array:
@@ -176,7 +195,7 @@ def covary_distances(n: int, sigma: Array, signal: Array | None, n_folds: int) -
     Delta their second moments of signal, from the RDM ``signal`` (pair,). Diedrichsen et al.
     (2020), arXiv:2007.02789.
     """
-    first, second = np.triu_indices(n, 1)
+    first, second = find_pairs(n)
 
     def contrast(table: Array) -> Array:
         rows: Array = table[first] - table[second]
@@ -199,7 +218,7 @@ def normalise_by_covariance(A: Array, covariance: Array, *, center: bool) -> Arr
     if center:
         one = linalg.solve_triangular(lower, np.ones(A.shape[1]), lower=True)
         Z = Z - np.outer(Z @ one / (one @ one), one)
-        Z[np.ptp(A, axis=1) <= 1e-13 * np.abs(A).max(axis=1, initial=0.0)] = 0.0
+        Z[np.ptp(A, axis=1) <= FLAT * np.abs(A).max(axis=1, initial=0.0)] = 0.0
     return scale_to_unit(Z)
 
 
@@ -213,41 +232,17 @@ NORMALISERS: dict[str, Callable[[Array, Weights], Array]] = {
 }
 
 
-def _multiply(name: str) -> Callable[[Array, Array, Weights], Array]:
+def _multiply(normalise: Callable[[Array, Weights], Array]) -> Compare:
     def compare(A: Array, B: Array, weights: Weights) -> Array:
-        normalise = NORMALISERS[name]
         similarity: Array = normalise(A, weights) @ normalise(B, weights).T
         return similarity
 
     return compare
 
 
-def _sum_signs(A: Array, B: Array, pairs: Array) -> tuple[Array, Array, Array]:
-    """Sum of products of signs over pairs of pairs, and how many pairs of pairs are not tied."""
-    used = pairs > 0
-    A, B, w = A[:, used], B[:, used], pairs[used]
-    # Ranks are exact in single precision, distances are not.
-    ranked = [np.unique(row, return_inverse=True)[1] for row in (*A, *B)]
-    R = np.asarray(ranked, dtype=np.float32).reshape(len(A) + len(B), -1)
-    total = np.zeros((len(A), len(B)))
-    untied = np.zeros(len(R))
-    step = max(1, CHUNK // R.size)
-    for i in range(0, R.shape[1], step):
-        signs = np.sign(R[:, i : i + step, None] - R[:, None, i:])
-        # Within the block each pair of pairs is met twice, beyond it once.
-        factor = np.outer(w[i : i + step], w[i:])
-        factor[:, : min(step, R.shape[1] - i)] /= 2
-        signs = signs.reshape(len(R), -1)
-        flat = factor.ravel().astype(np.float32)
-        weighed = signs[: len(A)] * flat
-        total += weighed @ signs[len(A) :].T
-        untied += np.abs(signs) @ flat
-    return total, untied[: len(A)], untied[len(A) :]
-
-
 def compare_tau_a(A: Array, B: Array, weights: Weights) -> Array:
     """Kendall's tau-a: copies of a pair are tied with each other."""
-    total, _, _ = _sum_signs(A, B, weights.pairs)
+    total, _, _ = sum_signs(A, B, weights.pairs)
     n = weights.pairs.sum()
     tau: Array = total / (n * (n - 1) / 2)
     return tau
@@ -255,14 +250,20 @@ def compare_tau_a(A: Array, B: Array, weights: Weights) -> Array:
 
 def compare_tau_b(A: Array, B: Array, weights: Weights) -> Array:
     """Kendall's tau-b; a constant RDM compares as 0."""
-    total, untied_a, untied_b = _sum_signs(A, B, weights.pairs)
+    total, untied_a, untied_b = sum_signs(A, B, weights.pairs)
     norm = np.sqrt(np.outer(untied_a, untied_b))
     tau: Array = np.divide(total, norm, out=np.zeros_like(total), where=norm > 0)
     return tau
 
 
-KERNELS: dict[str, Callable[[Array, Array, Weights], Array]] = {
-    **{name: _multiply(name) for name in NORMALISERS},
-    "tau_a": compare_tau_a,
-    "tau_b": compare_tau_b,
+TAUS: dict[str, Compare] = {"tau_a": compare_tau_a, "tau_b": compare_tau_b}
+KERNELS: dict[str, Compare] = {
+    **{name: _multiply(normalise) for name, normalise in NORMALISERS.items()},
+    **TAUS,
+}
+# What follows when the rows are ranks already, as `rank_rows` gives them.
+RANK_KERNELS: dict[str, Compare] = {
+    "spearman": _multiply(normalise_pearson),
+    "rho_a": _multiply(scale_ranks),
+    **TAUS,
 }

@@ -107,18 +107,23 @@ def fit_weights(plan: Plan, counts: Array, subjects: Array) -> Array:
     return weights
 
 
+def pool_others(view: View, n_subjects: int) -> Array:
+    """Similarity of each subject with the pool of all others; NaN without any."""
+    if n_subjects < 2:
+        return np.full(n_subjects, np.nan)
+    return view.pooled(1 - np.eye(n_subjects))
+
+
 def evaluate_whole(plan: Plan, counts: Array, subjects: Array) -> Evaluation:
-    """Score without cross-validation; subjects that were not drawn get NaN."""
-    view = plan.view(counts)
+    """Score without cross-validation.
+
+    Pools of ceilings hold every subject once, whatever was drawn: copies would leave smaller
+    pools, and so ceilings that vary more than between studies. To first order a pool that is
+    drawn anew adds nothing to the variance, as the best average is where it is most similar.
+    """
+    n, view = plan.n_subjects, plan.view(counts)
     scores = view.score(fit_weights(plan, counts, subjects))
-    others = np.broadcast_to(subjects, (len(subjects),) * 2) * (1 - np.eye(len(subjects)))
-    # Of subjects that were not drawn nobody asks.
-    others = others * (subjects > 0)[:, None]
-    lower = (
-        view.pooled(others) if np.count_nonzero(subjects) > 1 else np.full(len(subjects), np.nan)
-    )
-    drawn = np.where(subjects > 0, 1.0, np.nan)
-    return Evaluation(scores * drawn, lower * drawn, view.pooled(subjects[None]) * drawn)
+    return Evaluation(scores, pool_others(view, n), view.pooled(np.ones((1, n))))
 
 
 def deal(drawn: Array, n_folds: int | None, rng: np.random.Generator) -> list[Array]:
@@ -165,11 +170,12 @@ def evaluate_folds(
             if not train.any():
                 continue
             scores = view.score(fit_weights(plan, train_counts, train))
-            pools = np.broadcast_to(train, (n, n))
+            # Of the whole pool (see `evaluate_whole`) those are left out that are held out.
             if folds.subjects is None:
-                pools = pools * (1 - np.eye(n))
-            lower = view.pooled(pools) if pools.any() else np.full(n, np.nan)
-            ceilings = np.stack([lower, view.pooled(subjects[None])])
+                lower = pool_others(view, n)
+            else:
+                lower = view.pooled(1.0 - held[None])
+            ceilings = np.stack([lower, view.pooled(np.ones((1, n)))])
             totals[:, held] += np.concatenate([scores, ceilings])[:, held]
             seen[held] += 1
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -178,13 +184,10 @@ def evaluate_folds(
 
 
 def average(found: Evaluation, subjects: Array) -> Array:
-    """Average over subjects as often as drawn: (model..., lower, upper).
-
-    Ceilings average over different subjects, as the pools they are compared with already hold
-    the copies.
-    """
-    known = ~np.isnan(found.upper)
-    weights = subjects[known] / subjects[known].sum() if known.any() else subjects[known]
-    scores = found.scores[:, known] @ weights if known.any() else np.full(len(found.scores), np.nan)
-    ceilings = [part[known].mean() if known.any() else np.nan for part in found[1:]]
-    return np.concatenate([scores, ceilings])
+    """Average over subjects as often as drawn: (model..., lower, upper)."""
+    each = np.concatenate([found.scores, found.lower[None], found.upper[None]])
+    known = ~np.isnan(found.upper) & (subjects > 0)
+    if not known.any():
+        return np.full(len(each), np.nan)
+    means: Array = each[:, known] @ subjects[known] / subjects[known].sum()
+    return means

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import linalg, optimize
 
-from neuroalign.rsa._comparison_kernels import count_conditions, square_up
+from neuroalign.rsa._pairs import count_conditions, square_up
 
 Array = npt.NDArray[Any]
 # Kernels of RDMs that no points have are brought to the nearest that some have.

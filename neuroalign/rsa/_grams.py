@@ -5,35 +5,16 @@ copies of one condition are left out, because their dissimilarity is 0 by constr
 """
 
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from neuroalign.rsa._comparison_kernels import find_effects
+from neuroalign.rsa._pairs import square_up, weigh_pairs
+
 Array = npt.NDArray[Any]
 Gram = Callable[[Array], Array]
-
-
-def to_squares(rows: Array) -> Array:
-    """Unfold pairs (row, pair) to symmetric matrices (row, n, n) with zero diagonal."""
-    n = (1 + round((1 + 8 * rows.shape[1]) ** 0.5)) // 2
-    first, second = np.triu_indices(n, 1)
-    squares = np.zeros((len(rows), n, n))
-    squares[:, first, second] = squares[:, second, first] = rows
-    return squares
-
-
-@lru_cache(maxsize=4)
-def find_pairs(n: int) -> tuple[Array, Array]:
-    """Both conditions of each pair, kept between resamples."""
-    return np.triu_indices(n, 1)
-
-
-def weigh_pairs(counts: Array) -> Array:
-    """How often each pair comes: (pair,) from counts (n,)."""
-    first, second = find_pairs(len(counts))
-    return np.asarray(counts[first] * counts[second], dtype=np.float64)
 
 
 def multiply(rows: Array, weights: Array) -> Array:
@@ -59,18 +40,15 @@ def whitened(rows: Array) -> Gram:
 
     V is 4 for a pair with itself, 1 for pairs that share one condition and 0 else, restricted to
     the pairs that the resample observes. With g = -d / 2 the inner product is
-    sum c_a c_b g^x g^y - 2 sum_a c_a h^x_a u^y_a, where h_a = sum_b c_b g_ab and u solves
-    (diag(D) + 1 c') u = h with D_a = sum(c) - 2 c_a + 2: O(n) for each RDM.
+    sum c_a c_b g^x g^y - 2 sum_a c_a h^x_a u^y_a, where h_a = sum_b c_b g_ab and u are the best
+    effects of conditions: O(n) for each RDM.
     """
     halves = -rows / 2
-    squares = to_squares(halves)
+    squares = square_up(halves)
 
     def gram(counts: Array) -> Array:
         sums = squares @ counts
-        spread = counts.sum() - 2 * counts + 2
-        scaled = sums / spread
-        common = (scaled @ counts) / (1 + (counts / spread).sum())
-        solved = scaled - common[:, None] / spread
+        solved = find_effects(sums, counts)
         inner: Array = 2 * multiply(halves, weigh_pairs(counts))
         inner -= 2 * (sums * counts) @ solved.T
         return (inner + inner.T) / 2

@@ -54,9 +54,15 @@ def _one_minus(X: Array, lost: Array) -> Array:
 
 def correlation(X: Array) -> Array:
     """1 - Pearson r; NaN to patterns that are constant."""
-    centred = X - X.mean(axis=2, keepdims=True)
-    flat = np.asarray(np.abs(centred).max(axis=2) <= 1e-13 * np.abs(X).max(axis=2))
-    return _one_minus(centred, flat)
+    centred = _center_patterns(X)
+    return _one_minus(centred, np.asarray(~centred.any(axis=2)))
+
+
+def _center_patterns(X: Array) -> Array:
+    """Subtract the mean over channels; constant patterns become 0, not rounding."""
+    centred = X - X.mean(axis=-1, keepdims=True)
+    centred[np.abs(centred).max(axis=-1) <= 1e-13 * np.abs(X).max(axis=-1)] = 0.0
+    return np.asarray(centred)
 
 
 def cosine(X: Array) -> Array:
@@ -99,7 +105,7 @@ def cross_cosine(A: Array, B: Array) -> Array:
 
 
 def cross_correlation(A: Array, B: Array) -> Array:
-    return cross_cosine(A - A.mean(axis=1, keepdims=True), B - B.mean(axis=1, keepdims=True))
+    return cross_cosine(_center_patterns(A), _center_patterns(B))
 
 
 def cross_city_block(A: Array, B: Array) -> Array:

@@ -15,8 +15,9 @@ from scipy import linalg
 
 from neuroalign.errors import choose
 from neuroalign.rsa._comparison_kernels import NORMALISERS, weigh
+from neuroalign.rsa._pairs import permute_pairs
 from neuroalign.rsa._ranks import rank_rows
-from neuroalign.rsa._stacks import permute_pairs, reorder, unfold
+from neuroalign.rsa._stacks import reorder, unfold
 from neuroalign.rsa.comparisons import RESIDUAL, remove_span
 from neuroalign.stats.permutations import count_reached, permutation_p
 

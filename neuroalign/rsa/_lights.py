@@ -39,40 +39,25 @@ def prepare_light(request: Request) -> tuple[Light, Array, Array]:
     """Read everything; give the light, names of conditions, and sizes of neighbourhoods."""
     if callable(request.distance):
         # Never under its own name, which may be that of a row of the table.
-        name, chosen = "custom", distances._adapt(request.distance)
+        name, chosen = "custom", distances.adapt_function(request.distance)
     else:
         name, chosen = request.distance, choose(distances.DISTANCES, request.distance, "distance")
     job = distances.Job(
         name, chosen, request.by, request.fold, request.noise, request.nan, request.remove_mean
     )
-    distances._check(job)
+    distances.check_job(job)
     if request.responses.dims != ("sample", "neuroid"):
         raise SchemaError(
             f"responses: expected (sample, neuroid), got {request.responses.dims}. Average a "
             "window of time first, or run one searchlight for each."
         )
-    responses = distances._read(request.responses, job)
+    responses = distances.read_responses(request.responses, job)
     members, size = _drop_missing(request, neighbor_matrix(request.neighbors, responses))
-    names, place = np.unique(responses[request.by].values, return_index=True)
-    labels = names[np.argsort(place)]
-    order = np.argsort(labels)
-    codes = order[np.searchsorted(labels, responses[request.by].values, sorter=order)]
-    if len(labels) < 2:
-        raise SchemaError(
-            f"responses: expected 2 conditions or more in '{request.by}', got {len(labels)}."
-        )
-    fold_names, folds = np.array(["all"]), np.zeros(len(codes), dtype=np.intp)
-    if request.fold is not None:
-        fold_names, folds = np.unique(responses[request.fold].values, return_inverse=True)
-        if len(fold_names) < 2:
-            raise SchemaError(
-                f"responses: expected 2 or more different '{request.fold}', got "
-                f"{len(fold_names)}. Cross-validation needs independent data."
-            )
+    labels = distances.find_labels(responses, request.by)
     known = np.isfinite(responses.values)
     # What is missing is in no neighbourhood any more; it must not spoil sums on the way either.
     finite = responses if known.all() else responses.where(known, 0.0)
-    rows = Rows(finite, codes, len(labels), folds, fold_names.astype(str), request.by, request.fold)
+    rows = distances.make_rows(finite, labels, job)
     return _make_light(job, rows, members), labels, size
 
 
@@ -106,7 +91,7 @@ def _make_light(job: distances.Job, rows: Rows, members: csr_array) -> Light:
         single = rows._replace(folds=np.zeros_like(rows.folds), fold_names=np.array(["all"]))
     B, present = _cells.average_cells(single)
     if job.remove_mean:
-        B = _cells._remove_mean(B, present)
+        B = _cells.remove_mean_pattern(B, present)
     cells = np.ascontiguousarray(B[0].transpose(2, 1, 0))
     noise = None
     if job.noise is not None and not alone:

@@ -1,16 +1,13 @@
-"""Rank correlations of RDMs whose pairs come several times."""
+"""Ranks of pairs of conditions that come several times, and what follows from their order."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from neuroalign.rsa._grams import divide_norms
-
 Array = npt.NDArray[Any]
-# Differences of pairs held at once for Kendall's tau.
-CHUNK = 2_000_000
+# Sign matrices of rank correlations are held for so many numbers at once.
+CHUNK = 4_000_000
 
 
 def rank_rows(rows: Array, weights: Array) -> Array:
@@ -33,50 +30,24 @@ def rank_rows(rows: Array, weights: Array) -> Array:
     return ranks
 
 
-def rho_a(a: Array, b: Array, weights: Array) -> Array:
-    """Expected Spearman correlation under random breaking of ties (Schütt et al. 2023)."""
-    n = weights.sum()
-    similarity: Array = (a * weights) @ b.T * 12 / (n**3 - n)
-    return similarity
-
-
-def spearman(a: Array, b: Array, weights: Array) -> Array:
-    """Pearson correlation of average ranks."""
-    norms = [np.square(rows) @ weights for rows in (a, b)]
-    return divide_norms((a * weights) @ b.T, norms[0], norms[1])
-
-
-def _concordance(a: Array, b: Array, weights: Array) -> Array:
-    """Sum of products of signs of differences: (a + b, a + b)."""
-    rows = np.concatenate([a, b])
-    step = max(1, CHUNK // rows.size)
-    inner = np.zeros((len(rows), len(rows)))
-    for start in range(0, rows.shape[1], step):
-        part = slice(start, start + step)
-        signs = np.sign(rows[:, part, None] - rows[:, None, :])
-        weigh = (weights[part, None] * weights[None, :]).ravel()
-        signs = signs.reshape(len(rows), -1)
-        inner += (signs * weigh) @ signs.T
-    return inner
-
-
-def tau_a(a: Array, b: Array, weights: Array) -> Array:
-    """Concordant less discordant, among all couples of pairs."""
-    n = weights.sum()
-    similarity: Array = _concordance(a, b, weights)[: len(a), len(a) :] / (n * (n - 1))
-    return similarity
-
-
-def tau_b(a: Array, b: Array, weights: Array) -> Array:
-    """Concordant less discordant, among couples that neither RDM ties."""
-    inner = _concordance(a, b, weights)
-    sizes = np.diagonal(inner)
-    return divide_norms(inner[: len(a), len(a) :], sizes[: len(a)], sizes[len(a) :])
-
-
-RANK_SCORES: dict[str, Callable[[Array, Array, Array], Array]] = {
-    "spearman": spearman,
-    "rho_a": rho_a,
-    "tau_a": tau_a,
-    "tau_b": tau_b,
-}
+def sum_signs(A: Array, B: Array, pairs: Array) -> tuple[Array, Array, Array]:
+    """Sum of products of signs over pairs of pairs, and how many pairs of pairs are not tied."""
+    used = pairs > 0
+    A, B, w = A[:, used], B[:, used], pairs[used]
+    # Ranks are exact in single precision, distances are not.
+    ranked = [np.unique(row, return_inverse=True)[1] for row in (*A, *B)]
+    R = np.asarray(ranked, dtype=np.float32).reshape(len(A) + len(B), -1)
+    total = np.zeros((len(A), len(B)))
+    untied = np.zeros(len(R))
+    step = max(1, CHUNK // R.size)
+    for i in range(0, R.shape[1], step):
+        signs = np.sign(R[:, i : i + step, None] - R[:, None, i:])
+        # Within the block each pair of pairs is met twice, beyond it once.
+        factor = np.outer(w[i : i + step], w[i:])
+        factor[:, : min(step, R.shape[1] - i)] /= 2
+        signs = signs.reshape(len(R), -1)
+        flat = factor.ravel().astype(np.float32)
+        weighed = signs[: len(A)] * flat
+        total += weighed @ signs[len(A) :].T
+        untied += np.abs(signs) @ flat
+    return total, untied[: len(A)], untied[len(A) :]

@@ -8,7 +8,8 @@ import numpy.typing as npt
 import xarray as xr
 
 from neuroalign.errors import AlignError, SchemaError, some
-from neuroalign.schema import check_rdm
+from neuroalign.rsa._pairs import permute_pairs
+from neuroalign.rsa.rdms import condense, wrap_condensed
 
 Array = npt.NDArray[Any]
 MIN_CONDITIONS = 3
@@ -31,18 +32,8 @@ def unfold(rdms: xr.DataArray, name: str) -> Stack:
     SchemaError
         When pairs are missing or come twice, values are not finite, or the RDM is asymmetric.
     """
-    check_rdm(rdms, name)
-    if rdms.attrs.get("kind") == "cross":
-        raise SchemaError(
-            f"{name}: expected kind 'dissimilarity', got 'cross'. Average both halves first."
-        )
-    if rdms.dims[-1] == "pair":
-        values, labels = _from_pairs(rdms, name)
-        lead = rdms.dims[:-1]
-    else:
-        labels = np.asarray(rdms["first"].values)
-        values = rdms.values[..., *np.triu_indices(len(labels), 1)]
-        lead = rdms.dims[:-2]
+    values, labels = condense(rdms, name=name)
+    lead = rdms.dims[: -2 if rdms.dims[-1] == "second" else -1]
     if len(labels) < MIN_CONDITIONS:
         raise SchemaError(
             f"{name}: expected {MIN_CONDITIONS} conditions or more, got {len(labels)}."
@@ -59,28 +50,6 @@ def unfold(rdms: xr.DataArray, name: str) -> Stack:
         if coord.dims and set(coord.dims) <= set(lead)
     }
     return Stack(values, labels, tuple(map(str, lead)), coords)
-
-
-def _from_pairs(rdms: xr.DataArray, name: str) -> tuple[Array, Array]:
-    for coord in ("first", "second"):
-        if coord not in rdms.coords:
-            raise SchemaError(f"{name}: expected coord '{coord}' on 'pair', got none. Assign it.")
-    first, second = np.asarray(rdms["first"].values), np.asarray(rdms["second"].values)
-    mixed = np.stack([first, second], axis=1).ravel()
-    labels = mixed[np.sort(np.unique(mixed, return_index=True)[1])]
-    place = {label: index for index, label in enumerate(labels.tolist())}
-    a = np.array([place[label] for label in first.tolist()])
-    b = np.array([place[label] for label in second.tolist()])
-    n = len(labels)
-    where = np.full((n, n), -1)
-    where[a, b] = where[b, a] = np.arange(len(a))
-    upper = where[np.triu_indices(n, 1)]
-    if len(a) != n * (n - 1) // 2 or (upper < 0).any():
-        raise SchemaError(
-            f"{name}: expected each of {n * (n - 1) // 2} pairs of {n} conditions once, got "
-            f"{len(a)} pairs. Keep both labels of a pair together when selecting."
-        )
-    return rdms.values[..., upper], labels
 
 
 def reorder(values: Array, labels: Array, wanted: Array, name: str) -> Array:
@@ -102,14 +71,6 @@ def reorder(values: Array, labels: Array, wanted: Array, name: str) -> Array:
     return permute_pairs(values, order, len(labels))
 
 
-def permute_pairs(values: Array, order: Array, n: int) -> Array:
-    """Take pairs (..., pair) of n conditions in a new order of conditions."""
-    a, b = np.triu_indices(len(order), 1)
-    low, high = np.minimum(order[a], order[b]), np.maximum(order[a], order[b])
-    taken: Array = values[..., low * n - low * (low + 1) // 2 + high - low - 1]
-    return taken
-
-
 def fold(
     values: Array,
     labels: Array,
@@ -118,7 +79,5 @@ def fold(
     distance: str = "model",
 ) -> xr.DataArray:
     """Label pairs (..., pair) as a condensed stack."""
-    first, second = np.triu_indices(len(labels), 1)
-    named = {"first": ("pair", labels[first]), "second": ("pair", labels[second])}
     attrs = {"kind": "dissimilarity", "distance": distance}
-    return xr.DataArray(values, {**(coords or {}), **named}, (*lead, "pair"), attrs=attrs)
+    return wrap_condensed(values, labels, tuple(lead), dict(coords or {})).assign_attrs(attrs)

@@ -1,15 +1,15 @@
 """Models and subjects under one resample of conditions: scores, fits, and pooled subjects."""
 
-from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from neuroalign.errors import choose
-from neuroalign.rsa._batches import average_batch
-from neuroalign.rsa._grams import GRAMS, divide_norms, weigh_pairs
-from neuroalign.rsa._ranks import RANK_SCORES, rank_rows
+from neuroalign.rsa._comparison_kernels import RANK_KERNELS, Weights
+from neuroalign.rsa._grams import GRAMS, divide_norms
+from neuroalign.rsa._pairs import weigh_pairs
+from neuroalign.rsa._ranks import rank_rows
 
 Array = npt.NDArray[Any]
 
@@ -55,9 +55,10 @@ class RankView:
         pairs = weigh_pairs(counts)
         # A resample misses about 60 % of the pairs, which need no ranks.
         drawn = pairs > 0
-        self.space, self.pairs, self.rows = space, pairs[drawn], space.rows[:, drawn]
-        self.data = rank_rows(space.data[:, drawn], self.pairs)
-        self.basis = rank_rows(self.rows, self.pairs)
+        self.space, self.rows = space, space.rows[:, drawn]
+        self.weights = Weights(counts, pairs[drawn])
+        self.data = rank_rows(space.data[:, drawn], self.weights.pairs)
+        self.basis = rank_rows(self.rows, self.weights.pairs)
         full = space.linear(counts) if space.fitted else np.zeros((1, 1))
         view = GramView(full, len(space.rows) if space.fitted else 0)
         self.gram, self.target = view.gram, view.target
@@ -69,17 +70,14 @@ class RankView:
         ranks = np.empty((len(weights), self.basis.shape[1]))
         ranks[single] = self.basis[weights[single].argmax(axis=1)]
         if not single.all():
-            ranks[~single] = rank_rows(weights[~single] @ self.rows, self.pairs)
-        return self.space.compare(ranks, self.data, self.pairs)
+            ranks[~single] = rank_rows(weights[~single] @ self.rows, self.weights.pairs)
+        return self.space.compare(ranks, self.data, self.weights)
 
     def pooled(self, pools: Array) -> Array:
-        used = pools.any(axis=1)
-        means = rank_rows(pools[used] @ self.data, self.pairs)
+        means = rank_rows(pools @ self.data, self.weights.pairs)
         if len(pools) == 1:
-            return np.asarray(self.space.compare(means, self.data, self.pairs)[0])
-        found = np.zeros(len(self.data))
-        found[used] = np.diagonal(self.space.compare(means, self.data[used], self.pairs))
-        return found
+            return np.asarray(self.space.compare(means, self.data, self.weights)[0])
+        return np.diagonal(self.space.compare(means, self.data, self.weights))
 
 
 class GramSpace:
@@ -92,30 +90,13 @@ class GramSpace:
     def view(self, counts: Array) -> View:
         return GramView(self.make(counts), self.n_basis)
 
-    def batch(
-        self, drawn: Sequence[tuple[Array, Array]], arms: Sequence[tuple[bool, bool]]
-    ) -> Array | None:
-        """Average scores and ceilings of fixed models: (arm, resample, model... lower upper)."""
-        whole = self.make(np.ones_like(drawn[0][0]))[None]
-        grams = np.empty((len(drawn), *whole.shape[1:])) if any(arm[0] for arm in arms) else whole
-        for index, (counts, _) in enumerate([] if grams is whole else drawn):
-            grams[index] = self.make(counts)
-        subjects = np.array([one for _, one in drawn])
-        every = np.ones_like(subjects)
-        return np.array(
-            [
-                average_batch(grams if arm[0] else whole, subjects if arm[1] else every)
-                for arm in arms
-            ]
-        )
-
 
 class RankSpace:
     """Views by ranks, sorted once."""
 
     def __init__(self, basis: Array, data: Array, method: str, fitted: bool) -> None:
         self.rows, self.data, self.fitted = basis, data, fitted
-        self.compare: Callable[[Array, Array, Array], Array] = RANK_SCORES[method]
+        self.compare = RANK_KERNELS[method]
         # Weights of models are fitted to ranks by least squares: rank scores have steps only.
         ranks = rank_rows(data, np.ones(data.shape[1]))
         self.linear = GRAMS["pearson"](np.concatenate([basis, ranks]))
@@ -123,15 +104,9 @@ class RankSpace:
     def view(self, counts: Array) -> View:
         return RankView(self, counts)
 
-    def batch(
-        self, drawn: Sequence[tuple[Array, Array]], arms: Sequence[tuple[bool, bool]]
-    ) -> Array | None:
-        """Ranks of pooled subjects follow from no Gram matrix: None, one by one."""
-        return None
-
 
 Space = GramSpace | RankSpace
-METHODS = (*GRAMS, *RANK_SCORES)
+METHODS = (*GRAMS, *RANK_KERNELS)
 
 
 def make_space(basis: Array, data: Array, method: str, *, fitted: bool = True) -> Space:

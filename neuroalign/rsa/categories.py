@@ -117,6 +117,8 @@ def magnitude_rdm(
     if not np.isfinite(numbers).all():
         bad = labels[~np.isfinite(numbers)][0]
         raise ValueError(f"values: expected finite numbers, got {values[bad]} for '{bad}'.")
+    if reference is not None and not np.isfinite(reference):
+        raise ValueError(f"reference: expected a finite number or None, got {reference}.")
     place = felt(numbers, float(numbers.mean()) if reference is None else reference)
     first, second = np.triu_indices(len(labels), 1)
     rdm = fold(np.abs(place[first] - place[second]), labels, distance="magnitude")

@@ -48,10 +48,9 @@ def _whitened(name: str, center: bool) -> Callable[[Array, Array, kernels.Weight
             )
         sigma = np.eye(n) if noise.sigma is None else noise.sigma
         if noise.signal is None:
-            Z = [kernels.normalise_by_conditions(X, sigma, center=center) for X in (A, B)]
-        else:
-            V = kernels.covary_distances(n, sigma, noise.signal, noise.n_folds)
-            Z = [kernels.normalise_by_covariance(X, V, center=center) for X in (A, B)]
+            return kernels.compare_by_conditions(A, B, sigma, center=center)
+        V = kernels.covary_distances(n, sigma, noise.signal, noise.n_folds)
+        Z = [kernels.normalise_by_covariance(X, V, center=center) for X in (A, B)]
         return np.asarray(Z[0] @ Z[1].T)
 
     return compare

@@ -140,7 +140,7 @@ def compute_rdm(
     ('first', 'second')
     """
     if callable(distance):
-        name, chosen = getattr(distance, "__name__", "custom"), _adapt(distance)
+        name, chosen = getattr(distance, "__name__", "custom"), adapt_function(distance)
     else:
         name, chosen = distance, choose(DISTANCES, distance, "distance")
     choose(dict.fromkeys(FORMS), form, "form")
@@ -190,7 +190,7 @@ def _read_over(over: str | Sequence[str] | None) -> tuple[str, ...]:
     return () if over is None else (over,) if isinstance(over, str) else tuple(over)
 
 
-def _adapt(function: Custom) -> Distance:
+def adapt_function(function: Custom) -> Distance:
     """Run a user's function of patterns over a stack, and check what it returns."""
 
     def kernel(X: Array) -> Array:
@@ -207,7 +207,7 @@ def _adapt(function: Custom) -> Distance:
     return Distance(kernel, _cells.run_patterns)
 
 
-def _check(job: Job) -> None:
+def check_job(job: Job) -> None:
     choose(dict.fromkeys(NAN), job.nan, "nan")
     if job.distance.folds != (job.fold is not None):
         wanted = "the name of a coord such as 'run'" if job.distance.folds else "None"
@@ -232,7 +232,7 @@ def _stack(
     over: tuple[str, ...],
     kind: str,
 ) -> xr.DataArray:
-    _check(job)
+    check_job(job)
     if isinstance(responses, xr.DataArray):
         return _compute(responses, job, over, kind)
     if not over or not responses:
@@ -262,7 +262,7 @@ def _stack(
     return stacked.assign_coords({over[0]: np.array(list(made))})
 
 
-def _read(responses: xr.DataArray, job: Job) -> xr.DataArray:
+def read_responses(responses: xr.DataArray, job: Job) -> xr.DataArray:
     """Check responses; features are channels too."""
     if "feature" in responses.dims:
         check_features(responses)
@@ -306,18 +306,11 @@ def _split(responses: xr.DataArray, over: tuple[str, ...]) -> dict[str, tuple[st
 
 
 def _compute(responses: xr.DataArray, job: Job, over: tuple[str, ...], kind: str) -> xr.DataArray:
-    responses = _read(responses, job)
+    responses = read_responses(responses, job)
     timed = "time" in responses.dims
     lead = tuple(name for name in over if not (timed and name == "time"))
     groups = _split(responses, lead)
-    names = responses[job.by].values
-    _, place = np.unique(names, return_index=True)
-    labels = names[np.sort(place)]
-    if len(labels) < 2:
-        raise SchemaError(
-            f"responses: expected 2 conditions or more in '{job.by}', got {len(labels)}. "
-            "Name another coord."
-        )
+    labels = find_labels(responses, job.by)
     joined = timed and len(lead) == len(over)
     made, channels = [], []
     for values in product(*(values for _, values in groups.values())):
@@ -349,6 +342,33 @@ def _compute(responses: xr.DataArray, job: Job, over: tuple[str, ...], kind: str
     return rdm.assign_attrs(attrs)
 
 
+def find_labels(responses: xr.DataArray, by: str) -> Array:
+    """Conditions in the order of their first appearance, two or more."""
+    names = responses[by].values
+    _, place = np.unique(names, return_index=True)
+    if len(place) < 2:
+        raise SchemaError(
+            f"responses: expected 2 conditions or more in '{by}', got {len(place)}. "
+            "Name another coord."
+        )
+    return np.asarray(names[np.sort(place)])
+
+
+def make_rows(responses: xr.DataArray, labels: Array, job: Job) -> Rows:
+    """Number the condition and the fold of each row."""
+    order = np.argsort(labels)
+    codes = order[np.searchsorted(labels, responses[job.by].values, sorter=order)]
+    fold_names, folds = np.array(["all"]), np.zeros(len(codes), dtype=np.intp)
+    if job.fold is not None:
+        fold_names, folds = np.unique(responses[job.fold].values, return_inverse=True)
+        if len(fold_names) < 2:
+            raise SchemaError(
+                f"responses: expected 2 or more different '{job.fold}', got {len(fold_names)}. "
+                "Cross-validation needs independent data."
+            )
+    return Rows(responses, codes, len(labels), folds, fold_names.astype(str), job.by, job.fold)
+
+
 def _compute_one(part: xr.DataArray, labels: Array, job: Job, joined: bool) -> tuple[Array, int]:
     """One RDM (or one for each time): (time or 1, condition, condition), and its channels."""
     finite = np.isfinite(part.values)
@@ -366,16 +386,6 @@ def _compute_one(part: xr.DataArray, labels: Array, job: Job, joined: bool) -> t
     if not (n_channels and part.sizes["sample"]) or (job.nan == "propagate" and not finite.all()):
         times = 1 if joined else part.sizes.get("time", 1)
         return np.full((times, n, n), np.nan), n_channels
-    order = np.argsort(labels)
-    codes = order[np.searchsorted(labels, part[job.by].values, sorter=order)]
-    fold_names, folds = np.array(["all"]), np.zeros(len(codes), dtype=np.intp)
-    if job.fold is not None:
-        fold_names, folds = np.unique(part[job.fold].values, return_inverse=True)
-        if len(fold_names) < 2:
-            raise SchemaError(
-                f"responses: expected 2 or more different '{job.fold}', got {len(fold_names)}. "
-                "Cross-validation needs independent data."
-            )
-    rows = Rows(part, codes, n, folds, fold_names.astype(str), job.by, job.fold)
+    rows = make_rows(part, labels, job)
     run = job.distance.run
     return run(rows, job.distance.kernel, job.noise, joined, job.remove_mean), n_channels

@@ -24,7 +24,7 @@ def frame_responses(
     responses : DataArray (sample, neuroid) or (sample, neuroid, time)
         With a meaningful 0, such as a baseline; not centred.
     constant : float, optional
-        In units of the responses; their root mean square by default.
+        In units of the responses; the root mean square of those not missing by default.
     by : str
         Coord on sample that names conditions.
 
@@ -54,7 +54,8 @@ def frame_responses(
     groups = [name for name in GROUPS if name in responses.coords]
     keys = [tuple(row) for row in zip(*(responses[g].values.tolist() for g in groups), strict=True)]
     first = [keys.index(key) for key in dict.fromkeys(keys)] if groups else [0]
-    size = np.sqrt(np.square(responses.values.astype(np.float64)).mean())
+    known = responses.values[np.isfinite(responses.values)].astype(np.float64)
+    size = np.sqrt(np.square(known).mean()) if len(known) else 0.0
     parts = [responses]
     for label, value in zip(FRAMES, (0.0, size if constant is None else constant), strict=True):
         rows = responses.isel(sample=first)

@@ -18,8 +18,9 @@ from neuroalign.rsa._engine import (
     evaluate_folds,
     evaluate_whole,
 )
+from neuroalign.rsa._pairs import count_conditions, permute_pairs
 from neuroalign.rsa._results import wrap_result
-from neuroalign.rsa._stacks import Stack, permute_pairs, reorder, unfold
+from neuroalign.rsa._stacks import Stack, reorder, unfold
 from neuroalign.rsa.models import Models, as_models
 
 Array = npt.NDArray[Any]
@@ -124,7 +125,8 @@ def infer(
     zero and between two equal models: .048 and .047 (``none``), .047 and .047 (``subjects``), .016
     and .0015 (``stimuli``), .015 and .0005 (``both``). Tests over stimuli are conservative: a
     resample of conditions also repeats the noise of their pairs. Against the lower ceiling: .040
-    (``none``), 0 (``subjects``; of little power, use ``none`` there).
+    (``none``) and .042 (``subjects``). Pools of a ceiling stay whole in each resample; drawn anew
+    are the subjects that are compared with them, each with the pool of all others.
 
     References
     ----------
@@ -275,7 +277,7 @@ def _check_folds(held: tuple[bool, bool], n_folds: int, n_subjects: int, n_stimu
 def _infer_slice(plan: Plan, rows: Array, bases: list[Array], options: Options) -> dict[str, Array]:
     """Evaluate one RDM a subject: scores, means, standard errors of all contrasts."""
     n_subjects = len(rows)
-    n_stimuli = (1 + round((1 + 8 * rows.shape[1]) ** 0.5)) // 2
+    n_stimuli = count_conditions(rows.shape[1])
     rng = np.random.default_rng([options.seed, 7])
     ones = np.ones(n_stimuli), np.ones(n_subjects)
 
@@ -292,14 +294,15 @@ def _infer_slice(plan: Plan, rows: Array, bases: list[Array], options: Options) 
     if arms:
         values = np.zeros((len(arms), options.n_bootstrap, n_deals, contrasts.shape[1]))
         drawn = draw_all(n_stimuli, n_subjects, options.n_bootstrap, options.seed)
-        batch = None if plan.fitted else plan.space.batch(drawn, arms)
-        for index, resample in enumerate([] if batch is not None else drawn):
+        # Subjects change nothing but the average where nothing is fitted to them.
+        once = not (plan.fitted or options.folds.needed)
+        for index, resample in enumerate(drawn):
+            new = evaluate(resample[0], ones[1]) if once and arms != ARMS["subjects"] else found
             for arm, chosen in enumerate(arms):
                 one = [c if use else w for c, w, use in zip(resample, ones, chosen, strict=True)]
                 for deal in range(n_deals):
-                    values[arm, index, deal] = average(evaluate(*one), one[1])
-        if batch is not None:
-            values[:, :, 0] = batch
+                    known = (new if chosen[0] else found) if once else evaluate(*one)
+                    values[arm, index, deal] = average(known, one[1])
         draws = values[-1].mean(axis=1)[:, :-2]
         if n_subjects == 1:
             # There is no ceiling, and no contrast with it is reported.
@@ -330,7 +333,7 @@ def _permute(
 ) -> Array:
     """Share of condition orders, the same in all subjects, that score as high as the labels do."""
     rng = np.random.default_rng([options.seed, 11])
-    n_stimuli = (1 + round((1 + 8 * rows.shape[1]) ** 0.5)) // 2
+    n_stimuli = count_conditions(rows.shape[1])
     ones = np.ones(n_stimuli), np.ones(len(rows))
     reached = np.zeros(len(observed))
     for _ in range(options.n_permutations):

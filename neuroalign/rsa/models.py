@@ -213,6 +213,11 @@ class FeatureReweightedModel(WeightedModel):
         penalties: Sequence[float] = (0.001, 0.01, 0.1, 1.0),
     ) -> None:
         check_features(features, f"model '{name}'")
+        if by not in features.coords or features[by].dims != ("sample",):
+            raise SchemaError(
+                f"model '{name}': expected coord '{by}' on 'sample', got "
+                f"{some(features.coords)}. Assign it, or name another in by=."
+            )
         labels = np.asarray(features[by].values)
         if features.ndim != 2 or len(set(labels.tolist())) < len(labels):
             raise SchemaError(

@@ -8,9 +8,14 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 from scipy.sparse import csr_array, issparse
-from scipy.sparse.csgraph import dijkstra
 
-from neuroalign._adjacency import BLOCK, TOLERANCE_MM, ball_neighbours, geodesic_neighbours
+from neuroalign._adjacency import (
+    BLOCK,
+    TOLERANCE_MM,
+    ball_neighbours,
+    geodesic_neighbours,
+    walk_neighbours,
+)
 from neuroalign._arrays import copy_geometry
 from neuroalign.errors import AlignError, SchemaError, choose, some
 from neuroalign.schema import SCHEMA_VERSION
@@ -299,15 +304,7 @@ def _find_on_graph(lengths: csr_array, n: int, radius: float) -> Balls:
             f"mesh: expected lengths [mm] of 0 or more, of shape {(n, n)}, got {lengths.shape}. "
             "Keep the rows and columns of the neuroids."
         )
-    rows, columns = [], []
-    block = max(1, BLOCK // max(n, 1))
-    for start in range(0, n, block):
-        sources = np.arange(start, min(start + block, n))
-        far = dijkstra(lengths, directed=False, indices=sources, limit=radius + TOLERANCE_MM)
-        row, column = np.nonzero(np.isfinite(far))
-        rows.append(sources[row])
-        columns.append(column)
-    return Balls(_as_matrix(np.concatenate(rows), np.concatenate(columns), n), np.full(n, np.nan))
+    return Balls(walk_neighbours(lengths, radius), np.full(n, np.nan))
 
 
 SHAPES: dict[str, Callable[[Request], Balls]] = {"volume": _find_volume, "surface": _find_surface}

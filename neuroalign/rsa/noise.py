@@ -195,6 +195,11 @@ def estimate_noise(
         else:
             free = len(values) - 1
         free = free if dof is None else dof
+        if not free > 0:
+            raise ValueError(
+                f"dof: expected more than 0 degrees of freedom, got {free} of "
+                f"{part.sizes['sample']} rows. Give more rows, or rows less the rank of the design."
+            )
         n_times = values.shape[2] if values.ndim == 3 else 1
         made = compute(_join(values), free * n_times)
         matrices.append(made.covariance if output == "covariance" else invert(made.covariance))

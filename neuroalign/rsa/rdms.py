@@ -1,16 +1,49 @@
 """Square and condensed RDMs, and two of them brought into one order of conditions."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
 from neuroalign.errors import AlignError, SchemaError, choose, some
+from neuroalign.rsa._pairs import find_pairs, name_pairs
 from neuroalign.schema import check_rdm
 
 Array = npt.NDArray[Any]
 HOW = {"strict": True, "inner": False}
+
+
+class _Pairs(NamedTuple):
+    """Names of conditions, and rows and columns of the pairs of a condensed RDM."""
+
+    labels: npt.NDArray[np.str_]
+    rows: Array
+    columns: Array
+
+
+def _read_pairs(rdm: xr.DataArray, name: str) -> _Pairs:
+    missing = {"first", "second"} - set(map(str, rdm.coords))
+    if missing:
+        raise SchemaError(
+            f"{name}: expected coords 'first' and 'second' on 'pair', missing {sorted(missing)}. "
+            "Name both conditions of each pair."
+        )
+    return _Pairs(*name_pairs(rdm["first"].values, rdm["second"].values))
+
+
+def _find_places(pairs: _Pairs, name: str) -> Array:
+    """Where each pair stands (n, n), each pair exactly once."""
+    n, size = len(pairs.labels), len(pairs.rows)
+    where = np.full((n, n), -1)
+    where[pairs.rows, pairs.columns] = where[pairs.columns, pairs.rows] = np.arange(size)
+    found = int((where[find_pairs(n)] >= 0).sum())
+    if not found == size == n * (n - 1) // 2:
+        raise SchemaError(
+            f"{name}: expected each of the {n * (n - 1) // 2} pairs of {n} conditions once, "
+            f"got {found} different ones in {size}. Fill absent pairs with NaN."
+        )
+    return where
 
 
 def find_conditions(rdm: xr.DataArray) -> npt.NDArray[np.str_]:
@@ -29,52 +62,82 @@ def find_conditions(rdm: xr.DataArray) -> npt.NDArray[np.str_]:
     SchemaError
     """
     check_rdm(rdm)
-    if rdm.dims[-1] == "second":
-        return np.asarray(rdm["first"].values)
-    missing = {"first", "second"} - set(map(str, rdm.coords))
-    if missing:
-        raise SchemaError(
-            f"rdm: expected coords 'first' and 'second' on 'pair', missing {sorted(missing)}. "
-            "Name both conditions of each pair."
-        )
-    both = np.concatenate([rdm["first"].values[:1], rdm["second"].values, rdm["first"].values])
-    _, place = np.unique(both, return_index=True)
-    return np.asarray(both[np.sort(place)])
+    square = rdm.dims[-1] == "second"
+    return np.asarray(rdm["first"].values) if square else _read_pairs(rdm, "rdm").labels
 
 
-def _place_pairs(rdm: xr.DataArray, labels: Array) -> tuple[Array, Array]:
-    """Give rows and columns of the pairs of a condensed RDM, each pair exactly once."""
-    order = np.argsort(labels)
-    rows, columns = (
-        order[np.searchsorted(labels, rdm[end].values, sorter=order)] for end in ("first", "second")
-    )
-    n = len(labels)
-    key = np.minimum(rows, columns) * n + np.maximum(rows, columns)
-    complete = len(np.unique(key)) == len(key) == n * (n - 1) // 2 and (rows != columns).all()
-    if not complete:
+def condense(rdm: xr.DataArray, conditions: Any = None, name: str = "rdm") -> tuple[Array, Array]:
+    """Values (..., pair) in the order (0, 1), (0, 2), ... (1, 2), ..., and names of conditions.
+
+    Raises
+    ------
+    SchemaError
+        For RDMs of kind 'cross' or else asymmetric, and when a pair is absent or comes twice.
+    AlignError
+        When conditions are named that the RDM lacks, or named twice.
+    """
+    check_rdm(rdm, name)
+    if rdm.attrs.get("kind") == "cross":
         raise SchemaError(
-            f"rdm: expected each of the {n * (n - 1) // 2} pairs of {n} conditions once, "
-            f"got {len(np.unique(key))} different ones in {len(key)}. Fill absent pairs with NaN."
+            f"{name}: expected kind 'dissimilarity', got 'cross'. Its triangles differ and its "
+            "diagonal counts: average it with its transpose first, or keep it square."
         )
-    return rows, columns
+    pairs = None if rdm.dims[-1] == "second" else _read_pairs(rdm, name)
+    # Of kind 'dissimilarity' it is checked already.
+    unsure = pairs is None and rdm.attrs.get("kind") != "dissimilarity"
+    if unsure and not np.allclose(rdm.values, np.swapaxes(rdm.values, -1, -2), equal_nan=True):
+        raise SchemaError(
+            f"{name}: expected a symmetric RDM, got two triangles that differ. Average it with "
+            "its transpose first."
+        )
+    labels = np.asarray(rdm["first"].values) if pairs is None else pairs.labels
+    wanted = labels if conditions is None else np.asarray(conditions, dtype=np.str_)
+    chosen = _place_conditions(labels, wanted)
+    first, second = find_pairs(len(chosen))
+    if pairs is None:
+        return rdm.values[..., chosen[first], chosen[second]], wanted
+    same = np.array_equal(chosen, np.arange(len(labels)))
+    if same and pairs.rows is find_pairs(len(labels))[0]:
+        return rdm.values.copy(), wanted
+    return rdm.values[..., _find_places(pairs, name)[chosen[first], chosen[second]]], wanted
+
+
+def _place_conditions(labels: Array, wanted: Array) -> Array:
+    place = {label: i for i, label in enumerate(labels.tolist())}
+    absent = [label for label in wanted.tolist() if label not in place]
+    if absent:
+        raise AlignError(
+            f"conditions: expected names that the RDM has, got {some(absent)}. "
+            f"It has {some(labels.tolist())}."
+        )
+    if len(set(wanted.tolist())) < len(wanted):
+        raise AlignError(
+            f"conditions: expected each name once, got {len(wanted)} names of "
+            f"{len(set(wanted.tolist()))} conditions. Drop the copies."
+        )
+    return np.array([place[label] for label in wanted.tolist()], dtype=np.intp)
 
 
 def _condition_coords(rdm: xr.DataArray, labels: Array) -> dict[str, Array]:
-    """What is known of each condition besides its name, such as its category."""
-    square = rdm.dims[-1] == "second"
+    """What is known of every condition besides its name, such as its category."""
+    ends: dict[str, tuple[str, Array]]
+    if rdm.dims[-1] == "second":
+        ends = {end: (end, np.arange(len(labels))) for end in ("first", "second")}
+    else:
+        pairs = _read_pairs(rdm, "rdm")
+        ends = {"first": ("pair", pairs.rows), "second": ("pair", pairs.columns)}
     known: dict[str, Array] = {}
-    for end in ("first", "second"):
-        dim = end if square else "pair"
+    filled: dict[str, Array] = {}
+    for end, (dim, codes) in ends.items():
         for key, coord in rdm.coords.items():
             suffix = str(key).removeprefix(f"{end}_")
             if suffix == str(key) or coord.dims != (dim,):
                 continue
-            table = dict(zip(rdm[end].values.tolist(), coord.values.tolist(), strict=True))
-            held = known.get(suffix)
-            old = {} if held is None else dict(zip(labels.tolist(), held.tolist(), strict=True))
-            merged = {**{k: v for k, v in old.items() if v is not None}, **table}
-            known[suffix] = np.array([merged.get(label) for label in labels.tolist()], dtype=object)
-    return {key: np.array(values.tolist()) for key, values in known.items()}
+            held = known.setdefault(suffix, np.empty(len(labels), dtype=coord.dtype))
+            known[suffix] = held.astype(np.result_type(held.dtype, coord.dtype))
+            known[suffix][codes] = coord.values
+            filled.setdefault(suffix, np.zeros(len(labels), dtype=bool))[codes] = True
+    return {key: column for key, column in known.items() if filled[key].all()}
 
 
 def _lead_coords(rdm: xr.DataArray, lead: tuple[Any, ...]) -> dict[Any, Any]:
@@ -95,7 +158,7 @@ def wrap_condensed(
     values: Array, labels: Array, lead: tuple[Any, ...], coords: dict[Any, Any], known: Any = None
 ) -> xr.DataArray:
     """Label values (..., pair) in the order (0, 1), (0, 2), ... (1, 2), ..."""
-    first, second = np.triu_indices(len(labels), 1)
+    first, second = find_pairs(len(labels))
     ends: dict[Any, Any] = {"first": ("pair", labels[first]), "second": ("pair", labels[second])}
     for key, column in (known or {}).items():
         ends |= {f"first_{key}": ("pair", column[first]), f"second_{key}": ("pair", column[second])}
@@ -119,16 +182,17 @@ def to_square(rdm: xr.DataArray) -> xr.DataArray:
     SchemaError
         When a pair is absent or comes twice.
     """
-    labels = find_conditions(rdm)
+    check_rdm(rdm)
     if rdm.dims[-1] == "second":
         return rdm.copy(deep=True)
+    values, labels = condense(rdm)
     lead, n = rdm.dims[:-1], len(labels)
-    rows, columns = _place_pairs(rdm, labels)
-    values = np.zeros((*rdm.shape[:-1], n, n), dtype=rdm.dtype)
-    values[..., rows, columns] = values[..., columns, rows] = rdm.values
+    square = np.zeros((*rdm.shape[:-1], n, n), dtype=rdm.dtype)
+    rows, columns = find_pairs(n)
+    square[..., rows, columns] = square[..., columns, rows] = values
     known = _condition_coords(rdm, labels)
-    square = wrap_square(values, labels, lead, _lead_coords(rdm, lead), known)
-    return square.assign_attrs(rdm.attrs)
+    made = wrap_square(square, labels, lead, _lead_coords(rdm, lead), known)
+    return made.assign_attrs(rdm.attrs)
 
 
 def to_condensed(rdm: xr.DataArray, conditions: Any = None) -> xr.DataArray:
@@ -149,35 +213,14 @@ def to_condensed(rdm: xr.DataArray, conditions: Any = None) -> xr.DataArray:
     Raises
     ------
     SchemaError
-        For RDMs of kind 'cross': their two triangles differ and their diagonal counts.
+        For asymmetric RDMs, as those of kind 'cross', whose diagonal counts.
     AlignError
-        When conditions are named that the RDM lacks.
+        When conditions are named that the RDM lacks, or named twice.
     """
+    values, wanted = condense(rdm, conditions)
+    lead = rdm.dims[: -2 if rdm.dims[-1] == "second" else -1]
     labels = find_conditions(rdm)
-    if rdm.attrs.get("kind") == "cross":
-        raise SchemaError(
-            "rdm: expected kind 'dissimilarity', got 'cross'. Its triangles differ and its "
-            "diagonal counts: average it with its transpose first, or keep it square."
-        )
-    wanted = labels if conditions is None else np.asarray(conditions, dtype=np.str_)
-    place = {label: i for i, label in enumerate(labels.tolist())}
-    absent = [label for label in wanted.tolist() if label not in place]
-    if absent:
-        raise AlignError(
-            f"conditions: expected names that the RDM has, got {some(absent)}. "
-            f"It has {some(labels.tolist())}."
-        )
-    chosen = np.array([place[label] for label in wanted.tolist()], dtype=np.intp)
-    first, second = np.triu_indices(len(chosen), 1)
-    if rdm.dims[-1] == "second":
-        lead = rdm.dims[:-2]
-        values = rdm.values[..., chosen[first], chosen[second]]
-    else:
-        lead, n = rdm.dims[:-1], len(labels)
-        where = np.zeros((n, n), dtype=np.intp)
-        rows, columns = _place_pairs(rdm, labels)
-        where[rows, columns] = where[columns, rows] = np.arange(len(rows))
-        values = rdm.values[..., where[chosen[first], chosen[second]]]
+    chosen = _place_conditions(labels, wanted)
     known = {key: v[chosen] for key, v in _condition_coords(rdm, labels).items()}
     condensed = wrap_condensed(values, wanted, lead, _lead_coords(rdm, lead), known)
     return condensed.assign_attrs(rdm.attrs)

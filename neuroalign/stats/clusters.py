@@ -52,7 +52,8 @@ def find_clusters(
     Returns
     -------
     Dataset
-        ``statistic``, t over subjects; ``p_value``, corrected for all places and times: of the
+        ``statistic``, t over subjects, under ``tfce`` t enhanced by its neighbours (without unit,
+        with the sign of t); ``p_value``, corrected for all places and times: of the
         cluster a place belongs to (1 in none), or of the place under ``tfce``; ``cluster``,
         its number from 1, 0 in none (all 0 under ``tfce``). A p value of a cluster says that
         there is something, not that each of its places differs.

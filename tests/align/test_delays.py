@@ -68,3 +68,9 @@ def test_faults_are_named(rng: np.random.Generator) -> None:
 def test_delays_longer_than_every_run_are_refused(rng: np.random.Generator) -> None:
     with pytest.raises(ValueError, match=r"delays: expected some below the length of a run"):
         delay_features(timed(rng.normal(size=(8, 2)), ["a"] * 8), [500])
+
+
+def test_runs_of_one_sample_have_no_past(rng: np.random.Generator) -> None:
+    alone = timed(rng.normal(size=(3, 2)), ["a", "b", "c"])
+    with pytest.raises(AlignError, match="features: expected several samples in a run, got one"):
+        delay_features(alone, [0])

@@ -2,6 +2,7 @@
 
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -121,6 +122,18 @@ def test_offset_targets_lose_nothing_where_himalaya_falls_to_minus_51(
     far = BandedRidge(GRID, spaces=SPACES, n_candidates=10).fit(X, Y + 1e4)
     np.testing.assert_allclose(far.predict(X) - 1e4, near.predict(X), rtol=1e-6, atol=1e-6)
     np.testing.assert_allclose(far.cv_r2_, near.cv_r2_, atol=1e-6)
+
+
+def test_refined_and_split_fits_keep_an_intercept_where_those_of_himalaya_have_none(
+    rng: np.random.Generator,
+) -> None:
+    X, Y = _two_spaces(rng, t=3)
+    options: dict[str, Any] = {"spaces": SPACES, "candidates": [[0.5, 0.5]], "n_refine": 2}
+    near = BandedRidge(GRID, **options).fit(X, Y)
+    far = BandedRidge(GRID, **options).fit(X + 100, Y + 1e4)
+    np.testing.assert_allclose(far.predict(X + 100) - 1e4, near.predict(X), atol=1e-5)
+    parts = far.predict(X + 100, split=True)
+    np.testing.assert_allclose(parts.sum(axis=1), far.predict(X + 100), rtol=1e-9)
 
 
 def test_split_predictions_add_up(rng: np.random.Generator) -> None:

@@ -1,11 +1,14 @@
 """Variance partition: planted truth, inclusion and exclusion, and what it adds up to."""
 
 from itertools import chain, combinations
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import xarray as xr
 
+from neuroalign import storage
 from neuroalign.encoders import BandedRidge, partition_variance
 from neuroalign.encoders.variance_partition import divide_shared, list_subsets
 
@@ -87,7 +90,7 @@ def test_drawing_whole_runs_widens_intervals_of_correlated_rows(rng: np.random.G
     X, Y, spaces = _plant(rng, n=400, t=10)
     runs = np.repeat(np.arange(20), 20)
     gain = np.repeat(np.exp(rng.normal(size=20)), 20)[:, None]
-    common = {"spaces": spaces, "estimator": QUICK, "n_bootstrap": 200}
+    common: dict[str, Any] = {"spaces": spaces, "estimator": QUICK, "n_bootstrap": 200}
     rows = partition_variance(X, Y * gain, **common)
     whole = partition_variance(X, Y * gain, groups=runs, **common)
     blocks = partition_variance(X, Y * gain, block=20, **common)
@@ -102,6 +105,44 @@ def test_the_same_seed_gives_the_same_intervals(rng: np.random.Generator) -> Non
         for _ in range(2)
     )
     assert one.identical(two)
+
+
+def test_rows_that_several_folds_test_count_as_often(rng: np.random.Generator) -> None:
+    X, Y, spaces = _plant(rng, n=120, t=2)
+    rows = np.arange(120)
+    once = [(rows[40:], rows[:40]), (rows[:80], rows[80:])]
+    common: dict[str, Any] = {
+        "spaces": spaces,
+        "estimator": BandedRidge(1.0, n_candidates=3),
+        "n_bootstrap": 5,
+    }
+    single = partition_variance(X, Y, cv=once, **common)
+    twice = partition_variance(X, Y, cv=[*once, *once], **common)
+    np.testing.assert_allclose(twice["r2"], single["r2"], rtol=1e-12)
+    np.testing.assert_allclose(twice["share_low"], single["share_low"], rtol=1e-9)
+
+
+def test_targets_in_pieces_are_those_of_one_piece(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    X, Y, spaces = _plant(rng, n=100, t=7)
+    common: dict[str, Any] = {"spaces": spaces, "estimator": QUICK, "n_bootstrap": 20}
+    whole = partition_variance(X, Y, **common)
+    monkeypatch.setattr("neuroalign.encoders.variance_partition.CHUNK", 3)
+    xr.testing.assert_allclose(partition_variance(X, Y, **common), whole, rtol=1e-12)
+
+
+def test_a_partition_says_how_it_was_made_and_survives_storage(
+    rng: np.random.Generator, tmp_path: Path
+) -> None:
+    X, Y, spaces = _plant(rng, n=60, t=2)
+    found = partition_variance(X, Y, spaces=spaces, estimator=QUICK, n_bootstrap=20, level=0.9)
+    told = {"kind": "estimate", "method": "partition_variance", "n_samples": 60, "n_units": 60}
+    told |= {"n_bootstrap": 20, "level": 0.9, "seed": 0}
+    assert told.items() <= found.attrs.items()
+    assert found.attrs["model"].startswith("BandedRidge(")
+    storage.save(found, tmp_path / "partition.nc")
+    xr.testing.assert_identical(storage.load(tmp_path / "partition.nc"), found)
 
 
 def test_one_space_cannot_be_partitioned(rng: np.random.Generator) -> None:

@@ -40,10 +40,10 @@ def make_wav2vec(kind: str = "Wav2Vec2") -> Any:
     return getattr(transformers, f"{kind}Model")(config)
 
 
-def make_whisper() -> tuple[Any, Any]:
+def make_whisper(width: int = 24) -> tuple[Any, Any]:
     torch.manual_seed(0)
     config = transformers.WhisperConfig(
-        d_model=24,
+        d_model=width,
         encoder_layers=1,
         decoder_layers=1,
         encoder_attention_heads=2,
@@ -140,6 +140,28 @@ def test_causal_frames_know_nothing_of_later_sound(wave: np.ndarray, size: int) 
     np.testing.assert_allclose(early.values[frame], heard.values[-1], atol=1e-5)
 
 
+@pytest.mark.parametrize(("layer", "frames"), [("encoder.layers.0", 24), ("feature_extractor", 8)])
+def test_as_many_features_as_frames_are_told_apart(
+    layer: str, frames: int, wave: np.ndarray
+) -> None:
+    model, heard = make_wav2vec().eval(), wave[: (frames - 1) * 320 + 400]
+    found = run(model, heard, layer)[layer]
+    with torch.no_grad():
+        sound = torch.tensor(heard)[None]
+        states = model(sound, output_hidden_states=True).hidden_states[1][0]
+        early = model.feature_extractor(sound)[0].T
+    expected = {"encoder.layers.0": states, "feature_extractor": early}[layer]
+    assert found.shape == (frames, frames)
+    np.testing.assert_allclose(found.values, expected.numpy(), atol=1e-5)
+
+
+def test_frames_that_no_length_tells_from_features_are_refused(wave: np.ndarray) -> None:
+    model, processor = make_whisper(width=100)
+    short: dict[str, Any] = {"chunk": 1.0, "context": 0.5, "processor": processor}
+    with pytest.raises(ValueError, match=r"frames of layer 'layers.0' along one dim, got shape"):
+        run(model, wave, "layers.0", **short)
+
+
 def test_windows_cover_every_frame_once() -> None:
     windows = plan_windows(50, 20, 5, 5)
     assert windows == [(0, 25, 0, 20), (15, 45, 20, 40), (35, 50, 40, 50)]
@@ -231,8 +253,6 @@ def test_faults_are_named(wave: np.ndarray) -> None:
         run(model, wave[:300], "encoder.layers.0")
     with pytest.raises(ValueError, match="expected layer 'feature_extractor.conv_layers.0' to giv"):
         run(model, wave, "feature_extractor.conv_layers.0")
-    with pytest.raises(ValueError, match="24 of both, which cannot be told apart"):
-        run(model, wave[: 23 * 320 + 400], "encoder.layers.0")
     with pytest.raises(ValueError, match="context: expected seconds of sound, got 0"):
         run(model, wave, "encoder.layers.0", causal=True, context=0)
     with pytest.raises(ValueError, match="model: expected a torch.nn.Module or a name, got int"):

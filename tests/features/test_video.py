@@ -17,8 +17,13 @@ from torch import nn  # noqa: E402
 from neuroalign import schema, storage  # noqa: E402
 from neuroalign.align import resample  # noqa: E402
 from neuroalign.errors import DataCorruptionError, LoadError, NeuroalignWarning  # noqa: E402
-from neuroalign.features import extract_video, load_frames, motion_energy  # noqa: E402
-from neuroalign.features._film import hold  # noqa: E402
+from neuroalign.features import (  # noqa: E402
+    _film,
+    extract_video,
+    load_frames,
+    motion_energy,
+)
+from neuroalign.features._film import hold, list_times, open_film  # noqa: E402
 from neuroalign.loaders import from_arrays  # noqa: E402
 
 # Grey levels far enough apart to survive the codec.
@@ -90,6 +95,40 @@ def test_a_dropped_frame_stays_on_screen(make_film: MakeFilm) -> None:
     held = extract_video(FrameNet(), film, "layer", rate=10.0, pool="mean", progress=False)
     values = held["layer"].values[:, 0] * 255
     np.testing.assert_allclose(values[[4, 5, 6]], LEVELS[[4, 4, 6]], atol=4)
+
+
+@pytest.mark.parametrize("name", ["film.mp4", "film.avi", "film.mkv"])
+def test_packets_tell_the_times_that_decoding_tells(make_film: MakeFilm, name: str) -> None:
+    # avi has no gaps: what was left out stands in it as an empty frame.
+    path = make_film(name, skip=-1 if name.endswith("avi") else 5)
+    decoded = [time for time, _ in load_frames(path)]
+    np.testing.assert_allclose(list_times(path), decoded, atol=1e-9)
+
+
+def test_a_film_is_decoded_once(make_film: MakeFilm, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads: list[Path] = []
+    original = _film._decode
+
+    def count(path: Path) -> Any:
+        reads.append(path)
+        return original(path)
+
+    monkeypatch.setattr(_film, "_decode", count)
+    film = {"run-01": make_film()}
+    extract_video(FrameNet(), film, "layer", pool="mean", progress=False)
+    assert len(reads) == 1
+
+
+def test_packets_that_are_no_frames_are_an_error(
+    make_film: MakeFilm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = make_film()
+    right = list_times(path)
+    for wrong in ([*right, 2.0], right[:-1], [time * 2 for time in right]):
+        monkeypatch.setattr(_film, "list_times", lambda _, wrong=wrong: wrong)
+        film = open_film(path, "videos['a']", None)
+        with pytest.raises(DataCorruptionError, match=r"film.mp4: expected \d+ frames at the time"):
+            list(film.read())
 
 
 def test_frames_of_several_films_carry_run_and_time(make_film: MakeFilm) -> None:

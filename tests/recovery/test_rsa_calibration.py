@@ -3,15 +3,15 @@
 Each over 2,000 seeded studies of 12 subjects and 16 conditions, all studies of a block in one call.
 Rates of false positives at .05 (upper binomial bound .065); those over stimuli are conservative,
 the more so between models, as both are fixed here and only the rest of the signal is drawn anew.
-Against the ceiling resamples of subjects never reject: copies leave smaller pools, so that the
-ceiling varies more between resamples than between studies.
+The pools of ceilings stay whole when subjects are drawn: copies would leave smaller pools, and a
+ceiling that varies so much more between resamples than between studies that no test rejects.
 
 =========  =======  ========  =======
 bootstrap  against  between   against
            zero     models    ceiling
 =========  =======  ========  =======
 none       .048     .047      .040
-subjects   .047     .047      .000
+subjects   .047     .047      .042
 stimuli    .016     .0015     -
 both       .0145    .0005     -
 =========  =======  ========  =======
@@ -112,7 +112,7 @@ def test_false_positives_against_the_ceiling(bootstrap: str) -> None:
         )
         found.append(result["p_ceiling"].values[0])
     rate = float((np.concatenate(found) < 0.05).mean())
-    assert rate <= UPPER, rate
+    assert 0.03 <= rate <= UPPER, rate
 
 
 @pytest.mark.slow

@@ -40,3 +40,5 @@ def test_faults_are_named() -> None:
         magnitude_rdm({"a": 0.0, "b": np.nan, "c": 2.0})
     with pytest.raises(ValueError, match="scale: expected one of 'linear'"):
         magnitude_rdm({"a": 0.0, "b": 1.0, "c": 2.0}, scale="lin")
+    with pytest.raises(ValueError, match="reference: expected a finite number or None, got nan"):
+        magnitude_rdm({"a": 0.0, "b": 1.0}, scale="reference_log", reference=np.nan)

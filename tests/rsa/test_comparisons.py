@@ -11,6 +11,7 @@ from neuroalign.errors import AlignError, SchemaError
 from neuroalign.loaders import load_rdms
 from neuroalign.rsa import COMPARISONS, compare_rdms, fisher_z, regress_rdms, to_square
 from neuroalign.rsa import _comparison_kernels as kernels
+from neuroalign.rsa._pairs import square_up
 from neuroalign.rsa.rdms import wrap_condensed
 
 LABELS = np.array(list("abcdefgh"))
@@ -165,7 +166,7 @@ def test_multiplicities_equal_copied_conditions(rng: np.random.Generator, method
     drawn = np.repeat(np.arange(6), counts)
     first, second = np.triu_indices(len(drawn), 1)
     apart = drawn[first] != drawn[second]
-    copied = [kernels.square_up(X)[:, drawn[first], drawn[second]] for X in (A, B)]
+    copied = [square_up(X)[:, drawn[first], drawn[second]] for X in (A, B)]
     brute = kernels.weigh(copied[0].shape[1], observed=apart)
     ours = kernels.KERNELS[method](A, B, kernels.weigh(15, counts=counts))
     if "whitened" in method:

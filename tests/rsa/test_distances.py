@@ -472,3 +472,22 @@ def test_haxby_categories_stand_apart_across_runs(real_data) -> None:  # type: i
     cross = compute_cross_rdm(data, fold="run")
     off = cross.values[~np.eye(8, dtype=bool)]
     assert np.diagonal(cross).mean() < off.mean()
+
+
+def test_flat_patterns_have_no_correlation_across_runs(rng: np.random.Generator) -> None:
+    """0.1 less the mean of many 0.1 leaves rounding, which must not be correlated."""
+    values = rng.normal(size=(8, 30))
+    values[1] = 0.1
+    names, runs = list("abcd") * 2, np.repeat(["r1", "r2"], 4)
+    data = from_arrays(values, stimulus=names, run=runs, modality="fmri", dtype="float64")
+    made = compute_cross_rdm(data, fold="run", distance="correlation").values
+    assert np.isnan(made[1]).all()
+    assert np.isfinite(made[[0, 2, 3]]).all()
+
+
+def test_decoding_says_that_noise_of_each_fold_has_no_place(rng: np.random.Generator) -> None:
+    names, runs = list("ab") * 8, np.repeat(["r1", "r2"], 8)
+    data = from_arrays(rng.normal(size=(16, 3)), stimulus=names, run=runs, modality="fmri")
+    noise = estimate_noise(data, over="run")
+    with pytest.raises(SchemaError, match=r"noise: expected .* got dims \('run', 'neuroid'"):
+        compute_rdm(data, distance="decoding_accuracy", fold="run", noise=noise)

@@ -40,3 +40,9 @@ def test_framing_twice_raises() -> None:
     framed = frame_responses(from_arrays(np.ones((2, 3)), modality="fmri", stimulus=["a", "b"]))
     with pytest.raises(SchemaError, match="responses: expected coord 'stimulus' without"):
         frame_responses(framed)
+
+
+def test_missing_values_leave_the_frame_finite() -> None:
+    values = np.array([[3.0, np.nan], [3.0, 3.0]])
+    framed = frame_responses(from_arrays(values, modality="fmri", stimulus=["a", "b"]))
+    assert (framed.values[-1] == 3.0).all()

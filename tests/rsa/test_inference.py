@@ -8,12 +8,12 @@ import xarray as xr
 
 from neuroalign.errors import AlignError, SchemaError
 from neuroalign.loaders import load_rdms
-from neuroalign.rsa._bootstrap import correct_both, draw_all, remove_fold_variance
+from neuroalign.rsa._bootstrap import ARMS, correct_both, draw_all, remove_fold_variance
 from neuroalign.rsa._engine import Plan, average, evaluate_whole
-from neuroalign.rsa._grams import to_squares
+from neuroalign.rsa._pairs import square_up
 from neuroalign.rsa._stacks import fold
 from neuroalign.rsa.inference import infer, noise_ceiling
-from neuroalign.rsa.models import FixedModel, SelectionModel, WeightedModel
+from neuroalign.rsa.models import FixedModel, SelectionModel, WeightedModel, as_models
 from neuroalign.storage import load, save
 
 IMAGES = [f"image {n}" for n in range(92)]
@@ -54,7 +54,7 @@ def copy_conditions(rows: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, n
     contrast = np.zeros((len(first), len(chosen)))
     contrast[np.arange(len(first)), first] = 1
     contrast[np.arange(len(first)), second] = -1
-    squares = to_squares(rows)
+    squares = square_up(rows)
     return squares[:, chosen[first], chosen[second]], (contrast @ contrast.T) ** 2
 
 
@@ -130,28 +130,43 @@ def test_ceilings_equal_loops_over_pooled_subjects(rng: np.random.Generator, met
     assert one.sum() == 8
 
 
-def test_resampled_subjects_leave_out_all_their_copies(rng: np.random.Generator) -> None:
+def test_resampled_subjects_keep_the_pools_and_leave_themselves_out(
+    rng: np.random.Generator,
+) -> None:
     values = rng.random((3, 28))
-    plan = Plan([], [], values, "cosine")
-    found = evaluate_whole(plan, np.ones(8), np.array([2.0, 1, 0]))
+    plan, people = Plan([], [], values, "cosine"), np.array([2.0, 1, 0])
+    found = evaluate_whole(plan, np.ones(8), people)
     unit = values / np.linalg.norm(values, axis=1, keepdims=True)
-    np.testing.assert_allclose(found.lower[:2], unit[0] @ unit[1])
-    pool = 2 * unit[0] + unit[1]
-    np.testing.assert_allclose(found.upper[:2], unit[:2] @ pool / np.linalg.norm(pool))
-    assert np.isnan(found.lower[2])
+    others = unit.sum(axis=0) - unit
+    lower = (unit * others).sum(axis=1) / np.linalg.norm(others, axis=1)
+    np.testing.assert_allclose(found.lower, lower)
+    assert average(found, people)[0] == pytest.approx((2 * lower[0] + lower[1]) / 3)
 
 
-@pytest.mark.parametrize("method", METHODS[:4])
-def test_resamples_at_once_equal_them_one_by_one(rng: np.random.Generator, method: str) -> None:
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("bootstrap", ["subjects", "stimuli", "both"])
+def test_fixed_models_are_scored_once_for_all_arms(
+    rng: np.random.Generator, method: str, bootstrap: str
+) -> None:
+    """As when each resample of subjects and of stimuli is evaluated on its own."""
     known, data = plant(rng, n_subjects=4)
-    chosen = [FixedModel(m, name=str(k)) for k, m in enumerate(known)]
-    plan = Plan(chosen, [m.basis for m in chosen], data.values, method)
-    drawn = draw_all(20, 4, 30, 0)
-    batch = plan.space.batch(drawn, [(True, True), (False, True)])
-    loop = [average(evaluate_whole(plan, *one), one[1]) for one in drawn]
-    np.testing.assert_allclose(batch[0], loop, atol=1e-10)
-    alone = [average(evaluate_whole(plan, np.ones(20), one), one) for _, one in drawn]
-    np.testing.assert_allclose(batch[1], alone, atol=1e-10)
+    found = infer(known, data, method=method, bootstrap=bootstrap, n_bootstrap=6, seed=3)
+    plan = Plan(as_models(known), [m.basis for m in as_models(known)], data.values, method)
+    over = ARMS[bootstrap][-1]
+    for row, (counts, people) in zip(found["draws"], draw_all(20, 4, 6, 3), strict=True):
+        one = [c if use else np.ones(len(c)) for c, use in zip((counts, people), over, strict=True)]
+        loop = average(evaluate_whole(plan, *one), one[1])[:-2]
+        np.testing.assert_allclose(row, loop, atol=1e-10)
+
+
+def test_the_error_of_a_ceiling_is_that_of_paired_subjects(rng: np.random.Generator) -> None:
+    """Resamples of subjects tell what a paired t test of the same subjects does."""
+    truth = rng.random(66)
+    data = subjects(truth + 0.5 * rng.random((12, 66)))
+    known = {"m": data[0].drop_vars("subject")}
+    drawn = infer(known, data, bootstrap="subjects", n_bootstrap=4000)["p_ceiling"].item()
+    paired = infer(known, data, bootstrap="none")["p_ceiling"].item()
+    assert np.log(drawn) == pytest.approx(np.log(paired), abs=0.5)
 
 
 def test_resamples_lose_no_copied_condition() -> None:

@@ -161,7 +161,7 @@ def test_faults_of_models_are_named(rng: np.random.Generator) -> None:
         as_models([FixedModel(rdms[0], name="a"), FixedModel(rdms[1], name="a")])
     with pytest.raises(ValueError, match="method: expected one of 'cosine'"):
         WeightedModel(rdms, name="m").fit(rdms, "cosin")
-    with pytest.raises(SchemaError, match="model 'm': expected each of 66 pairs"):
+    with pytest.raises(SchemaError, match="model 'm': expected each of the 66 pairs"):
         FixedModel(rdms[0, 1:], name="m")
     with pytest.raises(SchemaError, match="model 'm': expected finite dissimilarities, got 1"):
         FixedModel(rdms[0].where(np.arange(66) > 0), name="m")
@@ -177,3 +177,9 @@ def test_features_without_unique_names_raise(rng: np.random.Generator) -> None:
     features = from_arrays(rng.normal(size=(4, 2)), modality="model", stimulus=["a", "a", "b", "c"])
     with pytest.raises(SchemaError, match="unique 'stimulus'"):
         FeatureReweightedModel(features.rename(neuroid="feature"), name="f")
+
+
+def test_features_without_the_named_coord_raise(rng: np.random.Generator) -> None:
+    features = from_arrays(rng.normal(size=(3, 2)), modality="model", stimulus=["a", "b", "c"])
+    with pytest.raises(SchemaError, match="model 'f': expected coord 'word' on 'sample'"):
+        FeatureReweightedModel(features.rename(neuroid="feature"), name="f", by="word")

@@ -127,3 +127,9 @@ def test_sensors_of_different_units_are_not_singular(rng: np.random.Generator) -
     scaled = data * np.array([1e-13, 1e-6, 1.0, 1e3])
     a, b = (whiten(x, estimate_noise(x, method="full")).values for x in (data, scaled))
     np.testing.assert_allclose((a**2).sum(axis=1), (b**2).sum(axis=1), rtol=1e-6)
+
+
+def test_noise_needs_a_degree_of_freedom(rng: np.random.Generator) -> None:
+    data = from_arrays(rng.normal(size=(1, 3)), stimulus=["a"], modality="fmri")
+    with pytest.raises(ValueError, match="dof: expected more than 0 degrees of freedom, got 0"):
+        estimate_noise(data, from_="residuals")

@@ -7,6 +7,7 @@ from scipy.spatial.distance import squareform
 
 from neuroalign.errors import AlignError, SchemaError
 from neuroalign.rsa import align_rdms, to_condensed, to_square
+from neuroalign.rsa.rdms import find_conditions
 
 
 def make(rng: np.random.Generator, labels: str = "abcd", n: int = 2) -> xr.DataArray:
@@ -74,3 +75,28 @@ def test_align_by_label(rng: np.random.Generator) -> None:
         to_condensed(rdm, ["a", "q"])
     with pytest.raises(ValueError, match="how: expected one of 'strict', 'inner'"):
         align_rdms(rdm, rdm, how="outer")
+
+
+def test_pairs_in_the_usual_order_and_in_any_other_are_named_alike(
+    rng: np.random.Generator,
+) -> None:
+    rdm = to_condensed(make(rng))
+    order = rng.permutation(rdm.sizes["pair"])
+    mixed = rdm.isel(pair=order)
+    swapped = mixed.assign_coords(
+        first=("pair", mixed["second"].values), second=("pair", mixed["first"].values)
+    )
+    for one in (mixed, swapped):
+        xr.testing.assert_identical(to_condensed(one, find_conditions(rdm)), rdm)
+
+
+def test_conditions_named_twice_are_refused(rng: np.random.Generator) -> None:
+    names = ["a", "b", "c", "a"]
+    with pytest.raises(AlignError, match="conditions: expected each name once, got 4 names of 3"):
+        to_condensed(make(rng), names)
+
+
+def test_an_asymmetric_rdm_without_kind_is_refused(rng: np.random.Generator) -> None:
+    lopsided = make(rng).copy(data=rng.random((2, 4, 4))).drop_attrs()
+    with pytest.raises(SchemaError, match="expected a symmetric RDM, got two triangles"):
+        to_condensed(lopsided)
