@@ -184,7 +184,7 @@ WIDE: dict[str, Any] = {
 
 BANDED: dict[str, Any] = {
     "full": {"n": 1000, "p": 500, "t": 20_000, "candidates": 100, "share": 50},
-    "quick": {"n": 300, "p": 150, "t": 2000, "candidates": 60, "share": 12},
+    "quick": {"n": 300, "p": 150, "t": 2000, "candidates": 40, "share": 8},
 }
 
 

@@ -21,3 +21,8 @@ def test_hashes_see_values_dtype_shape_and_labels() -> None:
     assert hash_array(base) == hash_array(base.copy(deep=True))
     others = [renamed, base + 1, base.astype("float64"), np.zeros(4, "float32")]
     assert len({hash_array(array) for array in [base, *others]}) == 5
+
+
+def test_room_that_no_label_needs_changes_no_hash() -> None:
+    assert hash_array(np.array(["a", "bc"], dtype="<U9")) == hash_array(np.array(["a", "bc"]))
+    assert hash_array(np.array(["a", "bc"])) != hash_array(np.array(["a", "bd"]))

@@ -303,3 +303,13 @@ def test_a_folder_is_no_name_of_a_file(tmp_path: Path) -> None:
         storage.write_whole(tmp_path),
     ):
         pass
+
+
+@pytest.mark.parametrize("ending", ["nc", "zarr"])
+def test_wide_labels_come_back(ending: str, tmp_path: Path) -> None:
+    names = np.array(["one", "two"], dtype="<U19")
+    result = xr.Dataset(
+        {"score": ("layer", [1.0, 2.0])}, {"layer": names}, {"kind": "estimate", "method": "test"}
+    )
+    storage.save(result, tmp_path / f"result.{ending}")
+    assert storage.load(tmp_path / f"result.{ending}")["layer"].values.tolist() == ["one", "two"]
