@@ -208,7 +208,7 @@ def test_workers_of_which_one_dies_give_the_same(tmp_path: Path) -> None:
     X, Y = study(6000)
     alone = fit_to_store(Ridge(GRID), X, Y, tmp_path / "alone", memory=budget(X, Y))
     lazy = da.from_array(zarr.array(Y, store=str(tmp_path / "y.zarr"), chunks=(60, 1000)))
-    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
+    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": "127.0.0.1:0"}
     with (
         distributed.LocalCluster(**options) as cluster,
         distributed.Client(cluster) as client,

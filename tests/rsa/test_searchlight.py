@@ -271,7 +271,7 @@ def test_dask_workers_of_which_one_dies_give_the_same_bits(rng: np.random.Genera
     model = {"category": categorical_rdm(CATEGORIES)}
     noisy = {"distance": "crossnobis", "fold": "run", "noise": "ledoit_wolf", "batch": 40}
     alone = run_searchlight(data, near, model, **noisy)  # type: ignore[arg-type]
-    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
+    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": "127.0.0.1:0"}
     with distributed.LocalCluster(**options) as cluster, distributed.Client(cluster) as client:
         first = next(iter(cluster.workers.values()))
         timer = threading.Timer(0.4, os.kill, (first.pid, signal.SIGKILL))
