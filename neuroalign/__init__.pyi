@@ -4,6 +4,7 @@ from . import encoders as encoders
 from . import evaluate as evaluate
 from . import features as features
 from . import geometry as geometry
+from . import latents as latents
 from . import loaders as loaders
 from . import models as models
 from . import report as report
@@ -23,6 +24,7 @@ __all__ = [
     "evaluate",
     "features",
     "geometry",
+    "latents",
     "loaders",
     "models",
     "report",
