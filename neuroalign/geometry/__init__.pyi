@@ -10,6 +10,7 @@ from .dissociation import audit_similarity as audit_similarity
 from .features import equalize_features as equalize_features
 from .features import explain_variance as explain_variance
 from .generalization import generalize_across_conditions as generalize_across_conditions
+from .gradients import find_gradients as find_gradients
 from .learning import align_kernels as align_kernels
 from .learning import align_representations as align_representations
 from .learning import compare_weights as compare_weights
@@ -42,6 +43,7 @@ __all__ = [
     "estimate_dimension",
     "estimate_modes",
     "explain_variance",
+    "find_gradients",
     "fit_power_law",
     "generalize_across_conditions",
     "label_phases",

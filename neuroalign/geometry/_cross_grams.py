@@ -73,7 +73,10 @@ def _cross_folds(trials: Trials) -> CrossGram:
     present = (counts > 0).astype(np.float64)
     rare = [name for name, n in zip(trials.names, present.sum(axis=0), strict=True) if n < 2]
     if rare:
-        raise SchemaError(f"fold: expected every condition in two folds or more, got {some(rare)}.")
+        raise SchemaError(
+            f"fold: expected every condition in two folds or more, got {some(rare)} in one. Leave "
+            "them out, or use other folds."
+        )
     means = sums / np.maximum(counts, 1)[:, :, None]
     within, shared = means @ means.transpose(0, 2, 1), present[:, :, None] * present[:, None]
 

@@ -99,6 +99,12 @@ def check_rows(X: Any, features: Any) -> None:
         )
 
 
+def check_varies(X: Array) -> None:
+    """Check that there is variance to explain."""
+    if not (np.ptp(X, axis=0) > 0).any():
+        raise SchemaError("X: expected units that vary, got constant ones. Check the recording.")
+
+
 def read_groups(X: Any, group: str | Array | None, n: int) -> Array | None:
     """Read the groups that folds never divide: a coord, labels, or the repeated stimuli."""
     if isinstance(group, str):

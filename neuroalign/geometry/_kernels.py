@@ -1,10 +1,13 @@
 """Small algebra of kernels and spectra that several measures of this room share."""
 
 from collections.abc import Sequence
+from itertools import combinations_with_replacement
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from neuroalign.similarity._measures import gram, multiply_squares
 
 Array = npt.NDArray[Any]
 
@@ -24,17 +27,14 @@ def cosine_of_kernels(matrices: Sequence[Array]) -> Array:
     """
     n, widest = len(matrices[0]), max(matrix.shape[1] for matrix in matrices)
     count = len(matrices)
-    product = np.empty((count, count))
     # |X'Y|^2 = <XX', YY'>: whichever side is smaller.
-    small = [matrix @ matrix.T for matrix in matrices] if n <= widest else None
-    for i in range(count):
-        for j in range(i, count):
-            value = (
-                np.square(matrices[i].T @ matrices[j]).sum()
-                if small is None
-                else (small[i] * small[j]).sum()
-            )
-            product[i, j] = product[j, i] = value
+    if n <= widest:
+        kernels = [gram(matrix, center=False) for matrix in matrices]
+        product = multiply_squares(kernels, kernels)
+    else:
+        product = np.empty((count, count))
+        for i, j in combinations_with_replacement(range(count), 2):
+            product[i, j] = product[j, i] = np.square(matrices[i].T @ matrices[j]).sum()
     norm = np.sqrt(np.diag(product))
     scale = np.outer(norm, norm)
     cosine: Array = np.divide(product, scale, out=np.full_like(product, np.nan), where=scale > 0)

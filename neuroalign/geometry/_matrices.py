@@ -1,6 +1,6 @@
 """What every measure here starts from and ends with: a bare matrix, and a signed result."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -57,6 +57,21 @@ def as_layers(X: Matrix | Mapping[str, Matrix], name: str = "X") -> dict[str, Ma
     if not X:
         raise ValueError(f"{name}: expected at least one layer, got an empty dict. Name some.")
     return {str(layer): matrix for layer, matrix in X.items()}
+
+
+def check_draws(shares: Sequence[float], n_draws: int) -> None:
+    """Check shares of the samples, and how many subsets are drawn of each.
+
+    Raises
+    ------
+    ValueError
+    """
+    if not shares or not all(0 < share <= 1 for share in shares):
+        raise ValueError(
+            f"shares: expected numbers above 0 up to 1, got {tuple(shares)}. Use (0.5, 1)."
+        )
+    if n_draws < 1:
+        raise ValueError(f"n_draws: expected 1 or more, got {n_draws}. 5 is usual.")
 
 
 def join_layers(rows: Mapping[str, xr.Dataset]) -> xr.Dataset:

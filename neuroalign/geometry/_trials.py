@@ -70,7 +70,7 @@ def read_trials(responses: Matrix, conditions: Labels, fold: Labels | None) -> T
     if fold is not None:
         groups = np.unique(_read_labels(responses, fold, "fold"), return_inverse=True)[1]
         if groups.max() < 1:
-            raise SchemaError("fold: expected two different labels or more, got one.")
+            raise SchemaError("fold: expected two labels or more, got one. Use None.")
     return Trials(values, codes, names.tolist(), groups)
 
 

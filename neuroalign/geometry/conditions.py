@@ -194,7 +194,9 @@ def _name_sides(
     sides: dict[str, Array] = dict(read_factors(names, factors))
     if not WHICH[which]:
         if not sides:
-            raise ValueError("factors: expected names and sides for which='factors', got none.")
+            raise ValueError(
+                "factors: expected names and sides for which='factors', got none. Use which='all'."
+            )
         return sides
     known = {tuple((side ^ side[-1]).tolist()) for side in sides.values()}
     for side in list_dichotomies(len(names), at_most=at_most, seed=seed):

@@ -232,6 +232,8 @@ def estimate_modes(before: Any, after: Any, *, rank: int | None = None) -> xr.Da
         raise ValueError(
             f"rank: expected 1 to {full}, the rank of before, got {rank}. Use fewer directions."
         )
+    if not second.any():
+        raise SchemaError("after: expected values, got zeros throughout. The map is 0.")
     kept = full if rank is None else rank
     left, scale, right = left[:, :kept], scale[:kept], right[:kept]
     projected = left.T @ second

@@ -15,7 +15,14 @@ from sklearn.metrics import pairwise_distances_chunked
 from sklearn.neighbors import NearestNeighbors
 
 from neuroalign.errors import SchemaError, choose
-from neuroalign.geometry._matrices import Matrix, as_layers, as_matrix, join_layers, sign
+from neuroalign.geometry._matrices import (
+    Matrix,
+    as_layers,
+    as_matrix,
+    check_draws,
+    join_layers,
+    sign,
+)
 
 Array = npt.NDArray[Any]
 
@@ -129,7 +136,7 @@ def estimate_dimension(
     Raises
     ------
     SchemaError
-        When there are fewer points than neighbours.
+        When there are fewer points than neighbours, or neighbours of most points tie.
     ValueError
 
     References
@@ -158,8 +165,10 @@ def estimate_dimension(
     layers = as_layers(X)
     rows = {}
     for layer, matrix in layers.items():
-        values = _drop_copies(as_matrix(matrix, f"X['{layer}']" if layer else "X"), n_neighbors)
+        name = f"X['{layer}']" if layer else "X"
+        values = _drop_copies(as_matrix(matrix, name), n_neighbors)
         parts = chosen.measure(values, n_neighbors)
+        dimension = _read_off(chosen, parts, discard, name)
         rng = np.random.default_rng(seed)
         drawn = [
             chosen.combine(parts[rng.integers(0, len(parts), len(parts))], discard)
@@ -168,7 +177,7 @@ def estimate_dimension(
         low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
         rows[layer] = xr.Dataset(
             {
-                "dimension": float(chosen.combine(parts, discard)),
+                "dimension": dimension,
                 "lower": float(low),
                 "upper": float(high),
                 "standard_error": float(np.std(drawn, ddof=1)) if n_bootstrap > 1 else np.nan,
@@ -182,6 +191,17 @@ def estimate_dimension(
         parameters["discard"] = discard
     named = {layer or "X": matrix for layer, matrix in layers.items()}
     return sign(join_layers(rows), method, named, parameters)
+
+
+def _read_off(method: Method, parts: Array, discard: float, name: str) -> float:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        dimension = float(method.combine(parts, discard))
+    if not np.isfinite(dimension):
+        raise SchemaError(
+            f"{name}: expected neighbours at different distances, got ties in most points, as on a "
+            "grid. Use more neighbours, or values that are not rounded."
+        )
+    return dimension
 
 
 def _drop_copies(values: Array, n_neighbors: int) -> Array:
@@ -238,10 +258,7 @@ def trace_dimension(
     [7.0, 6.2, 5.1, 4.1]
     """
     values = as_matrix(X)
-    if not shares or not all(0 < share <= 1 for share in shares):
-        raise ValueError(f"shares: expected numbers above 0 up to 1, got {tuple(shares)}.")
-    if n_draws < 1:
-        raise ValueError(f"n_draws: expected 1 or more, got {n_draws}. 5 is usual.")
+    check_draws(shares, n_draws)
     rng = np.random.default_rng(seed)
     found = []
     for share in shares:

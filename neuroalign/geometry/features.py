@@ -100,6 +100,7 @@ def explain_variance(
     named = fits.read_features(features, len(values))
     groups = fits.read_groups(X, group, len(values))
     folds = fits.split_rows(X, groups, len(values), n_splits, seed)
+    fits.check_varies(values)
     axes = fits.find_axes(values, folds, n_components)
     base = fits.sum_errors(values, None, folds, axes)
     single = [fits.sum_errors(values, one.design, folds, axes) for one in named]
@@ -140,6 +141,11 @@ def explain_variance(
         variables["p_value"] = ("feature", permutation_p(reached, draws[:, 0], n_permutations))
     if ceiling is not None:
         signal = float(_read_ceiling(ceiling, values.shape[1]) @ base.unit / base.unit.sum())
+        if not signal > 0:
+            raise ValueError(
+                "ceiling: expected some unit with signal, got a ceiling of 0 in all that vary. "
+                "Leave it out, or keep reliable units."
+            )
         variables |= {"signal": signal, "total_of_signal": ("feature", draws[:, 0] / signal)}
     names = np.array([one.name for one in named])
     result = xr.Dataset(variables, coords={"feature": names, **_unit_coords(X)})

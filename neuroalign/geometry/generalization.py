@@ -11,6 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.svm import LinearSVC
 
 from neuroalign._folds import Folds
+from neuroalign.errors import SchemaError
 from neuroalign.geometry._matrices import Matrix, sign
 from neuroalign.geometry._trials import Labels, Trials, deal_folds, read_side, read_trials
 
@@ -136,6 +137,11 @@ def generalize(
         mean = np.mean(scores, axis=0) if scores else np.full(1 + n_null, np.nan)
         found.append(mean[0])
         drawn.append(mean[1:])
+    if np.isnan([row.sum() for row in found]).all():
+        raise SchemaError(
+            "fold: expected a fold that holds both sides of conditions left out, got none. Use "
+            "folds with more conditions, or fold=None."
+        )
     return Generalization(np.array(found), np.nanmean(drawn, axis=0))
 
 

@@ -75,6 +75,8 @@ def align_kernels(before: Any, after: Any) -> float:
     ------
     AlignError
         When they are not square or differ in shape.
+    SchemaError
+        When they are not finite.
 
     References
     ----------
@@ -90,6 +92,11 @@ def align_kernels(before: Any, after: Any) -> float:
         raise AlignError(
             f"after: expected square kernels of one shape, got {one.shape} and {other.shape}. "
             "Compute both on the same inputs."
+        )
+    if not (np.isfinite(one).all() and np.isfinite(other).all()):
+        raise SchemaError(
+            "before, after: expected finite kernels, got missing or infinite values. Check the "
+            "network and its inputs."
         )
     scale = np.linalg.norm(one) * np.linalg.norm(other)
     return float((one * other).sum() / scale) if scale > 0 else float("nan")

@@ -99,6 +99,10 @@ def cross_validate_spectrum(
                 "smaller range."
             )
         one, other = (half - half.mean(axis=0) for half in halves)
+        if not (one.any() and other.any()):
+            raise SchemaError(
+                "responses: expected stimuli that differ, got equal means in all. Check by."
+            )
         pairs = [_project(one, other), _project(other, one)]
         shared.append(np.mean([pair[0] for pair in pairs], axis=0))
         plain.append(np.mean([pair[1] for pair in pairs], axis=0))
@@ -163,11 +167,15 @@ def _read(responses: Matrix, by: str, fold: str | None) -> tuple[Array, Array, A
         if fold is not None:
             groups = np.unique(responses[fold].values, return_inverse=True)[1]
             if groups.max() < 1:
-                raise SchemaError(f"responses: expected two values of '{fold}' or more, got one.")
+                raise SchemaError(
+                    f"responses: expected two values of '{fold}' or more, got one. Use fold=None."
+                )
     if not np.isfinite(values).all():
         raise SchemaError("responses: expected finite values, got missing ones. Drop those rows.")
     if groups is None and np.bincount(codes).max() < 2:
-        raise SchemaError(f"responses: expected repeats of each {by}, got each once.")
+        raise SchemaError(
+            f"responses: expected repeats of each {by}, got each once. Use fit_power_law instead."
+        )
     return values, codes, groups
 
 
@@ -188,7 +196,9 @@ def _divide(
     counts = np.stack([np.bincount(codes[half == h], minlength=codes.max() + 1) for h in (0, 1)])
     kept = (counts > 0).all(axis=0)
     if np.count_nonzero(kept) < 3:
-        raise SchemaError("responses: expected 3 stimuli or more in both halves, got fewer.")
+        raise SchemaError(
+            "responses: expected 3 stimuli or more in both halves, got fewer. Use other folds."
+        )
     sums = np.zeros((2, codes.max() + 1, values.shape[1]))
     np.add.at(sums, (half, codes), values)
     means = sums[:, kept] / counts[:, kept, None]

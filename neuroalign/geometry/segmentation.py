@@ -96,6 +96,10 @@ def segment_steps(
             "n_surrogates: expected at least 1 for reference='surrogates', got "
             f"{n_surrogates}. Use 199."
         )
+    if not values.any():
+        raise SchemaError(
+            "dissimilarity: expected steps that differ, got zeros throughout. There is one phase."
+        )
     best, start = _segments.divide(_segments.tabulate_costs(values, price), most, min_size)
     share = best / best[0]
     if surrogate == "stationary" and not np.isfinite(df):

@@ -14,7 +14,14 @@ import xarray as xr
 from scipy import linalg
 
 from neuroalign.errors import NeuroalignWarning, choose, some
-from neuroalign.geometry._matrices import Matrix, as_layers, as_matrix, join_layers, sign
+from neuroalign.geometry._matrices import (
+    Matrix,
+    as_layers,
+    as_matrix,
+    check_draws,
+    join_layers,
+    sign,
+)
 
 Array = npt.NDArray[Any]
 # Shares of the first eigenvalue below which one is rounding; samples wanted for each rank fitted.
@@ -66,10 +73,13 @@ def compute_spectrum(
     if max_components is not None and max_components < 1:
         raise ValueError(f"max_components: expected 1 or more, got {max_components}. None: all.")
     values = as_matrix(X)
+    largest = np.abs(values).max()
     if center:
         values = values - values.mean(axis=0)
     spectrum: npt.NDArray[np.float64] = linalg.svdvals(values)[:max_components] ** 2 / len(values)
-    return spectrum
+    # Means are rounded: what they leave of constant units is no variance.
+    rounding = np.finfo(np.float64).eps * largest * max(values.shape)
+    return spectrum if spectrum[0] > rounding**2 else np.zeros_like(spectrum)
 
 
 def _rank(spectrum: Array, kind: str, eps: float) -> float:
@@ -371,10 +381,7 @@ def subsample_spectrum(
     """
     check_ranks(ranks)
     values = as_matrix(X)
-    if not shares or not all(0 < share <= 1 for share in shares):
-        raise ValueError(f"shares: expected numbers above 0 up to 1, got {tuple(shares)}.")
-    if n_draws < 1:
-        raise ValueError(f"n_draws: expected 1 or more, got {n_draws}. 5 is usual.")
+    check_draws(shares, n_draws)
     rng = np.random.default_rng(seed)
     drawn = []
     for share in shares:

@@ -124,7 +124,7 @@ def compute_subject_rdm(
     first = next(iter(responses.values()))
     names = list(responses)
     aligned = [
-        _match_rows(one, first, on, f"responses['{name}']") for name, one in responses.items()
+        match_rows(one, first, on, f"responses['{name}']") for name, one in responses.items()
     ]
     if summary == "pattern":
         _check_neuroids(aligned, names)
@@ -149,7 +149,7 @@ def compute_subject_rdm(
     )
 
 
-def _match_rows(one: xr.DataArray, first: xr.DataArray, on: str, name: str) -> xr.DataArray:
+def match_rows(one: xr.DataArray, first: xr.DataArray, on: str, name: str) -> xr.DataArray:
     """Bring the rows of a subject into the order of those of the first."""
     check_responses(one, name)
     by = ["run", on] if on == "onset" and "run" in first.coords else [on]

@@ -5,7 +5,7 @@ their similarity is one inner product, so that all pairs of two sets are one mat
 other orders of the stimuli need no new preparation.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,8 +14,8 @@ import numpy.typing as npt
 from neuroalign.errors import SchemaError
 
 Array = npt.NDArray[Any]
-# Numbers of each side that are laid side by side for one product.
-CHUNK = 4_000_000
+# Numbers of each side that are laid side by side for one product: a few MB, which are reused.
+CHUNK = 500_000
 
 
 class Measure(NamedTuple):
@@ -24,7 +24,8 @@ class Measure(NamedTuple):
     ``prepare`` (array (n, p), **params) and ``pair`` (of two prepared) are pure functions.
     ``bounds`` are the lowest and highest value, ``distance`` says that less is more alike.
     ``correctable``: the measure is a cosine whose inner product independent noise does not bias,
-    so that dividing by the root of reliabilities is right. The rest is for speed: ``multiply``
+    so that dividing by the root of reliabilities is right; it names the parameters that this
+    depends on, with the values for which it holds. The rest is for speed: ``multiply``
     (prepared ones of a, of b) gives all pairs, ``permute`` (prepared, order) what ``prepare`` gives
     for rows in that order, and ``prepare_rdm`` takes an RDM (n, n) instead of features.
     """
@@ -35,7 +36,7 @@ class Measure(NamedTuple):
     bounds: tuple[float, float] = (0.0, 1.0)
     symmetric: bool = True
     distance: bool = False
-    correctable: bool = False
+    correctable: Mapping[str, tuple[str, ...]] | None = None
     multiply: Callable[[Sequence[Any], Sequence[Any]], Array] | None = None
     permute: Callable[[Any, Array], Any] | None = None
     prepare_rdm: Callable[..., Any] | None = None

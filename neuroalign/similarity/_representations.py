@@ -21,12 +21,16 @@ Halves = Callable[[int], tuple[Array, Array]]
 
 
 class Representation(NamedTuple):
-    """Values (n, p), or an RDM (n, n); what gives random halves by seed; what hashes the input."""
+    """Values (n, p), or an RDM (n, n); what gives halves by seed; what hashes the input.
+
+    ``is_random``: other seeds give other halves.
+    """
 
     values: Array
     is_rdm: bool
     halve: Halves | None
     hash: Callable[[], str]
+    is_random: bool = False
 
 
 Named = dict[str, Representation]
@@ -226,7 +230,7 @@ def _take(source: _Source, labels: Array, by_label: bool) -> Representation:
             )
         return _pick(first, labels, source.name), _pick(second, labels, source.name)
 
-    return Representation(parts[0], False, halve, source.hash)
+    return Representation(parts[0], False, halve, source.hash, is_random=True)
 
 
 def _mean(parts: list[Array], name: str) -> Array:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from neuroalign._threads import map_threads
 from neuroalign.errors import SchemaError
 from neuroalign.similarity._measures import Measure
 from neuroalign.similarity._representations import Named, Representation
@@ -59,11 +60,10 @@ def fill_table(
     measure: Measure, params: dict[str, Any], rows: Named, columns: Named | None
 ) -> Table:
     """Prepare each representation once and score all pairs."""
-    left, right = (
-        [prepare_one(measure, params, one.values, one.is_rdm) for one in side.values()]
-        for side in (rows, columns or {})
-    )
-    right = left if columns is None else right
+    every = [*rows.values(), *(columns or {}).values()]
+    done = map_threads(lambda one: prepare_one(measure, params, one.values, one.is_rdm), every)
+    left = done[: len(rows)]
+    right = left if columns is None else done[len(rows) :]
     return Table(multiply(measure, left, right), left, right)
 
 
@@ -93,6 +93,8 @@ def correct_table(
             "Keep single presentations, or leave out correct."
         )
     together = columns is None
+    drawn = any(one.is_random for side in sides for one in side)
+    n_splits = n_splits if drawn else 1
     draws = np.random.default_rng(seed).integers(2**31, size=n_splits)
     raw: Any = 0.0
     reliability: list[Any] = [0.0, 0.0]
@@ -122,15 +124,19 @@ def correct_table(
 
 
 def _whole(measure: Measure, params: dict[str, Any], one: Representation) -> Any:
-    """Prepare what has no halves once for all splits."""
-    return None if one.halve else prepare_one(measure, params, one.values, one.is_rdm)
+    """Prepare once for all splits what has no halves, or only those given."""
+    if one.is_random:
+        return None
+    if one.halve is not None:
+        return tuple(prepare_one(measure, params, half, False) for half in one.halve(0))
+    return (prepare_one(measure, params, one.values, one.is_rdm),) * 2
 
 
 def _halves(
     measure: Measure, params: dict[str, Any], one: Representation, kept: Any, seed: int
 ) -> tuple[Any, Any]:
-    if one.halve is None:
-        return kept, kept
+    if one.halve is None or not one.is_random:
+        return kept[0], kept[1]
     first, second = one.halve(seed)
     return prepare_one(measure, params, first, False), prepare_one(measure, params, second, False)
 

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from neuroalign import provenance, schema
+from neuroalign._threads import map_threads
 from neuroalign.errors import choose, some
 from neuroalign.similarity._alignment_rows import ALIGNMENTS
 from neuroalign.similarity._measures import Measure, dot, multiply_squares, permute_square
@@ -33,7 +34,13 @@ from neuroalign.similarity.dependence import (
     prepare_rv,
 )
 from neuroalign.similarity.kernel_alignment import prepare_biased, prepare_debiased
-from neuroalign.similarity.neighbors import prepare_cknna, prepare_mutual_neighbors
+from neuroalign.similarity.neighbors import (
+    pair_published_cknna,
+    permute_local,
+    prepare_cknna,
+    prepare_mutual_neighbors,
+    prepare_published_cknna,
+)
 from neuroalign.similarity.rdm_similarity import prepare_rdm, prepare_rsa
 
 Array = npt.NDArray[Any]
@@ -52,7 +59,10 @@ SIMILARITIES: dict[str, Measure] = {
         prepare_biased, "centred kernel alignment; biased up when units outnumber stimuli"
     ),
     "cka_debiased": _by_product(
-        prepare_debiased, "centred kernel alignment, unbiased HSIC", -1.0, correctable=True
+        prepare_debiased,
+        "centred kernel alignment, unbiased HSIC",
+        -1.0,
+        correctable={"kernel": ("linear",)},
     ),
     "rv": _by_product(prepare_rv, "RV coefficient, equal to linear CKA"),
     "rv_adjusted": Measure(
@@ -60,6 +70,7 @@ SIMILARITIES: dict[str, Measure] = {
         pair_adjusted_rv,
         "RV of z-scored units without what chance gives",
         (-np.inf, 1.0),
+        correctable={},
         multiply=multiply_adjusted_rv,
         permute=permute_adjusted_rv,
     ),
@@ -83,8 +94,23 @@ SIMILARITIES: dict[str, Measure] = {
         prepare_mutual_neighbors, "share of the k nearest stimuli that both have in common"
     ),
     "cknna": _by_product(prepare_cknna, "CKA of entries that are near in both", -1.0),
+    "cknna_published": Measure(
+        prepare_published_cknna,
+        pair_published_cknna,
+        "CKNNA as the published code has it: unbiased HSIC of kernels kept to common neighbours",
+        (-np.inf, np.inf),
+        symmetric=False,
+        permute=permute_local,
+    ),
     "rsa": _by_product(
-        prepare_rsa, "similarity of dissimilarity matrices", -1.0, prepare_rdm=prepare_rdm
+        prepare_rsa,
+        "similarity of dissimilarity matrices",
+        -1.0,
+        prepare_rdm=prepare_rdm,
+        correctable={
+            "distance": ("correlation", "cosine", "squared_euclidean"),
+            "comparison": ("pearson",),
+        },
     ),
 } | ALIGNMENTS
 
@@ -166,9 +192,10 @@ def compare(
     correct : bool
         Divide by the root of the reliabilities of both sides: what the similarity would be without
         noise. From random halves of the repeats, or from tuples of two halves; a representation
-        with neither counts as noiseless. For measures that independent noise leaves unbiased.
+        with neither counts as noiseless. For measures that independent noise leaves unbiased,
+        see Notes.
     n_splits : int
-        Random halves of the repeats.
+        Random halves of the repeats; given halves are used once.
     n_permutations : int
         In a table: orders of the stimuli of ``b``, the same for all cells, for p values.
     seed : int
@@ -192,6 +219,19 @@ def compare(
         For missing values, or rows that cannot be matched.
     ValueError
 
+    Notes
+    -----
+    ``correct`` needs a cosine whose inner product independent noise scales and does nothing else
+    to. ``cka_debiased`` with a linear kernel is one exactly, ``rsa`` with Pearson correlations of
+    squared Euclidean distances too where noise is alike for all stimuli (their common offset
+    cancels). Correlation and cosine distances are where all patterns have a similar share of
+    noise, and ``rv_adjusted`` where all units have (else it weighs units by their reliability).
+    The rest is refused: noise adds to the diagonal of ``cka``, ``rv``, ``hsic`` and
+    ``distance_correlation`` and to all RDMs that keep their mean; it bends Euclidean distances,
+    ranks and kernels other than linear; it decides who is near, and it is fitted by CCA,
+    Procrustes and matchings. ``hsic_debiased`` with a linear kernel is no cosine: noise does not
+    lower it. Predictivity is divided by ceilings instead (`linear_predictivity`).
+
     References
     ----------
     Kornblith et al. (2019), ICML, arXiv:1905.00414; Murphy, Zylberberg & Fyshe (2024),
@@ -211,12 +251,8 @@ def compare(
     measure = choose(SIMILARITIES, method, "method")
     params = dict(params or {})
     _check_params(measure, params, method)
-    if correct and not measure.correctable:
-        fit = [name for name, row in SIMILARITIES.items() if row.correctable]
-        raise ValueError(
-            f"correct: expected a method that noise leaves unbiased, got '{method}'. "
-            f"Use one of {some(fit, 20)}."
-        )
+    if correct:
+        _check_correctable(measure, params, method)
     if n_splits < 1 or n_permutations < 0:
         raise ValueError(
             f"n_splits, n_permutations: expected at least 1 and 0, got {n_splits} and "
@@ -239,15 +275,34 @@ def compare(
     if n_permutations:
         variables |= judge_table(measure, params, filled, columns or rows, n_permutations, seed)
     attrs = _describe(method, params, correct, n_splits, n_permutations, seed, len(labels))
+    inputs = {
+        f"{side}/{name}": one
+        for side, named in (("a", rows), ("b", columns or {}))
+        for name, one in named.items()
+    }
+    hashes = map_threads(lambda one: one.hash(), inputs.values())
     attrs["provenance"] = provenance.collect(
         {key: value for key, value in attrs.items() if key != "kind"},
-        {
-            f"{side}/{name}": one.hash()
-            for side, named in (("a", rows), ("b", columns or {}))
-            for name, one in named.items()
-        },
+        dict(zip(inputs, hashes, strict=True)),
     )
     return _wrap(variables, dims, rows, columns, attrs, measure)
+
+
+def _check_correctable(measure: Measure, params: dict[str, Any], method: str) -> None:
+    if measure.correctable is None:
+        fit = [name for name, row in SIMILARITIES.items() if row.correctable is not None]
+        raise ValueError(
+            f"correct: expected a method that noise leaves unbiased, got '{method}'. "
+            f"Use one of {some(fit, 20)}."
+        )
+    known = signature(measure.prepare).parameters
+    for name, right in measure.correctable.items():
+        value = params.get(name, known[name].default)
+        if value not in right:
+            raise ValueError(
+                f"correct: expected {name} {some(right)} for method '{method}', got {value!r}. "
+                "Noise changes others by more than a factor: use one of these."
+            )
 
 
 def _check_params(measure: Measure, params: dict[str, Any], method: str) -> None:

@@ -10,7 +10,7 @@ import xarray as xr
 from neuroalign import provenance, schema
 from neuroalign._arrays import copy_geometry, is_time_series
 from neuroalign.errors import AlignError, SchemaError, choose, some
-from neuroalign.rsa.intersubject import _match_rows
+from neuroalign.rsa.intersubject import match_rows
 from neuroalign.schema import check_responses
 from neuroalign.scores import pearson
 from neuroalign.stats.intervals import bootstrap_interval
@@ -183,7 +183,7 @@ def _align(responses: Mapping[str, xr.DataArray], on: str, over: str | None) -> 
     aligned = []
     for name, one in responses.items():
         label = f"responses['{name}']"
-        rows = _match_rows(one, first, on, label)
+        rows = match_rows(one, first, on, label)
         aligned.append(rows if over is None else _average(rows, over, label))
     dim = str(aligned[0].dims[1])
     for name, one in zip(responses, aligned, strict=True):

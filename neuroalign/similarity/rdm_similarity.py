@@ -7,10 +7,10 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from neuroalign.errors import choose
+from neuroalign.errors import SchemaError, choose
 from neuroalign.rsa import _comparison_kernels as kernels
-from neuroalign.rsa._pairs import square_up
-from neuroalign.rsa.distances import compute_rdm
+from neuroalign.rsa._pairs import find_pairs, square_up
+from neuroalign.rsa.distances import DISTANCES, compute_rdm
 from neuroalign.similarity._measures import double_center, scale_to_unit
 
 Array = npt.NDArray[Any]
@@ -20,7 +20,7 @@ def _entries(name: str) -> Callable[[Array], Array]:
     """Normalise the entries of the upper triangle, and put half of each in both triangles."""
 
     def normalise(square: Array) -> Array:
-        rows = square[np.triu_indices(len(square), 1)][None]
+        rows = square[find_pairs(len(square))][None]
         unit = kernels.NORMALISERS[name](rows, kernels.weigh(rows.shape[1]))
         halved: Array = square_up(unit / np.sqrt(2))[0]
         return halved
@@ -56,12 +56,39 @@ def prepare_rdm(square: Array, *, comparison: str = "pearson") -> Array:
 
 
 def prepare_rsa(X: Array, *, distance: str = "correlation", comparison: str = "pearson") -> Array:
-    """Compute an RDM by `neuroalign.rsa.compute_rdm` and normalise it: (n, n).
+    """Compute an RDM as `neuroalign.rsa.compute_rdm` does and normalise it: (n, n).
 
     ``distance`` is a name in ``rsa.DISTANCES`` that needs neither folds nor noise.
+
+    Raises
+    ------
+    SchemaError
+        For patterns that have no such distance, as constant ones have no correlation.
     """
     choose(NORMALISERS, comparison, "params['comparison']")
+    square = _measure(X, distance)
+    lost = int(np.isnan(square).any(axis=1).sum()) if np.isnan(square).any() else 0
+    if lost:
+        alone = np.isnan(square).sum(axis=1) == len(square) - 1
+        raise SchemaError(
+            f"a, b: expected patterns that have a {distance} distance, got {int(alone.sum())} "
+            "stimuli with a constant pattern. Leave them out, or use params "
+            "{'distance': 'squared_euclidean'}."
+        )
+    return prepare_rdm(square, comparison=comparison)
+
+
+# Products of rows: single precision is lost once, not in differences, and takes half the time.
+BY_PRODUCT = ("correlation", "cosine")
+
+
+def _measure(X: Array, distance: str) -> Array:
+    if distance in BY_PRODUCT:
+        if distance == "correlation":
+            # A mean in double precision leaves 0 of a constant pattern.
+            X = X - X.mean(axis=1, keepdims=True, dtype=np.float64).astype(X.dtype)
+        return np.asarray(DISTANCES[distance].kernel(X[None])[0])
     # Names that sort as the rows stand.
     names = np.array([f"{row:09d}" for row in range(len(X))])
     data = xr.DataArray(X, {"stimulus": ("sample", names)}, ("sample", "feature"))
-    return prepare_rdm(compute_rdm(data, distance=distance).values, comparison=comparison)
+    return np.asarray(compute_rdm(data, distance=distance).values)

@@ -114,6 +114,14 @@ def is_rdm(data: Any) -> bool:
     )
 
 
+def find_lead(data: Any) -> tuple[str, ...]:
+    """Dims of a stack of RDMs before those of the pairs; none for points and for one RDM."""
+    if not is_rdm(data):
+        return ()
+    own = 1 if data.dims[-1] == "pair" else 2
+    return tuple(map(str, data.dims[:-own]))
+
+
 def read_values(data: Any, name: str = "data") -> Array:
     """Take points (sample, unit) out as float64.
 
@@ -138,7 +146,7 @@ def read_values(data: Any, name: str = "data") -> Array:
 
 
 def _read_rdm(rdm: xr.DataArray, transform: str, name: str) -> Cloud:
-    lead = rdm.dims[:-1] if rdm.dims[-1] == "pair" else rdm.dims[:-2]
+    lead = find_lead(rdm)
     if lead:
         raise SchemaError(
             f"{name}: expected one RDM, got a stack over {lead}. Select one with isel, or average "

@@ -8,6 +8,7 @@ import xarray as xr
 
 from neuroalign import provenance, schema
 from neuroalign.errors import SchemaError, choose
+from neuroalign.rsa.rdms import find_conditions
 from neuroalign.topology._backends import run_cocycles
 from neuroalign.topology._harmonic import (
     WEIGHTS,
@@ -102,7 +103,7 @@ def find_circular_coordinates(
     if prime == 2 or n_coordinates < 1 or not 0 < position < 1:
         raise ValueError(
             "prime, n_coordinates, position: expected an odd prime, 1 or more, and a share in "
-            f"(0, 1), got {prime}, {n_coordinates} and {position}."
+            f"(0, 1), got {prime}, {n_coordinates} and {position}. Use 47, 1 and 0.5."
         )
     cloud = read_cloud(data, metric, rdm_transform)
     check_size(cloud.n if landmarks is None else landmarks, 1, max_points)
@@ -185,11 +186,11 @@ def _find_overlap(bars: Array, wanted: int) -> tuple[float, float]:
 
 
 def _sample_coords(data: Any) -> dict[Any, Any]:
-    """What is known of each sample; the conditions of a square RDM."""
-    if not isinstance(data, xr.DataArray) or data.dims[-1] == "pair":
+    """What is known of each sample; the conditions of an RDM."""
+    if not isinstance(data, xr.DataArray):
         return {}
     if is_rdm(data):
-        return {"stimulus": ("sample", data["first"].values)}
+        return {"stimulus": ("sample", np.asarray(find_conditions(data)))}
     dim = data.dims[0]
     coords = data.coords.items()
     return {key: ("sample", c.values) for key, c in coords if c.dims == (dim,)}

@@ -18,7 +18,9 @@ def _make_grid(bars: Array, grid: Any) -> Array:
     if grid is not None:
         points = np.asarray(grid, dtype=np.float64)
         if points.ndim != 1 or not len(points) or not (np.diff(points) > 0).all():
-            raise ValueError(f"grid: expected increasing distances (n,), got {points.shape}.")
+            raise ValueError(
+                f"grid: expected increasing distances (n,), got {points.shape}. Sort it."
+            )
         return points
     ends = bars[np.isfinite(bars)]
     low, high = (ends.min(), ends.max()) if len(ends) else (0.0, 1.0)
@@ -101,7 +103,7 @@ def persistence_landscape(
     [[0.5, 1.0], [0.5, 0.0]]
     """
     if n_layers < 1:
-        raise ValueError(f"n_layers: expected 1 or more, got {n_layers}.")
+        raise ValueError(f"n_layers: expected 1 or more, got {n_layers}. 5 is usual.")
     bars = find_finite(take_bars(diagrams, dimension))
     points = _make_grid(bars, grid)
     tents = np.maximum(0, np.minimum(points - bars[:, :1], bars[:, 1:] - points))
@@ -162,7 +164,7 @@ def persistence_image(
     longest = float(lengths.max(initial=0.0)) or 1.0
     width = longest / 20 if bandwidth is None else float(bandwidth)
     if not width > 0:
-        raise ValueError(f"bandwidth: expected a distance above 0, got {bandwidth}.")
+        raise ValueError(f"bandwidth: expected a distance above 0, got {bandwidth}. Use None.")
     births = _make_grid(bars[:, :1], birth_grid)
     heights = _make_grid(np.array([[0.0, longest]]), length_grid)
     along = np.exp(-((births[:, None] - bars[:, 0]) ** 2) / (2 * width**2))

@@ -111,13 +111,13 @@ def compute_divergence(
     0.0
     """
     if dimension not in (1, 2):
-        raise ValueError(f"dimension: expected 1 or 2, got {dimension}.")
+        raise ValueError(f"dimension: expected 1 or 2, got {dimension}. 1 is usual.")
     if not 0 < quantile <= 1:
-        raise ValueError(f"quantile: expected a share in (0, 1], got {quantile}.")
+        raise ValueError(f"quantile: expected a share in (0, 1], got {quantile}. Use 0.9.")
     if batch_size < 3 or n_batches < 1:
         raise ValueError(
             f"batch_size, n_batches: expected 3 or more points in 1 or more batches, got "
-            f"{batch_size} and {n_batches}."
+            f"{batch_size} and {n_batches}. Use 200 and 10."
         )
     if is_rdm(a) and is_rdm(b):
         a, b = align_rdms(a, b)

@@ -203,10 +203,12 @@ def assess_topology(
             "surrogates of. Pass the responses."
         )
     if n_nulls < 1:
-        raise ValueError(f"n_nulls: expected at least 1, got {n_nulls}.")
+        raise ValueError(f"n_nulls: expected at least 1, got {n_nulls}. 99 is usual.")
     values = read_values(data)
     if n_components is not None and not 1 <= n_components <= min(values.shape):
-        raise ValueError(f"n_components: expected 1 to {min(values.shape)}, got {n_components}.")
+        raise ValueError(
+            f"n_components: expected 1 to {min(values.shape)}, got {n_components}. None keeps all."
+        )
     n_dense = len(values) if n_neighbors is None else max(2, round(keep * len(values)))
     check_size(n_dense if landmarks is None else landmarks, max_dim, max_points)
 

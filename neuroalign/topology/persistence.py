@@ -11,7 +11,7 @@ import xarray as xr
 from neuroalign import provenance, schema
 from neuroalign.errors import SchemaError, choose, some
 from neuroalign.topology._backends import BACKENDS
-from neuroalign.topology._points import is_rdm, read_cloud
+from neuroalign.topology._points import Cloud, find_lead, is_rdm, read_cloud
 from neuroalign.topology.sampling import pick_from_cloud
 
 Array = npt.NDArray[Any]
@@ -70,8 +70,8 @@ def compute_persistence(
 
     Parameters
     ----------
-    data : array or DataArray (sample, unit), or DataArray (pair) or (first, second)
-        Points, or one RDM, told by its dims.
+    data : array or DataArray (sample, unit), or DataArray (..., pair) or (..., first, second)
+        Points, or RDMs, told by their dims: one diagram for each RDM of a stack.
     max_dim : {0, 1, 2}
         Highest dimension: components, loops, voids.
     metric : {"euclidean", "city_block", "cosine", "correlation"}
@@ -102,14 +102,17 @@ def compute_persistence(
     Dataset
         Over ``pair_id``: ``dimension``, ``birth`` and ``death`` of each bar, in the units of
         distance (a bar lives for ``birth <= t < death``, with t the diameter of simplices); one
-        component dies at infinity. Bars of no length are left out. ``landmark`` (landmark): rows
-        used, when chosen. The attrs hold ``preprocessing`` in words, ``n_points``, ``n_used``,
-        ``covering_radius`` and ``n_negative``, the number of distances below 0 that were set to 0.
+        component dies at infinity. Bars of no length are left out. ``landmark_row`` (landmark):
+        rows used, when chosen. Of a stack all have its leading dims too; shorter diagrams are
+        filled with bars of ``dimension`` -1 from NaN to NaN, which `take_bars` leaves out, and
+        ``n_negative`` and ``covering_radius`` are the largest. The attrs hold ``preprocessing`` in
+        words, ``n_points``, ``n_used``, ``covering_radius`` and ``n_negative``, the number of
+        distances below 0 that were set to 0.
 
     Raises
     ------
     SchemaError
-        For NaN, stacks of RDMs, or RDMs of kind 'cross'.
+        For NaN, or RDMs of kind 'cross'.
     ValueError
         For more points than ``max_points``, or an unknown option.
     MissingExtraError
@@ -133,17 +136,28 @@ def compute_persistence(
     run = choose(BACKENDS, backend, "backend")
     check_field(coefficients)
     if not threshold > 0:
-        raise ValueError(f"threshold: expected a distance above 0, got {threshold}.")
-    cloud = read_cloud(data, metric, rdm_transform)
-    check_size(cloud.n if landmarks is None else landmarks, max_dim, max_points)
-    rows, radius = None, 0.0
+        raise ValueError(f"threshold: expected a distance above 0, got {threshold}. Use inf.")
+
+    def measure(one: Any) -> tuple[xr.Dataset, Cloud, float]:
+        cloud = read_cloud(one, metric, rdm_transform)
+        check_size(cloud.n if landmarks is None else landmarks, max_dim, max_points)
+        rows, radius = None, 0.0
+        if landmarks is not None:
+            rows, radius = pick_from_cloud(cloud, landmarks, landmark_method, seed)
+        found = wrap_bars(run(cloud.measure_all(rows), max_dim, threshold, coefficients))
+        if rows is not None:
+            found["landmark_row"] = ("landmark", rows)
+        return found, cloud, radius
+
+    lead = find_lead(data)
+    flat = data.stack(rdm_number=lead, create_index=False) if lead else data
+    parts = [_take(flat, k) for k in range(flat.sizes["rdm_number"])] if lead else [data]
+    found, clouds, radii = zip(*map(measure, parts), strict=True)
+    result = join_stack(list(found), data, lead) if lead else found[0]
+    steps, n_points = clouds[0].steps, clouds[0].n
+    n_used = n_points if landmarks is None else landmarks
     if landmarks is not None:
-        rows, radius = pick_from_cloud(cloud, landmarks, landmark_method, seed)
-    bars = run(cloud.measure_all(rows), max_dim, threshold, coefficients)
-    result = wrap_bars(bars)
-    if rows is not None:
-        result["landmark_row"] = ("landmark", rows)
-    steps = cloud.steps if rows is None else f"{cloud.steps}; {len(rows)} {landmark_method} points"
+        steps = f"{steps}; {landmarks} {landmark_method} points"
     parameters: dict[str, str | float | bool | list[str]] = {
         "max_dim": max_dim,
         "metric": metric,
@@ -166,14 +180,20 @@ def compute_persistence(
         max_dim=max_dim,
         coefficients=coefficients,
         threshold=float(threshold),
-        n_points=cloud.n,
-        n_used=cloud.n if rows is None else len(rows),
-        n_negative=cloud.n_negative,
-        covering_radius=radius,
+        n_points=n_points,
+        n_used=n_used,
+        n_negative=max(cloud.n_negative for cloud in clouds),
+        covering_radius=max(radii),
         seed=seed,
         schema_version=schema.SCHEMA_VERSION,
         provenance=provenance.collect(parameters, {"data": provenance.hash_array(labelled)}),
     )
+
+
+def _take(flat: xr.DataArray, number: int) -> xr.DataArray:
+    """One RDM of a stack, without its labels: they say nothing of its pairs."""
+    one = flat.isel(rdm_number=number)
+    return one.drop_vars([key for key, coord in one.coords.items() if not coord.dims])
 
 
 def wrap_bars(bars: list[Array]) -> xr.Dataset:
@@ -188,6 +208,45 @@ def wrap_bars(bars: list[Array]) -> xr.Dataset:
             "death": ("pair_id", table[:, 1]),
         }
     )
+
+
+def join_stack(found: list[xr.Dataset], data: xr.DataArray, lead: tuple[str, ...]) -> xr.Dataset:
+    """Fill diagrams up to one number of bars and give them the leading dims of a stack."""
+    longest = max(one.sizes["pair_id"] for one in found)
+    filled = [
+        one.pad(
+            pair_id=(0, longest - one.sizes["pair_id"]),
+            constant_values={"dimension": -1, "birth": np.nan, "death": np.nan},
+        )
+        for one in found
+    ]
+    shape = tuple(data.sizes[dim] for dim in lead)
+    columns = {
+        str(key): (
+            (*lead, *map(str, filled[0][key].dims)),
+            np.stack([one[key].values for one in filled]).reshape(*shape, -1),
+        )
+        for key in filled[0].data_vars
+    }
+    coords = {key: c for key, c in data.coords.items() if c.dims and set(c.dims) <= set(lead)}
+    return xr.Dataset(columns, coords)
+
+
+def check_diagrams(diagrams: xr.Dataset, name: str = "diagrams") -> xr.Dataset:
+    """Check that a Dataset holds diagrams.
+
+    Raises
+    ------
+    SchemaError
+    """
+    needed = {"dimension", "birth", "death"}
+    if not isinstance(diagrams, xr.Dataset) or not needed <= set(map(str, diagrams.data_vars)):
+        held = some(diagrams) if isinstance(diagrams, xr.Dataset) else type(diagrams).__name__
+        raise SchemaError(
+            f"{name}: expected a Dataset with 'dimension', 'birth' and 'death', got {held}. "
+            "Use compute_persistence."
+        )
+    return diagrams
 
 
 def take_bars(diagrams: xr.Dataset, dimension: int, name: str = "diagrams") -> Array:
@@ -209,19 +268,18 @@ def take_bars(diagrams: xr.Dataset, dimension: int, name: str = "diagrams") -> A
     Raises
     ------
     SchemaError
-        When it holds no diagrams, or not of that dimension.
+        When it holds no diagrams, those of a stack, or none of that dimension.
 
     Examples
     --------
     >>> take_bars(compute_persistence([[0.0], [1.0]]), 0).tolist()
     [[0.0, inf], [0.0, 1.0]]
     """
-    needed = {"dimension", "birth", "death"}
-    if not isinstance(diagrams, xr.Dataset) or not needed <= set(map(str, diagrams.data_vars)):
-        held = some(diagrams) if isinstance(diagrams, xr.Dataset) else type(diagrams).__name__
+    check_diagrams(diagrams, name)
+    if diagrams["dimension"].ndim > 1:
         raise SchemaError(
-            f"{name}: expected a Dataset with 'dimension', 'birth' and 'death', got {held}. "
-            "Use compute_persistence."
+            f"{name}: expected one diagram, got a stack over {diagrams['dimension'].dims[:-1]}. "
+            "Select one with isel."
         )
     highest = int(diagrams.attrs.get("max_dim", diagrams["dimension"].values.max(initial=0)))
     if not 0 <= dimension <= highest:

@@ -107,10 +107,10 @@ def find_dense(values: Array, n_neighbors: int, keep: float) -> Array:
     if not 1 <= n_neighbors < len(values):
         raise ValueError(
             f"n_neighbors: expected 1 to {len(values) - 1} (one less than points), got "
-            f"{n_neighbors}."
+            f"{n_neighbors}. 15 is usual."
         )
     if not 0 < keep <= 1:
-        raise ValueError(f"keep: expected a share in (0, 1], got {keep}.")
+        raise ValueError(f"keep: expected a share in (0, 1], got {keep}. Use 0.3.")
     model = NearestNeighbors(n_neighbors=n_neighbors).fit(values)
     radius = model.kneighbors()[0][:, -1]
     rows: Array = np.sort(np.argsort(radius, kind="stable")[: max(2, round(keep * len(values)))])

@@ -13,7 +13,7 @@ import xarray as xr
 
 from neuroalign import schema
 from neuroalign.errors import choose, require
-from neuroalign.topology.persistence import find_finite, take_bars
+from neuroalign.topology.persistence import check_diagrams, find_finite, take_bars
 
 gudhi: Any = require("gudhi", "topology")
 gudhi_representations: Any = require("gudhi.representations", "topology")
@@ -128,14 +128,14 @@ def summarize_diagrams(
     Parameters
     ----------
     diagrams : Dataset
-        What `compute_persistence` returned.
+        What `compute_persistence` returned, of a stack too.
     summaries : sequence of str
         Names in ``SUMMARIES``. Bars that never die are left out.
 
     Returns
     -------
     Dataset
-        One variable (dimension) for each name.
+        One variable (..., dimension) for each name.
 
     Raises
     ------
@@ -148,16 +148,25 @@ def summarize_diagrams(
     >>> table["total_persistence"].values.tolist()
     [3.0, 0.0]
     """
-    take_bars(diagrams, 0)
-    highest = int(diagrams.attrs.get("max_dim", diagrams["dimension"].values.max()))
+    names = [(name, choose(SUMMARIES, name, "summaries")) for name in summaries]
+    lead = check_diagrams(diagrams)["dimension"].dims[:-1]
+    highest = int(diagrams.attrs.get("max_dim", diagrams["dimension"].values.max(initial=0)))
     dimensions = np.arange(highest + 1)
-    bars = [find_finite(take_bars(diagrams, int(k))) for k in dimensions]
+    shape = tuple(diagrams.sizes[dim] for dim in lead)
+    values = np.empty((len(names), *shape, len(dimensions)))
+    for place in np.ndindex(shape):
+        one = diagrams.isel(dict(zip(lead, place, strict=True)))
+        for k in dimensions:
+            bars = find_finite(take_bars(one, int(k)))
+            values[(slice(None), *place, k)] = [summary(bars) for _, summary in names]
     columns = {
-        name: ("dimension", np.array([choose(SUMMARIES, name, "summaries")(b) for b in bars]))
-        for name in summaries
+        name: ((*lead, "dimension"), column)
+        for (name, _), column in zip(names, values, strict=True)
     }
+    coords = {key: c for key, c in diagrams.coords.items() if set(c.dims) <= set(lead)}
     attrs = {**diagrams.attrs, "kind": "estimate", "method": "persistence_summaries"}
-    return schema.check(xr.Dataset(columns, {"dimension": dimensions}, attrs))
+    result = xr.Dataset(columns, {**coords, "dimension": dimensions}, attrs)
+    return schema.check(result)
 
 
 def _bottleneck(a: Array, b: Array, _order: float) -> float:
@@ -228,5 +237,5 @@ def diagram_distance(
     """
     measure = choose(DIAGRAM_DISTANCES, distance, "distance")
     if not order >= 1:
-        raise ValueError(f"order: expected 1 or more, got {order}.")
+        raise ValueError(f"order: expected 1 or more, got {order}. Use 1 or 2.")
     return measure(take_bars(a, dimension, "a"), take_bars(b, dimension, "b"), order)

@@ -149,3 +149,9 @@ def test_words_evoke_states_of_the_brain_in_time(real_data: Path) -> None:
     assert float(found["p_value"]) <= 0.05
     first = found["phase"].sel(time=[-0.1, 0.4], method="nearest").values
     assert first[0] != first[1]
+
+
+def test_a_map_to_nothing_is_named(rng: np.random.Generator) -> None:
+    X = rng.normal(size=(20, 3))
+    with pytest.raises(SchemaError, match="after: expected values, got zeros throughout"):
+        estimate_modes(X, 0 * X)

@@ -137,3 +137,12 @@ def test_faults_are_named(rng: np.random.Generator) -> None:
         trace_dimension(X, shares=(2.0,))
     with pytest.raises(ValueError, match="n_draws: expected 1 or more"):
         trace_dimension(X, n_draws=0)
+
+
+@pytest.mark.parametrize("method", ["two_nn", "correlation"])
+def test_points_on_a_grid_are_named(method: str) -> None:
+    grid = np.stack(np.meshgrid(np.arange(8.0), np.arange(8.0)), axis=-1).reshape(-1, 2)
+    with pytest.raises(
+        SchemaError, match="X: expected neighbours at different distances, got ties"
+    ):
+        estimate_dimension(grid, method, n_neighbors=4)

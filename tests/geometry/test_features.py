@@ -183,3 +183,11 @@ def test_haxby_categories_explain_voxels_of_other_runs(real_data: Path) -> None:
     # Houses are one of the categories: nothing is left to them alone.
     assert abs(found["unique"].sel(feature="house")) < 1e-9
     assert found["unit_total"].sel(feature="category").max() > 0.7
+
+
+def test_nothing_to_explain_is_named(rng: np.random.Generator) -> None:
+    features = {"a": np.tile(["x", "y"], 10)}
+    with pytest.raises(SchemaError, match="X: expected units that vary, got constant ones"):
+        explain_variance(np.ones((20, 3)), features)
+    with pytest.raises(ValueError, match="ceiling: expected some unit with signal, got a ceiling"):
+        explain_variance(rng.normal(size=(20, 3)), features, ceiling=np.zeros(3))

@@ -9,6 +9,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
+from neuroalign.errors import SchemaError
 from neuroalign.geometry import generalize_across_conditions
 from neuroalign.geometry._trials import deal_folds, read_trials
 from neuroalign.geometry.generalization import list_pairs
@@ -143,3 +144,11 @@ def test_haxby_animals_generalise_above_their_null_level(haxby_blocks: xr.DataAr
     options = {"fold": "run", "n_folds": 4, "n_null": 99}
     found = generalize_across_conditions(data, ["face", "cat"], across=["face", "house"], **options)
     assert 0.5 < float(found["ccgp"]) < 0.95
+
+
+def test_folds_without_both_sides_are_named(rng: np.random.Generator) -> None:
+    labels = np.repeat(list("abcd"), 10)
+    with pytest.raises(SchemaError, match="fold: expected a fold that holds both sides"):
+        generalize_across_conditions(
+            rng.normal(size=(40, 5)), ["a", "b"], conditions=labels, fold=labels, n_null=3
+        )

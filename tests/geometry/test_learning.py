@@ -86,3 +86,8 @@ def test_wrong_pairs_are_named(rng: np.random.Generator) -> None:
         compare_weights({"w": X}, {"w": X.T})
     with pytest.raises(SchemaError, match="after\\['w'\\]: expected finite weights"):
         compare_weights({"w": X}, {"w": X * np.nan})
+
+
+def test_kernels_with_holes_are_named() -> None:
+    with pytest.raises(SchemaError, match="before, after: expected finite kernels, got missing"):
+        align_kernels(np.full((3, 3), np.nan), np.eye(3))

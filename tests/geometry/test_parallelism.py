@@ -167,7 +167,7 @@ def test_faults_are_named(rng: np.random.Generator) -> None:
         parallelism_score(X, side, conditions=labels[:3])
     with pytest.raises(ValueError, match=r"factors\['positive'\]: expected half"):
         parallelism_score(X, ["a"], conditions=labels)
-    with pytest.raises(SchemaError, match="fold: expected two different labels or more"):
+    with pytest.raises(SchemaError, match="fold: expected two labels or more, got one"):
         parallelism_score(X, side, conditions=labels, fold=["one"] * 24)
     with pytest.raises(SchemaError, match="fold: expected every condition in two folds or more"):
         parallelism_score(X, side, conditions=labels, fold=labels)

@@ -111,3 +111,8 @@ def test_haxby_categories_repeat_in_a_few_directions(haxby_blocks: xr.DataArray)
     assert 0.25 < float(found["reliability"]) < 0.5
     # Noise flattens: what repeats falls faster than what is measured.
     assert float(found["alpha"]) > float(found["plain_alpha"]) + 0.1
+
+
+def test_stimuli_without_differences_are_named() -> None:
+    with pytest.raises(SchemaError, match="responses: expected stimuli that differ, got equal"):
+        cross_validate_spectrum(np.ones((2, 200, 120)))

@@ -127,3 +127,8 @@ def test_resting_fmri_is_read_as_one_sample_a_volume(real_data: Path) -> None:
     # Neighbouring volumes are alike: states last longer than chance.
     assert float(found["p_value"]) == 0.05
     assert found.sizes["sample"] == len(values)
+
+
+def test_steps_that_are_all_alike_are_named() -> None:
+    with pytest.raises(SchemaError, match="dissimilarity: expected steps that differ, got zeros"):
+        segment_steps(np.zeros((6, 6)))

@@ -173,3 +173,10 @@ def test_faults_are_named(rng: np.random.Generator) -> None:
         subsample_spectrum(X, shares=(0.0,), ranks=(1, 5))
     with pytest.raises(ValueError, match="n_draws: expected 1 or more"):
         subsample_spectrum(X, n_draws=0, ranks=(1, 5))
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1, 1e6 + 0.1])
+def test_constant_units_have_no_rank_whatever_rounding_leaves(value: float) -> None:
+    constant = np.full((10, 3), value)
+    assert np.isnan(effective_rank(constant))
+    assert np.isnan(participation_ratio(constant))

@@ -8,12 +8,14 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from threadpoolctl import threadpool_limits
 
 from neuroalign import storage
 from neuroalign.errors import AlignError, SchemaError
 from neuroalign.loaders import features_from_arrays, from_arrays, load_rdms
 from neuroalign.rsa.comparisons import compare_rdms
 from neuroalign.schema import check
+from neuroalign.similarity._tables import multiply
 from neuroalign.similarity.comparison import SIMILARITIES, compare
 
 OWN = [
@@ -47,7 +49,7 @@ def turn(rng: np.random.Generator, p: int) -> np.ndarray:
 def test_a_measure_prepares_itself_alike_in_pairs_tables_and_other_orders(method, rng) -> None:  # type: ignore[no-untyped-def]
     measure = SIMILARITIES[method]
     prepared = [measure.prepare(rng.normal(size=(20, p))) for p in (4, 7, 9)]
-    every = measure.multiply(prepared, prepared[:2])
+    every = multiply(measure, prepared, prepared[:2])
     single = [[measure.pair(one, other) for other in prepared[:2]] for one in prepared]
     np.testing.assert_allclose(every, single, atol=1e-12)
     X, order = rng.normal(size=(20, 5)), rng.permutation(20)
@@ -152,7 +154,10 @@ def simulate_noisy(rng: np.random.Generator, noise: float) -> tuple[np.ndarray, 
     return signal, label(np.concatenate(repeats), [f"image-{n}" for n in range(200)] * 4)
 
 
-@pytest.mark.parametrize("method", [name for name in OWN if SIMILARITIES[name].correctable])
+CORRECTABLE = [name for name, row in SIMILARITIES.items() if row.correctable is not None]
+
+
+@pytest.mark.parametrize("method", CORRECTABLE)
 def test_correction_recovers_identity_below_noise(method, rng) -> None:  # type: ignore[no-untyped-def]
     signal, noisy = simulate_noisy(rng, 8.0)
     layer = label(signal, [f"image-{n}" for n in range(200)])
@@ -160,6 +165,56 @@ def test_correction_recovers_identity_below_noise(method, rng) -> None:  # type:
     corrected = compare(layer, noisy, method, correct=True, n_splits=5)
     assert raw < 0.9
     assert corrected == pytest.approx(1.0, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("method", "params"),
+    [
+        ("cka_debiased", {}),
+        ("rv_adjusted", {}),
+        ("rsa", {}),
+        ("rsa", {"distance": "cosine"}),
+        ("rsa", {"distance": "squared_euclidean"}),
+    ],
+)
+def test_correction_recovers_a_partial_similarity(method, params, rng) -> None:  # type: ignore[no-untyped-def]
+    causes = [rng.normal(size=(200, 10)) for _ in range(3)]
+    x, y = (np.hstack([causes[0], own]) @ rng.normal(size=(20, 40)) for own in causes[1:])
+
+    def repeat(signal: np.ndarray) -> tuple[np.ndarray, ...]:
+        return tuple(signal + 5 * rng.normal(size=signal.shape) for _ in range(2))
+
+    true = compare(x, y, method, params=params)
+    draws = [(repeat(x), repeat(y)) for _ in range(6)]
+    raw = [compare(*pair, method, params=params) for pair in draws]
+    corrected = [compare(*pair, method, params=params, correct=True) for pair in draws]
+    assert np.mean(raw) < 0.75 * true
+    assert np.mean(corrected) == pytest.approx(true, abs=0.05)
+
+
+def test_given_halves_are_prepared_once(rng, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    seen: list[int] = []
+    row = SIMILARITIES["cka_debiased"]
+
+    def prepare(X: np.ndarray) -> np.ndarray:
+        seen.append(len(X))
+        return row.prepare(X)
+
+    monkeypatch.setitem(SIMILARITIES, "cka_debiased", row._replace(prepare=prepare, correctable={}))
+    halves = tuple(rng.normal(size=(2, 20, 5)))
+    compare(halves, halves[0], correct=True, n_splits=20)
+    # Both means, both halves of the one, and the other.
+    assert len(seen) == 5
+
+
+def test_threads_change_nothing(rng) -> None:  # type: ignore[no-untyped-def]
+    layers = {str(i): rng.normal(size=(30, 9)).astype(np.float32) for i in range(5)}
+    with threadpool_limits(1):
+        alone = compare(layers)
+    with threadpool_limits(2):
+        together = compare(layers)
+    np.testing.assert_allclose(alone["score"], together["score"], atol=1e-12)
+    assert alone.attrs["provenance"] == together.attrs["provenance"]
 
 
 def test_correction_of_both_sides_and_of_given_halves(rng) -> None:  # type: ignore[no-untyped-def]
@@ -258,6 +313,15 @@ FAULTS = {
     "params: expected some of 'kernel'.*got 'kernle'": {"params": {"kernle": "rbf"}},
     "correct: expected a method that noise leaves unbiased, got 'cka'": {
         "method": "cka",
+        "correct": True,
+    },
+    "correct: expected kernel 'linear' for method 'cka_debiased', got 'rbf'": {
+        "params": {"kernel": "rbf"},
+        "correct": True,
+    },
+    "correct: expected comparison 'pearson' for method 'rsa', got 'spearman'": {
+        "method": "rsa",
+        "params": {"comparison": "spearman"},
         "correct": True,
     },
     "n_permutations: expected 0 for two single": {"n_permutations": 10},

@@ -127,3 +127,13 @@ def test_what_does_not_vary_compares_as_nothing(rng) -> None:  # type: ignore[no
     flat = np.ones((10, 3))
     assert compare(flat, rng.normal(size=(10, 3)), "cka") == 0.0
     assert compare(flat, rng.normal(size=(10, 3)), params={"kernel": "rbf"}) == 0.0
+
+
+@pytest.mark.parametrize("method", ["cka_debiased", "rsa"])
+@pytest.mark.parametrize("offset", [0.0, 1e3])
+def test_single_precision_is_enough(method: str, offset: float, rng) -> None:  # type: ignore[no-untyped-def]
+    x = rng.normal(size=(200, 500)) + offset
+    y = x[:, :200] + rng.normal(size=(200, 200))
+    single = [side.astype(np.float32) for side in (x, y)]
+    exact = compare(*(side.astype(np.float64) for side in single), method)
+    assert compare(*single, method) == pytest.approx(exact, abs=2e-6)

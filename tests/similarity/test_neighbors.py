@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from neuroalign.similarity.comparison import compare
+from neuroalign.errors import SchemaError
+from neuroalign.similarity.comparison import SIMILARITIES, compare
 from neuroalign.similarity.neighbors import find_neighbors
 
 
@@ -62,6 +63,54 @@ def test_local_structure_is_found_where_the_whole_is_torn(rng) -> None:  # type:
     params = {"k": 9, "nearness": "euclidean"}
     assert compare(x, y, "mutual_neighbors", params=params) > 0.9
     assert compare(x, y) < 0.7
+
+
+def hsic(K: np.ndarray, L: np.ndarray) -> float:
+    """Song et al. (2012), equation 5, as it stands there."""
+    n, one = len(K), np.ones(len(K))
+    K, L = K - np.diag(np.diag(K)), L - np.diag(np.diag(L))
+    ends = (one @ K @ one) * (one @ L @ one) / ((n - 1) * (n - 2))
+    return float((np.trace(K @ L) + ends - 2 / (n - 2) * one @ K @ L @ one) / (n * (n - 3)))
+
+
+@pytest.mark.parametrize("k", [5, 14])
+def test_the_published_code_masks_before_it_centres(k: int, rng) -> None:  # type: ignore[no-untyped-def]
+    x, y = (rng.normal(size=(15, p)) for p in (3, 5))
+    x, y = (side / np.linalg.norm(side, axis=1, keepdims=True) for side in (x, y))
+    y[:, :3] += x
+    y /= np.linalg.norm(y, axis=1, keepdims=True)
+    sides = []
+    for side in (x, y):
+        near = np.zeros((15, 15))
+        for i, others in enumerate(nearest(side, k)):
+            near[i, list(others)] = 1
+        sides.append((side @ side.T, near))
+    (K, a), (L, b) = sides
+    known = hsic(a * b * K, a * b * L) / np.sqrt(hsic(a * K, a * K) * hsic(b * L, b * L))
+    params = {"k": k}
+    assert compare(x, y, "cknna_published", params=params) == pytest.approx(known)
+    if k == 14:
+        debiased = compare(x, y, params={"kernel": "cosine"})
+        assert known == pytest.approx(debiased)
+
+
+def test_published_local_alignment_moves_with_the_stimuli(rng) -> None:  # type: ignore[no-untyped-def]
+    x, y, order = rng.normal(size=(20, 4)), rng.normal(size=(20, 6)), rng.permutation(20)
+    row = SIMILARITIES["cknna_published"]
+    moved = row.permute(row.prepare(y), order)
+    assert row.pair(row.prepare(x), moved) == pytest.approx(
+        compare(x, y[order], "cknna_published"), abs=1e-12
+    )
+    assert compare(x, 2 * x @ np.eye(4)[::-1], "cknna_published") == pytest.approx(1.0)
+    table = compare({"a": x}, {"b": y}, "cknna_published", n_permutations=19)
+    assert float(table["score"][0, 0]) == pytest.approx(compare(x, y, "cknna_published"))
+
+
+def test_published_local_alignment_needs_four_stimuli(rng) -> None:  # type: ignore[no-untyped-def]
+    x = rng.normal(size=(3, 2))
+    with pytest.raises(SchemaError, match="expected 4 or more stimuli for an unbiased measure"):
+        compare(x, x, "cknna_published", params={"k": 1})
+    assert np.isnan(compare(np.zeros((6, 2)), np.eye(6), "cknna_published", params={"k": 2}))
 
 
 @pytest.mark.parametrize("k", [0, 5])

@@ -5,6 +5,7 @@ import pytest
 from scipy import stats
 from scipy.spatial.distance import pdist
 
+from neuroalign.errors import SchemaError
 from neuroalign.loaders import from_arrays
 from neuroalign.rsa.comparisons import compare_rdms
 from neuroalign.rsa.distances import compute_rdm
@@ -47,3 +48,12 @@ def test_a_flat_rdm_compares_as_nothing() -> None:
     assert not prepare_rdm(flat, comparison="pearson").any()
     with pytest.raises(ValueError, match="distance: expected one of"):
         compare(np.eye(6), np.eye(6), "rsa", params={"distance": "far"})
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_constant_pattern_is_said(dtype, rng) -> None:  # type: ignore[no-untyped-def]
+    x = rng.normal(size=(8, 300)).astype(dtype)
+    x[2] = 0.1
+    with pytest.raises(SchemaError, match="correlation distance, got 1 stimuli with a constant"):
+        compare(x, x, "rsa")
+    assert compare(x, x, "rsa", params={"distance": "squared_euclidean"}) == pytest.approx(1.0)

@@ -170,15 +170,24 @@ def cut_patches(rng: np.random.Generator) -> Array:
 
 
 @pytest.mark.slow
-def test_natural_image_patches_lie_on_the_primary_circle(rng: np.random.Generator) -> None:
-    patches = cut_patches(rng)
+def test_natural_image_patches_lie_on_the_primary_circle() -> None:
+    """The densest fifth by neighbour 100, of 5,000 patches: settings that were searched for.
+
+    Draws of patches differ, and so do choices of landmarks: of 6 draws 5 have a median ratio (over
+    5 choices) of 1.7 or more, from 1.2 to 3.1. With neighbour 50 they are 3, with the densest 30 %
+    they are 4. Spheres stay at 1.2 or below throughout.
+    """
     ratios = []
-    for points in (patches, draw_surrogate(patches, "sphere")):
-        core = keep_dense(points, n_neighbors=100, keep=0.2)
-        tables = [
-            summarize_diagrams(compute_persistence(core, landmarks=150, seed=k)) for k in range(3)
-        ]
-        # One choice of landmarks may cut the circle short, or leave a gap elsewhere.
-        ratios.append(np.median([float(one["longest_bar_ratio"][1]) for one in tables]))
-    assert ratios[0] >= 1.7
-    assert ratios[1] <= 1.2
+    for seed in range(5):
+        patches = cut_patches(np.random.default_rng(seed))
+        for points in (patches, draw_surrogate(patches, "sphere", seed=seed)):
+            core = keep_dense(points, n_neighbors=100, keep=0.2)
+            tables = [
+                summarize_diagrams(compute_persistence(core, landmarks=150, seed=k))
+                for k in range(3)
+            ]
+            ratios.append(np.median([float(one["longest_bar_ratio"][1]) for one in tables]))
+    found, null = np.reshape(ratios, (5, 2)).T
+    assert np.median(found) >= 1.7
+    assert null.max() <= 1.2
+    assert (found > null).all()

@@ -181,6 +181,28 @@ def test_ranks_do_not_depend_on_scale(rng: np.random.Generator) -> None:
     assert float(one["death"].values[1:].max()) <= 1
 
 
+@pytest.mark.parametrize("landmarks", [None, 20])
+@pytest.mark.parametrize("square", [False, True])
+def test_a_stack_has_the_diagram_of_each_rdm(
+    rng: np.random.Generator, landmarks: int | None, square: bool, tmp_path: Path
+) -> None:
+    rows = [compute_rdm(make_responses(rng), distance="squared_euclidean") for _ in range(4)]
+    names = {"subject": np.array(["a", "b"]), "session": np.array(["one", "two"])}
+    values = np.stack([row.values for row in rows]).reshape(2, 2, *rows[0].shape)
+    dims = ("subject", "session", *rows[0].dims)
+    stack = xr.DataArray(values, {**rows[0].coords, **names}, dims, attrs=rows[0].attrs)
+    found = compute_persistence(to_square(stack) if square else stack, landmarks=landmarks)
+    assert found["birth"].dims == ("subject", "session", "pair_id")
+    for place, row in zip(np.ndindex(2, 2), rows, strict=True):
+        one = found.isel(subject=place[0], session=place[1])
+        alone = compute_persistence(row, landmarks=landmarks)
+        for k in (0, 1):
+            np.testing.assert_array_equal(take_bars(one, k), take_bars(alone, k))
+    assert found["subject"].values.tolist() == ["a", "b"]
+    storage.save(check(found), tmp_path / "stack.nc")
+    assert storage.load(tmp_path / "stack.nc").identical(found)
+
+
 def test_negative_distances_are_counted(rng: np.random.Generator) -> None:
     rdm = to_condensed(compute_rdm(make_responses(rng), distance="squared_euclidean"))
     rdm.values[:5] = -0.1
@@ -233,8 +255,6 @@ def test_bad_options_are_named(
 
 def test_bad_data_are_named(rng: np.random.Generator) -> None:
     rdm = compute_rdm(make_responses(rng))
-    with pytest.raises(SchemaError, match="data: expected one RDM, got a stack over .*subject"):
-        compute_persistence(rdm.expand_dims(subject=["a", "b"]))
     with pytest.raises(SchemaError, match="data: expected finite distances, got 435 that are not"):
         compute_persistence(rdm * np.nan)
     with pytest.raises(SchemaError, match="expected finite values, got NaN or infinity in 1 of 3"):
@@ -247,6 +267,9 @@ def test_bad_data_are_named(rng: np.random.Generator) -> None:
         take_bars(xr.Dataset({"score": 1.0}), 0)
     with pytest.raises(SchemaError, match="diagrams of dimension 2, got 0 to 1"):
         take_bars(compute_persistence(circle(9, rng)), 2)
+    stack = compute_persistence(rdm.expand_dims(subject=np.array(["a", "b"])))
+    with pytest.raises(SchemaError, match="diagrams: expected one diagram, got a stack over .*sub"):
+        take_bars(stack, 1)
 
 
 def test_rdms_of_92_images_pass_through(real_data: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 
 from neuroalign.errors import SchemaError
-from neuroalign.rsa import compute_rdm, to_square
+from neuroalign.rsa import to_square
 from neuroalign.storage import load, save
 from neuroalign.topology import select_source, threshold_grid, transform_rdm
 from neuroalign.topology._selection import add_up, choose_settings, leave_one_out, multiply
@@ -207,37 +207,6 @@ def test_brains_and_judgements_of_92_images_are_told_apart(real_data: Path) -> N
     # 8 answers: raw dissimilarities tell the two by their scale alone.
     assert float(result["mean"].sel(representation="raw")) == 1
     assert float(result["mean"].sel(representation="nested")) == 0.875
-
-
-def test_haxby_quarters_of_a_slice_pass(real_data: Path) -> None:
-    pytest.importorskip("nibabel")
-    from neuroalign.loaders import load_fmri
-
-    folder = real_data / "haxby2001_pymvpa"
-    runs = sorted((folder / "haxby2001/sub001/BOLD").glob("task001_run*"))
-    data = load_fmri(
-        [run / "bold_1slice.nii.gz" for run in runs],
-        mask=folder / "mask.nii.gz",
-        events=[run / "bold_events.tsv" for run in runs],
-        detrend=True,
-        standardize="zscore",
-    ).compute()
-    data = data.isel(sample=np.flatnonzero(data["stimulus"].values != "rest"))
-    quarter = [
-        f"{'left' if left else 'right'} {'front' if front else 'back'}"
-        for left, front in zip(
-            data["i"].values < np.median(data["i"].values),
-            data["j"].values > np.median(data["j"].values),
-            strict=True,
-        )
-    ]
-    data = data.assign_coords(roi=("neuroid", quarter))
-    rdms = compute_rdm(data, over=("run", "roi"), distance="correlation")
-    result = select_source(rdms, over="run", step=0.2, n_bootstrap=20)
-    assert result.sizes["run"] == 12
-    assert float(result["chance"]) == 0.25
-    # 48 answers: 0.25 +- 0.06.
-    assert float(result["mean"].sel(representation="z_score")) > 0.4
 
 
 def test_mistakes_are_named(rng: np.random.Generator) -> None:

@@ -55,6 +55,27 @@ def test_entropy_equals_gudhi(pair: tuple[xr.Dataset, xr.Dataset]) -> None:
     assert SUMMARIES["persistence_entropy"](bars) == pytest.approx(float(Entropy()(bars)[0]))
 
 
+def test_a_stack_gives_the_table_of_each_rdm(rng: np.random.Generator) -> None:
+    names = [f"s{i}" for i in range(12)]
+    first, second = np.triu_indices(12, 1)
+    coords = {
+        "first": ("pair", np.array(names)[first]),
+        "second": ("pair", np.array(names)[second]),
+    }
+    rdms = xr.DataArray(
+        rng.uniform(1, 2, size=(3, 66)),
+        coords,
+        ("subject", "pair"),
+        attrs={"kind": "dissimilarity"},
+    )
+    table = summarize_diagrams(compute_persistence(rdms))
+    assert table["n_bars"].dims == ("subject", "dimension")
+    for k in range(3):
+        alone = summarize_diagrams(compute_persistence(rdms[k]))
+        for name in SUMMARIES:
+            np.testing.assert_array_equal(table[name][k], alone[name])
+
+
 def test_a_table_of_all_dimensions(pair: tuple[xr.Dataset, xr.Dataset]) -> None:
     table = summarize_diagrams(pair[0])
     check(table)
