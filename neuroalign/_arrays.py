@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from neuroalign.errors import SchemaError
+from neuroalign.errors import AlignError, SchemaError
 
 Array = npt.NDArray[Any]
 Labelled = TypeVar("Labelled", xr.DataArray, xr.Dataset)
@@ -196,3 +196,112 @@ def copy_geometry(source: xr.DataArray | xr.Dataset, target: Labelled) -> Labell
         The target, with ``space``, ``affine``, ``grid_shape`` and ``n_vertices`` where known.
     """
     return target.assign_attrs({key: source.attrs[key] for key in GEOMETRY if key in source.attrs})
+
+
+def find_differing(one: xr.DataArray, other: xr.DataArray, key: str) -> Array:
+    """Tell the rows whose coord ``key`` differs: bool (sample,); numbers up to rounding."""
+    ours, theirs = one[key].values, other[key].values
+    numbers = ours.dtype.kind in "iuf" and theirs.dtype.kind in "iuf"
+    differs: Array = (
+        ~np.isclose(ours, theirs) if numbers else ours.astype(str) != theirs.astype(str)
+    )
+    return differs
+
+
+def list_row_keys(one: Any, other: Any) -> tuple[str, ...]:
+    """Name the sample coords that tell rows apart and that both arrays hold."""
+    if not (isinstance(one, xr.DataArray) and isinstance(other, xr.DataArray)):
+        return ()
+    if len(one) != len(other):
+        return ()
+    for keys in (("stimulus",), ("run", "onset")):
+        if all(key in a.coords and a[key].dims == a.dims[:1] for a in (one, other) for key in keys):
+            return keys
+    return ()
+
+
+def check_same_rows(X: Any, y: Any, names: tuple[str, str] = ("X", "y")) -> None:
+    """Check that rows which name what they hold name the same.
+
+    Parameters
+    ----------
+    X, y : DataArray (sample, ...), or anything else, which has no labels to compare
+        Compared on ``stimulus``, else on ``run`` and ``onset``, where both have them.
+    names : tuple of str
+        Arguments named in the message.
+
+    Raises
+    ------
+    AlignError
+    """
+    for key in list_row_keys(X, y):
+        differs = find_differing(X, y, key)
+        if differs.any():
+            row = int(np.argmax(differs))
+            raise AlignError(
+                f"{names[1]}: expected the '{key}' of {names[0]} in every row, got "
+                f"'{y[key].values[row]}' against '{X[key].values[row]}' in row {row} "
+                f"({int(differs.sum())} rows differ). Run neuroalign.align.match first."
+            )
+
+
+def check_same_features(known: xr.DataArray | None, X: Any) -> None:
+    """Check that new features stand in the order of training, by ``feature`` or ``space``.
+
+    Raises
+    ------
+    AlignError
+    """
+    if known is None or not isinstance(X, xr.DataArray) or known.shape[1:] != X.shape[1:]:
+        return
+    for key in ("feature", "space"):
+        if not all(key in a.coords and a[key].dims == a.dims[1:2] for a in (known, X)):
+            continue
+        ours, theirs = known[key].values, X[key].values
+        if ours.dtype.kind not in "UTO" or theirs.dtype.kind not in "UTO":
+            continue
+        differs = ours.astype(str) != theirs.astype(str)
+        if differs.any():
+            place = int(np.argmax(differs))
+            raise AlignError(
+                f"X: expected the '{key}' of training in every column, got '{theirs[place]}' "
+                f"against '{ours[place]}' in column {place} ({int(differs.sum())} differ). "
+                "Put the features in the order of training."
+            )
+
+
+def check_labelled(array: Any, name: str, *, finite: bool = True) -> None:
+    """Check that a DataArray has samples first and holds finite numbers; pass others by.
+
+    Raises
+    ------
+    SchemaError
+        On dims in another order.
+    ValueError
+        On NaN or infinity.
+    """
+    if not isinstance(array, xr.DataArray):
+        return
+    rest = "'feature'" if name == "X" else "'neuroid'[, 'time']"
+    if array.dims[:1] != ("sample",) and "sample" in array.dims:
+        raise SchemaError(
+            f"{name}: expected dims ('sample', {rest}), got {array.dims}. "
+            f"Use {name}.transpose('sample', ...)."
+        )
+    if name == "X" and array.ndim != 2:
+        raise SchemaError(
+            f"{name}: expected dims ('sample', {rest}), got {array.dims}. "
+            "Average over the others, or flatten them."
+        )
+    values = array.values
+    # One number that is not finite makes the sum so; only then rows are looked for.
+    with np.errstate(all="ignore"):
+        if not finite or values.dtype.kind != "f" or np.isfinite(values.sum(dtype=np.float64)):
+            return
+    rows = np.flatnonzero(~np.isfinite(values).reshape(len(values), -1).all(axis=1))
+    if len(rows):
+        what = "NaN" if np.isnan(values[rows]).any() else "infinity"
+        raise ValueError(
+            f"{name}: expected finite numbers, got {what} in {len(rows)} rows (first: {rows[0]}). "
+            "Drop or fill those first."
+        )

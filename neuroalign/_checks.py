@@ -67,7 +67,8 @@ def as_labels(values: Any, name: str) -> npt.NDArray[np.str_]:
             raise SchemaError(
                 f"{name}: expected strings, got {'a missing value' if missing else repr(item)} "
                 f"({type(item).__name__}) in row {row}. "
-                "Read tables with dtype=str and keep_default_na=False, and name every row."
+                "Read tables with dtype=str and keep_default_na=False, and name every row; turn "
+                "numbers into names with .astype(str)."
             )
     return np.array(items, dtype=np.str_) if items else np.empty(0, dtype="<U1")
 

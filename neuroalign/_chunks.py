@@ -171,7 +171,30 @@ def read_record(folder: Path) -> dict[str, Any]:
         return {name: record[name] for name in ("key", "chunk", "n_chunks")}
     except (ValueError, KeyError, TypeError) as error:
         raise DataCorruptionError(
-            f"{path}: expected a record of chunks, got '{error}'. Delete the folder."
+            f"{path}: expected a record of chunks, got '{error}'. Fit into another folder."
+        ) from error
+
+
+def count_done(folder: Path, name: str) -> tuple[int, int, tuple[int, ...]]:
+    """Count the chunks that are done and whole, of how many, and give the shape of an array.
+
+    Raises
+    ------
+    FileNotFoundError, DataCorruptionError
+    """
+    folder = Path(folder)
+    record = read_record(folder)
+    shape = tuple(_open_array(folder, name).shape)
+    known = ChunkedFolder(folder, record["key"], {name: shape}, record["chunk"], "float32")
+    return len(known.parts) - len(known.list_pending()), len(known.parts), shape
+
+
+def _open_array(folder: Path, name: str) -> Any:
+    try:
+        return zarr.open_array(LocalStore(folder / name), mode="r")
+    except (OSError, ValueError, KeyError) as error:
+        raise DataCorruptionError(
+            f"{folder / name}: expected a zarr array, got '{error}'. Fit into another folder."
         ) from error
 
 
@@ -193,14 +216,7 @@ def open_chunked(folder: Path, names: list[str]) -> dict[str, Any]:
     """
     folder = Path(folder)
     record = read_record(folder)
-    arrays = {}
-    for name in names:
-        try:
-            arrays[name] = zarr.open_array(LocalStore(folder / name), mode="r")
-        except (OSError, ValueError, KeyError) as error:
-            raise DataCorruptionError(
-                f"{folder / name}: expected a zarr array, got '{error}'. Delete the folder."
-            ) from error
+    arrays = {name: _open_array(folder, name) for name in names}
     shapes = {name: tuple(array.shape) for name, array in arrays.items()}
     whole = ChunkedFolder(folder, record["key"], shapes, record["chunk"], "float32")
     pending = whole.list_pending()

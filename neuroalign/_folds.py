@@ -200,6 +200,7 @@ def read_folds(cv: Any, X: Any, y: Any, groups: Any = None) -> Folds:
     """
     n = len(X)
     if isinstance(cv, int | np.integer) and not isinstance(cv, bool):
+        _check_count(int(cv), "cv", "folds")
         return make_folds(n, groups=groups, n_splits=int(cv))
     pairs = cv.split(X, y, groups) if hasattr(cv, "split") else cv
     if not isinstance(pairs, Iterable):

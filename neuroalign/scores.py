@@ -12,6 +12,7 @@ import numpy.typing as npt
 import xarray as xr
 from scipy.stats import rankdata
 
+from neuroalign import _spike_scores
 from neuroalign.errors import AlignError, choose
 
 Array = npt.NDArray[Any]
@@ -80,11 +81,59 @@ def spearman(observed: Array, predicted: Array) -> Array:
     )
 
 
+def bits_per_spike(observed: Array, predicted: Array) -> Array:
+    """Bits per spike of predicted rates, beyond the mean of the observed counts.
+
+    Parameters
+    ----------
+    observed, predicted : array (sample, ...)
+        Counts and rates, >= 0.
+
+    Returns
+    -------
+    array (...)
+        float64; NaN without spikes or where either side holds NaN, -inf when a spike falls where
+        the predicted rate is 0. The null is the mean of the observed rows themselves; for that of
+        the training rows call ``encoders.bits_per_spike`` with ``null=model.mean_rate_``.
+    """
+    result: Array = np.where(
+        _lacks(observed, predicted), np.nan, _spike_scores.bits_per_spike(observed, predicted)
+    )
+    return result
+
+
+def pseudo_r2(observed: Array, predicted: Array) -> Array:
+    """Share of the Poisson deviance explained, about the mean of the observed counts.
+
+    Parameters
+    ----------
+    observed, predicted : array (sample, ...)
+        Counts and rates, >= 0.
+
+    Returns
+    -------
+    array (...)
+        float64; NaN where the observed side is constant or either holds NaN.
+    """
+    result: Array = np.where(
+        _lacks(observed, predicted), np.nan, _spike_scores.pseudo_r2(observed, predicted)
+    )
+    return result
+
+
+def _lacks(observed: Array, predicted: Array) -> Array:
+    return np.asarray(np.isnan(observed).any(axis=0) | np.isnan(predicted).any(axis=0))
+
+
 METRICS: dict[str, Callable[[Array, Array], Array]] = {
     "pearson": pearson,
     "r2": r2,
     "spearman": spearman,
+    "bits_per_spike": bits_per_spike,
+    "pseudo_r2": pseudo_r2,
 }
+# Which have no value where predictions do not vary.
+CORRELATIONS = ("pearson", "spearman")
 
 
 # What some call a metric that has another name here.
@@ -113,7 +162,8 @@ def score(observed: xr.DataArray, predicted: xr.DataArray, metric: str = "pearso
     Parameters
     ----------
     observed, predicted : DataArray (sample, neuroid) or (sample, neuroid, time)
-    metric : {"pearson", "r2", "spearman"}
+    metric : {"pearson", "r2", "spearman", "bits_per_spike", "pseudo_r2"}
+        The last two for counts and rates.
 
     Returns
     -------
@@ -130,7 +180,7 @@ def score(observed: xr.DataArray, predicted: xr.DataArray, metric: str = "pearso
         if not isinstance(array, xr.DataArray):
             raise AlignError(
                 f"{name}: expected a DataArray (sample, neuroid), got {type(array).__name__}. "
-                "For bare arrays call scores.pearson, r2 or spearman."
+                "For bare arrays call the function in scores.METRICS."
             )
     if observed.dims != predicted.dims or observed.shape != predicted.shape:
         raise AlignError(
@@ -149,7 +199,9 @@ def score(observed: xr.DataArray, predicted: xr.DataArray, metric: str = "pearso
     values = function(observed.values, predicted.values)
     template = observed.isel(sample=0, drop=True)
     keep = {name: coord for name, coord in template.coords.items() if coord.ndim}
-    constant = _is_constant(observed.values) | (_is_constant(predicted.values) & (metric != "r2"))
+    constant = _is_constant(observed.values) | (
+        _is_constant(predicted.values) & (metric in CORRELATIONS)
+    )
     return xr.DataArray(
         values.astype(np.float64),
         dims=template.dims,

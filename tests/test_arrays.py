@@ -6,7 +6,7 @@ import xarray as xr
 
 from neuroalign import _arrays
 from neuroalign._arrays import is_continuous, is_time_series, names_conditions
-from neuroalign.errors import SchemaError
+from neuroalign.errors import AlignError, SchemaError
 
 
 def _responses() -> xr.DataArray:
@@ -107,3 +107,36 @@ def test_trials_at_a_steady_pace_are_no_time_series() -> None:
     assert is_time_series(timed(onset, runs, stimulus=list("aabbaabb"))), "blocks"
     assert not is_time_series(timed(onset, runs, stimulus=list("abcdbdac"))), "trials"
     assert not is_time_series(timed([0, 1.3, 5, 5.5], stimulus=list("abcd")))
+
+
+def labelled(**coords: object) -> xr.DataArray:
+    return xr.DataArray(np.zeros((3, 2)), coords, ("sample", "feature"))
+
+
+def test_rows_that_name_other_stimuli_are_refused_by_the_first() -> None:
+    X = labelled(stimulus=("sample", list("abc")))
+    y = labelled(stimulus=("sample", list("acb")))
+    with pytest.raises(
+        AlignError, match="y: expected the 'stimulus' of X .* 'c' against 'b' in row 1"
+    ):
+        _arrays.check_same_rows(X, y)
+    _arrays.check_same_rows(X, X)
+    _arrays.check_same_rows(X.values, y)
+    _arrays.check_same_rows(X, y.drop_vars("stimulus"))
+
+
+def test_rows_without_stimuli_are_compared_on_run_and_onset() -> None:
+    run = ("sample", list("aab"))
+    X = labelled(run=run, onset=("sample", [0.0, 0.1 + 0.2, 0.0]))
+    _arrays.check_same_rows(X, labelled(run=run, onset=("sample", [0.0, 0.3, 0.0])))
+    with pytest.raises(AlignError, match="'onset' of X .* in row 2"):
+        _arrays.check_same_rows(X, labelled(run=run, onset=("sample", [0.0, 0.3, 1.0])))
+
+
+def test_features_in_another_order_are_refused() -> None:
+    known, other = labelled(space=("feature", ["a", "b"])), labelled(space=("feature", ["b", "a"]))
+    with pytest.raises(AlignError, match="X: expected the 'space' of training .* in column 0"):
+        _arrays.check_same_features(known, other)
+    _arrays.check_same_features(known, known)
+    _arrays.check_same_features(known, labelled())
+    _arrays.check_same_features(None, other)

@@ -38,3 +38,8 @@ def test_numbers_as_labels_are_refused() -> None:
     array = xr.DataArray([0.0], {"run": ("sample", [1])}, ("sample",))
     with pytest.raises(SchemaError, match="'001' and 1 are different"):
         check_plain(array, "x")
+
+
+def test_labels_that_are_numbers_are_told_how_to_become_names() -> None:
+    with pytest.raises(SchemaError, match=r"got 1 \(int\) in row 0. .*with .astype\(str\)"):
+        as_labels([1, 2], "run")

@@ -121,3 +121,8 @@ def test_a_gap_that_leaves_nothing_is_refused() -> None:
         _folds.purge_folds(folds, 5, np.zeros(10))
     with pytest.raises(ValueError, match="gap: expected a number >= 0, got -1"):
         _folds.purge_folds(folds, -1, np.zeros(10))
+
+
+def test_a_single_inner_fold_is_refused_by_the_name_of_its_argument() -> None:
+    with pytest.raises(ValueError, match="cv: expected at least 2 folds, got 1"):
+        _folds.read_folds(1, np.zeros((6, 1)), None)

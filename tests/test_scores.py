@@ -5,6 +5,8 @@ import pytest
 import scipy.stats
 from sklearn.metrics import r2_score
 
+from neuroalign.encoders import bits_per_spike
+from neuroalign.encoders import pseudo_r2 as encoders_pseudo_r2
 from neuroalign.errors import AlignError
 from neuroalign.loaders import from_arrays
 from neuroalign.scores import METRICS, choose_metric, pearson, r2, score, spearman
@@ -32,7 +34,16 @@ def test_a_scaled_prediction_keeps_r_and_loses_r2(rng: np.random.Generator) -> N
     assert r2(observed, 3 * observed)[0] == pytest.approx(-3.0)
 
 
-@pytest.mark.parametrize("metric", METRICS)
+def test_scores_of_counts_are_those_of_the_encoders(rng: np.random.Generator) -> None:
+    observed, rate = rng.poisson(2.0, (30, 3)).astype(float), rng.uniform(0.5, 3.0, (30, 3))
+    observed[3, 1], observed[:, 2] = np.nan, 0.0
+    for metric, peer in (("bits_per_spike", bits_per_spike), ("pseudo_r2", encoders_pseudo_r2)):
+        values = METRICS[metric](observed, rate)
+        assert values[0] == pytest.approx(peer(observed[:, 0], rate[:, 0]))
+        assert np.isnan(values[1:]).all()
+
+
+@pytest.mark.parametrize("metric", ["pearson", "r2", "spearman"])
 def test_constant_and_missing_columns_give_nan(metric: str, rng: np.random.Generator) -> None:
     observed, predicted = rng.normal(size=(2, 20, 3))
     observed[:, 0] = 0.1

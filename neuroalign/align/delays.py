@@ -41,7 +41,10 @@ def delay_features(features: xr.DataArray, delays: Sequence[int] = (1, 2, 3, 4))
         raise AlignError(f"features: expected dims ('sample', 'feature'), got {features.dims}.")
     steps = np.asarray(delays)
     if steps.ndim != 1 or not len(steps) or steps.dtype.kind not in "iu":
-        raise ValueError(f"delays: expected whole numbers of samples, got {delays}.")
+        raise ValueError(
+            f"delays: expected whole numbers of samples, got {delays}. Write integers in a "
+            "sequence: (2,) is one delay, range(1, 5) four; 4 s at a TR of 2 s are 2 samples."
+        )
     if len(np.unique(steps)) < len(steps):
         raise ValueError(f"delays: expected each once, got {list(delays)}.")
     check_timed(features, "features", ("onset",))

@@ -20,6 +20,8 @@ Array = npt.NDArray[Any]
 Weigh = Callable[[Array, Array, Array, Array], Array]
 # Of the largest sum of weights: samples below lie outside the features, where sums are side lobes.
 LEAST_COVER = 0.1
+# The unit of impulses of area 1 s.
+RATE = "1/s"
 
 
 def convolve_hrf(
@@ -116,7 +118,9 @@ def resample(
     Returns
     -------
     DataArray (sample, feature)
-        Row by row the samples of the responses.
+        Row by row the samples of the responses. ``attrs["units"]``, where features have one, is
+        that of the result: impulses (``features.word_rate``, "1/s") are "1/s" by "mean",
+        "1/sample" by the plain sum of "lanczos", and "1" where weights sum to one.
 
     Raises
     ------
@@ -156,7 +160,18 @@ def resample(
     result = spread(features, responses, weigh, ("onset", "duration"), lag, fill)
     chosen = f", {window} lobes, normalize={normalize}" if method == "lanczos" else ""
     text = f"resample: {method}{chosen}, lag {lag:g} s"
+    result = _name_units(result, method == "lanczos" and not normalize, method == "mean")
     return add_history(result, text).assign_attrs(lag=lag, resampling=method)
+
+
+def _name_units(result: xr.DataArray, summed: bool, averaged: bool) -> xr.DataArray:
+    """Correct the units: a sum over a sample is no rate, nor is the value of one impulse."""
+    units = str(result.attrs.get("units", ""))
+    if not units or averaged:
+        return result
+    if units == RATE:
+        return result.assign_attrs(units="1/sample" if summed else "1")
+    return result.assign_attrs(units=f"{units}, summed over a sample") if summed else result
 
 
 def _average(

@@ -54,7 +54,7 @@ def make_spike_design(
     AlignError
         When the stimulus has other bins, or onsets are uneven.
     ValueError
-        When there is nothing to put in.
+        When there is nothing to put in, or a basis is none.
 
     Examples
     --------
@@ -69,6 +69,13 @@ def make_spike_design(
     ['coupling:a', 'coupling:b', 'history:a', 'history:b']
     """
     _check_spikes(spikes)
+    bases = {"stimulus_basis": stimulus_basis, "history": history, "coupling": coupling}
+    for name, basis in bases.items():
+        if basis is not None and np.ndim(basis) != 2:
+            raise ValueError(
+                f"{name}: expected a basis (lag, basis), got {basis!r}. Make one with "
+                "align.make_basis('fir', window=5), say."
+            )
     blocks: list[xr.DataArray] = []
     if stimulus is not None:
         blocks.append(_take_stimulus(spikes, stimulus, stimulus_basis))

@@ -7,9 +7,9 @@ from .kernel_ridge import KernelRidge as KernelRidge
 from .planning import plan_fit as plan_fit
 from .pls import PLS as PLS
 from .poisson_glm import PoissonGLM as PoissonGLM
+from .poisson_glm import bits_per_spike as bits_per_spike
+from .poisson_glm import pseudo_r2 as pseudo_r2
 from .ridge import Ridge as Ridge
-from .spike_scores import bits_per_spike as bits_per_spike
-from .spike_scores import pseudo_r2 as pseudo_r2
 from .spike_simulation import simulate_glm as simulate_glm
 from .stacked_ridge import StackedRidge as StackedRidge
 from .streaming import fit_to_store as fit_to_store

@@ -9,7 +9,14 @@ from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.metrics import r2_score
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from neuroalign._arrays import flatten_targets, unwrap, wrap_samples
+from neuroalign._arrays import (
+    check_labelled,
+    check_same_features,
+    check_same_rows,
+    flatten_targets,
+    unwrap,
+    wrap_samples,
+)
 from neuroalign._folds import read_folds
 from neuroalign._gram import Folds
 from neuroalign.errors import NeuroalignWarning
@@ -41,9 +48,12 @@ class LabelledRegressor(RegressorMixin, MultiOutputMixin, BaseEstimator):  # typ
 
         Raises
         ------
+        AlignError
+            When rows of X and y name other stimuli, or other runs and onsets.
         ValueError
             On NaN or infinity, and unknown options.
         """
+        check_pair(X, y)
         values, self._features = unwrap(X)
         y, self._targets = unwrap(y)
         shape: tuple[int, ...] = ()
@@ -74,6 +84,11 @@ class LabelledRegressor(RegressorMixin, MultiOutputMixin, BaseEstimator):  # typ
         -------
         array or DataArray (sample,), (sample, neuroid) or (sample, neuroid, time)
             A DataArray when X is one: samples labelled as X, neuroids as in training.
+
+        Raises
+        ------
+        AlignError
+            When features stand in another order than in training.
         """
         values = self._check_new(X)
         predicted = self._predict_arrays(values).reshape(len(values), *self._shape)
@@ -81,6 +96,7 @@ class LabelledRegressor(RegressorMixin, MultiOutputMixin, BaseEstimator):  # typ
 
     def _check_new(self, X: Any) -> Array:
         check_is_fitted(self)
+        check_new(self._features, X)
         values: Array = validate_data(self, unwrap(X)[0], reset=False, dtype=FLOATS)
         return values
 
@@ -104,8 +120,34 @@ class LabelledRegressor(RegressorMixin, MultiOutputMixin, BaseEstimator):  # typ
         return score_r2(self.predict(X), y, sample_weight)
 
 
+def check_pair(X: Any, y: Any, *, finite: bool = True) -> None:
+    """Check labelled features and responses: dims, numbers, and that rows hold the same.
+
+    Raises
+    ------
+    SchemaError, AlignError, ValueError
+    """
+    check_labelled(X, "X")
+    check_labelled(y, "y", finite=finite)
+    check_same_rows(X, y)
+
+
+def check_new(known: Any, X: Any) -> None:
+    """Check labelled features to predict from against those of training.
+
+    Raises
+    ------
+    SchemaError, AlignError, ValueError
+    """
+    check_labelled(X, "X")
+    check_same_features(known, X)
+
+
 def score_r2(predicted: Any, observed: Any, sample_weight: Any = None) -> float:
-    """R2 averaged over neuroids (and times), labelled or not."""
+    """R2 averaged over neuroids (and times), labelled or not; rows must hold the same."""
+    check_labelled(observed, "y")
+    # Predictions carry the labels of X.
+    check_same_rows(predicted, observed)
     guess, _ = flatten_targets(unwrap(predicted)[0])
     known, _ = flatten_targets(unwrap(observed)[0])
     return float(r2_score(known, guess, sample_weight=sample_weight))

@@ -11,6 +11,7 @@ stretches. A column of ones in the signal, zero outside like the rest, lets its 
 afterwards: the moments of all folds come from one pass.
 """
 
+import os
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -24,6 +25,28 @@ Array = npt.NDArray[Any]
 # From so many lags on, blocks of Fourier transforms need less work than one product a lag.
 FEW_LAGS = 16
 BUFFER_BYTES = 16 * 1024**2
+# Gram matrices alive at once: all rows, one fold's training and test, penalty, sum and factor.
+N_HELD = 6
+# Where the machine does not say how much memory it has.
+USUAL_MEMORY = 32 * 1024**3
+
+
+def check_memory(n_lags: int, p: int) -> None:
+    """Check that Gram matrices of so many lags of p signals fit the memory of this machine.
+
+    Raises
+    ------
+    MemoryError
+    """
+    known = hasattr(os, "sysconf") and {"SC_PAGE_SIZE", "SC_PHYS_PAGES"} <= set(os.sysconf_names)
+    room = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if known else USUAL_MEMORY
+    need = N_HELD * 8 * (n_lags * p) ** 2
+    if need > room:
+        raise MemoryError(
+            f"lags: expected matrices that fit {room / 1e9:.1f} GB of memory, got {n_lags} lags of "
+            f"{p} features, which take {need / 1e9:.1f} GB. Shorten lags (in seconds), lower the "
+            "sampling rate (align.resample), or reduce the features."
+        )
 
 
 class Moments(NamedTuple):

@@ -110,5 +110,5 @@ def report_failures(found: dict[str, Array], names: Array) -> None:
                 f"{argument}: expected a finite fit of every neuron, got {what} for {some(own)}. "
                 f"{remedy}.",
                 NeuroalignWarning,
-                stacklevel=5,
+                stacklevel=4,
             )

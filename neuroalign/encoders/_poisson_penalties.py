@@ -37,7 +37,8 @@ class Penalty(Protocol):
 class RidgePenalty:
     """``alpha / 2 * ||b||^2`` over all weights but those of no group (-1)."""
 
-    default_alphas = np.logspace(-4, 2, 13)
+    # Far down: features of unequal scale share one penalty, and the smallest need little of it.
+    default_alphas = np.logspace(-8, 2, 21)
 
     @staticmethod
     def unit(group: Array, used: Array, slope: Array, information: Array) -> Array:
@@ -75,7 +76,7 @@ class RidgePenalty:
 class GroupPenalty:
     """``alpha * sum_g sqrt(|g|) ||b_g||``: whole groups are 0 unless they pay."""
 
-    default_alphas = np.logspace(-3, 0, 13)
+    default_alphas = np.logspace(-4, 0, 13)
 
     @staticmethod
     def unit(group: Array, used: Array, slope: Array, information: Array) -> Array:

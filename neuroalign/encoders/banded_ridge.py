@@ -7,7 +7,7 @@ import numpy.typing as npt
 import xarray as xr
 from sklearn.utils.validation import check_is_fitted
 
-from neuroalign._arrays import flatten_targets, unwrap, wrap_weights
+from neuroalign._arrays import check_same_rows, flatten_targets, unwrap, wrap_weights
 from neuroalign.encoders._blended import BlendedRegressor
 from neuroalign.encoders._spaces import Root, explain_parts, read_spaces, take_root
 
@@ -42,6 +42,8 @@ class BandedRidge(BlendedRegressor):
     Attributes
     ----------
     coef_ : array (feature,), (neuroid, feature) or (neuroid, time, feature)
+    weights_ : DataArray (feature, neuroid[, time])
+        ``coef_`` with its labels.
     intercept_ : float, or array (neuroid[, time])
     spaces_ : list of str
     space_weights_ : array (space,), or (neuroid[, time], space)
@@ -65,7 +67,9 @@ class BandedRidge(BlendedRegressor):
     Notes
     -----
     Every space is scaled to unit summed variance first. Memory beyond inputs and weights does not
-    grow with candidates or penalties.
+    grow with candidates or penalties. Time is that of some ten to a hundred fits of ``Ridge``.
+    Spaces are read off labels, which a bare scikit-learn pipeline strips before the encoder sees
+    them: ``evaluate`` puts them back; elsewhere pass ``spaces``.
 
     References
     ----------
@@ -81,6 +85,16 @@ class BandedRidge(BlendedRegressor):
     >>> model = BandedRidge(spaces=["a"] * 3 + ["b"] * 3).fit(features, responses)
     >>> model.predict(features, split=True).shape
     (100, 2, 4)
+
+    Spaces that were extracted apart are joined first:
+
+    >>> from neuroalign.features import join_features
+    >>> from neuroalign.loaders import features_from_arrays
+    >>> names = [f"image {row}" for row in range(100)]
+    >>> layers = {name: features_from_arrays(features[:, part], stimulus=names)
+    ...           for name, part in {"low": slice(0, 3), "high": slice(3, 6)}.items()}
+    >>> BandedRidge().fit(join_features(layers), responses).spaces_
+    ['low', 'high']
     """
 
     def __init__(
@@ -179,8 +193,14 @@ class BandedRidge(BlendedRegressor):
         References
         ----------
         Dupré la Tour et al. (2022), NeuroImage 264, section 2.7.
+
+        Raises
+        ------
+        AlignError
+            When rows of X and y name other stimuli, or other runs and onsets.
         """
         values = self._check_new(X)
+        check_same_rows(X, y)
         observed, _ = flatten_targets(unwrap(y)[0])
         parts = explain_parts(self._predict_parts(values), observed.reshape(len(values), -1))
         shaped = parts.reshape(len(parts), *self._shape)

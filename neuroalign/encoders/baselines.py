@@ -15,6 +15,8 @@ Array = npt.NDArray[Any]
 class MeanResponse(LabelledRegressor):
     """Predict the training mean of each neuroid (and time), whatever the features.
 
+    Score it with ``metric="r2"``: a constant has no correlation, which is NaN.
+
     Attributes
     ----------
     mean_ : float, or array (neuroid[, time])
@@ -36,6 +38,9 @@ class MeanResponse(LabelledRegressor):
 
 class CategoryMean(LabelledRegressor):
     """Predict the mean of the training responses of the same category.
+
+    Score it with ``metric="r2"``: where a fold tests one category alone, the
+    prediction is a constant, whose correlation is NaN.
 
     Parameters
     ----------

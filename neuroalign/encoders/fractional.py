@@ -81,6 +81,8 @@ class FractionalRidge(LabelledRegressor):
     Attributes
     ----------
     coef_ : array (feature,), (neuroid, feature) or (neuroid, time, feature)
+    weights_ : DataArray (feature, neuroid[, time])
+        ``coef_`` with its labels.
     intercept_, fraction_, alpha_, cv_mse_ : float, or array (neuroid[, time])
         ``alpha_`` is the absolute penalty; ``cv_mse_`` is NaN with a single fraction.
 

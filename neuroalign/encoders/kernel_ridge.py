@@ -9,7 +9,7 @@ from sklearn.metrics.pairwise import euclidean_distances
 
 from neuroalign.encoders._blended import BlendedRegressor
 from neuroalign.encoders._spaces import Root, read_spaces, take_kernel_root
-from neuroalign.errors import choose
+from neuroalign.errors import choose, some
 
 Array = npt.NDArray[Any]
 
@@ -81,6 +81,8 @@ class KernelRidge(BlendedRegressor):
     -----
     Each centred kernel is divided by its mean diagonal first. Errors of folds do not depend on
     the order or number of penalties: directions that rounding alone makes are left out before any.
+    Time and memory grow with the samples (cubed, squared), not the features; with several spaces
+    the search costs as in ``BandedRidge``. Labels in pipelines: see there too.
 
     References
     ----------
@@ -136,7 +138,13 @@ class KernelRidge(BlendedRegressor):
         spaces = read_spaces(self.spaces, self._features, X.shape[1])
         self.spaces_, self._columns = list(spaces), list(spaces.values())
         names = self.kernel if isinstance(self.kernel, Mapping) else {}
-        self._names = [names.get(one, None if names else self.kernel) for one in self.spaces_]
+        missing = [one for one in self.spaces_ if names and one not in names]
+        if missing:
+            raise ValueError(
+                f"kernel: expected one for each space, got none for {some(missing)}. "
+                f"Name a kernel for each of {some(self.spaces_)}."
+            )
+        self._names = [names[one] if names else self.kernel for one in self.spaces_]
         for name in self._names:
             choose(KERNELS, name, "kernel")
         self._known = [X[:, columns] for columns in self._columns]

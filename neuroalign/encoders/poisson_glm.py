@@ -15,6 +15,8 @@ from sklearn.utils.validation import (
 )
 
 from neuroalign._arrays import flatten_targets, unwrap, wrap_samples, wrap_weights
+from neuroalign._spike_scores import bits_per_spike as bits_per_spike
+from neuroalign._spike_scores import pseudo_r2 as pseudo_r2
 from neuroalign.encoders._engine import choose_penalties, keep_rows
 from neuroalign.encoders._labelled import measure_edges, read_exact_folds, read_grid
 from neuroalign.encoders._poisson import LINKS, split_neurons
@@ -35,7 +37,6 @@ from neuroalign.encoders._poisson_path import (
 )
 from neuroalign.encoders._poisson_penalties import PENALTIES
 from neuroalign.encoders._spaces import read_spaces
-from neuroalign.encoders.spike_scores import pseudo_r2
 from neuroalign.errors import choose
 
 Array = npt.NDArray[Any]
@@ -52,8 +53,8 @@ class PoissonGLM(RegressorMixin, MultiOutputMixin, BaseEstimator):  # type: igno
     Parameters
     ----------
     alphas : float, sequence of float, or None
-        Penalties to choose from; one number fixes it. None: 13 values, 1e-4 to 1e2 for ``"ridge"``
-        and 1e-3 to 1 for ``"group"``, made for ``alpha_scale="relative"``.
+        Penalties to choose from; one number fixes it. None: 21 values, 1e-8 to 1e2, for
+        ``"ridge"`` and 13, 1e-4 to 1, for ``"group"``, made for ``alpha_scale="relative"``.
     penalty : {"ridge", "group"}
         ``alpha / 2 ||b||^2``, or the group lasso ``alpha sum_g sqrt(|g|) ||b_g||`` over feature
         spaces, which leaves out whole spaces: their weights are exactly 0.
@@ -273,7 +274,8 @@ class PoissonGLM(RegressorMixin, MultiOutputMixin, BaseEstimator):  # type: igno
         if len(firing):
             own = data.take(None, firing)
             alphas = grid[:, None] * scale_penalties(own, settings)
-            best = self._choose(own, settings, folds, alphas, found["cv_bits"], firing)
+            best, short = self._choose(own, settings, folds, alphas, found["cv_bits"], firing)
+            self.edge_low_, self.edge_high_ = measure_edges(best, len(grid), short)
             found["alpha"][firing] = alphas[best, np.arange(len(firing))]
         for part in split_neurons(len(data.X), n_features + 1, len(firing)):
             rows = firing[part]
@@ -294,10 +296,10 @@ class PoissonGLM(RegressorMixin, MultiOutputMixin, BaseEstimator):  # type: igno
 
     def _choose(
         self, data: Data, settings: Settings, folds: Any, alphas: Array, bits: Array, firing: Array
-    ) -> Array:
-        """Pick the penalty index of each firing neuron; note its held-out bits per spike."""
+    ) -> tuple[Array, Array]:
+        """Pick the penalty index of each firing neuron, and tell for whom the grid is short."""
         if len(alphas) == 1:
-            return np.zeros(alphas.shape[1], dtype=np.intp)
+            return np.zeros(alphas.shape[1], dtype=np.intp), np.zeros(alphas.shape[1], dtype=bool)
         judged = judge_penalties(data, settings, folds, alphas)
         best = choose_penalties(judged, conservative=self.conservative)
         spikes = np.where(judged.null > 0, judged.null, np.nan)
@@ -308,8 +310,7 @@ class PoissonGLM(RegressorMixin, MultiOutputMixin, BaseEstimator):  # type: igno
         short = (gain[best, place] - gain[beside, place] > EDGE_BITS) & (
             gain[best, place] > EDGE_BITS
         )
-        self.edge_low_, self.edge_high_ = measure_edges(best, len(alphas), short)
-        return best
+        return best, short
 
     def predict(self, X: Any, exposure: Any = None) -> Any:
         """Predict rates.

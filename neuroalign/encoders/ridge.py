@@ -28,7 +28,14 @@ from neuroalign.encoders._engine import (
     find_pools,
     keep_rows,
 )
-from neuroalign.encoders._labelled import TOP_EDGE_R2, measure_edges, read_grid, score_r2
+from neuroalign.encoders._labelled import (
+    TOP_EDGE_R2,
+    check_new,
+    check_pair,
+    measure_edges,
+    read_grid,
+    score_r2,
+)
 from neuroalign.errors import choose
 
 Array = npt.NDArray[Any]
@@ -79,6 +86,8 @@ class Ridge(RegressorMixin, MultiOutputMixin, BaseEstimator):  # type: ignore[mi
     Attributes
     ----------
     coef_ : array (feature,), (neuroid, feature) or (neuroid, time, feature)
+    weights_ : DataArray (feature, neuroid[, time])
+        ``coef_`` with its labels.
     intercept_ : float, or array (neuroid[, time])
     alpha_ : float, or array (neuroid[, time])
         The absolute penalty chosen. A constant response takes the largest.
@@ -166,12 +175,15 @@ class Ridge(RegressorMixin, MultiOutputMixin, BaseEstimator):  # type: ignore[mi
 
         Raises
         ------
+        AlignError
+            When rows of X and y name other stimuli, or other runs and onsets.
         ValueError
             On NaN or infinity, unknown options, or negative penalties.
         SchemaError
             With ``alpha_per="roi"`` and responses that have no ``roi``.
         """
         grid = self._check_options()
+        check_pair(X, y, finite=not MISSING[self.missing])
         X, self._features = unwrap(X)
         y, self._targets = unwrap(y)
         if y is not None:
@@ -350,6 +362,7 @@ class Ridge(RegressorMixin, MultiOutputMixin, BaseEstimator):  # type: ignore[mi
             A DataArray when X is one: samples labelled as X, neuroids as in training.
         """
         check_is_fitted(self)
+        check_new(self._features, X)
         values, template = unwrap(X)
         values = validate_data(self, values, reset=False, dtype=[np.float64, np.float32])
         coef = self.coef_.reshape(-1, self.coef_.shape[-1])

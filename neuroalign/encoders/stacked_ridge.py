@@ -73,7 +73,8 @@ class StackedRidge(LabelledRegressor):
     -----
     Weights minimise the squared error of predictions of rows that each ridge did not see.
     Penalties are chosen once, on all folds: what that lends to the weights is slight and alike for
-    all spaces.
+    all spaces. Time is that of two ``Ridge`` a space: the cheapest encoder of several spaces.
+    Labels in pipelines: see ``BandedRidge``.
 
     References
     ----------

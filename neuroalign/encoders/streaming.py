@@ -1,5 +1,6 @@
 """Ridge on more responses than memory holds: chunks of neuroids in, weights on disk out."""
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,8 +13,8 @@ import xarray as xr
 from tqdm import tqdm
 
 from neuroalign import provenance, storage
-from neuroalign._arrays import copy_geometry, unwrap
-from neuroalign._chunks import ChunkedFolder, open_chunked
+from neuroalign._arrays import check_same_rows, copy_geometry, unwrap
+from neuroalign._chunks import RECORD, ChunkedFolder, open_chunked, read_record
 from neuroalign._threads import map_threads
 from neuroalign.encoders._engine import CHUNK, Engine, solve_chunk
 from neuroalign.encoders.planning import ROWS, plan_fit
@@ -76,13 +77,17 @@ def fit_to_store(
     Raises
     ------
     AlignError
-        When rows of X and y, or the shapes of ``test``, do not match.
+        When rows of X and y (or of ``test``) name other stimuli or runs and onsets, or their
+        shapes do not match.
     SchemaError
         When chunks of y are cut along samples and larger than the budget together.
     MemoryError, ValueError, FileExistsError
     """
     _check_encoder(encoder)
     choose_metric(metric)
+    check_same_rows(X, y)
+    if test is not None:
+        check_same_rows(*test, ("test[0]", "test[1]"))
     X, features = unwrap(X)
     X = np.asarray(X)
     X = _check_features(X.astype(X.dtype if X.dtype == np.float32 else np.float64, copy=False), "X")
@@ -100,6 +105,7 @@ def fit_to_store(
         inputs |= {"test": provenance.hash_array(scored[0]), "test y": _sign(scored[1])}
     key = provenance.collect({"encoder": " ".join(repr(encoder).split())}, inputs)
     target = ChunkedFolder(Path(folder), key, shapes, plan.chunk, X.dtype.name)
+    _check_request(target.folder, key)
     target.prepare()
     _save_labels(target.folder, features, y, names, metric, key)
     pending = target.list_pending()
@@ -109,6 +115,23 @@ def fit_to_store(
         run = _run_here if client is None else _run_on_workers
         run(build, target, pending, y, scored, metric, encoder.conservative, client, progress)
     return open_fit(folder)
+
+
+def _check_request(folder: Path, key: str) -> None:
+    """Say which input differs from the request that a folder was begun with."""
+    if not (folder / RECORD).is_file():
+        return
+    kinds = ("parameters", "inputs", "versions")
+    before, now = (
+        {name: value for kind in kinds for name, value in json.loads(text)[kind].items()}
+        for text in (read_record(folder)["key"], key)
+    )
+    differs = [name for name in now if before.get(name) != now[name]]
+    if differs:
+        raise FileExistsError(
+            f"{folder}: expected the same request to resume, got another: {some(differs)} "
+            "changed. Pass what it was begun with, choose another folder, or delete this one."
+        )
 
 
 def _check_encoder(encoder: Any) -> None:
@@ -343,7 +366,8 @@ def open_fit(folder: Path | str) -> xr.Dataset:
     Returns
     -------
     Dataset
-        ``weights`` (feature, neuroid), lazy; one row a neuroid for the rest.
+        ``weights`` (feature, neuroid), lazy; one row a neuroid for the rest. Each knows where
+        its neuroids are, for ``loaders.to_nifti`` and its like.
 
     Raises
     ------
@@ -367,5 +391,8 @@ def open_fit(folder: Path | str) -> xr.Dataset:
     result["weights"] = (("feature", "neuroid"), lazy)
     for name in names:
         result[name] = ("neuroid", np.asarray(arrays[name][:]))
+    # Whatever a map may be made of knows its places.
+    for name in map(str, result.data_vars):
+        result[name] = copy_geometry(labels, result[name])
     del result.attrs["names"]
     return result

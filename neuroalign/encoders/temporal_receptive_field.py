@@ -22,6 +22,7 @@ from neuroalign.encoders._labelled import (
 from neuroalign.encoders._lagged import (
     Moments,
     add_moments,
+    check_memory,
     gather_moments,
     make_identity,
     make_laplacian,
@@ -47,14 +48,18 @@ class TemporalReceptiveField(LabelledRegressor):
     ----------
     lags : tuple of float
         First and last lag of the response behind the stimulus [s], both included; negative ones
-        look ahead. In samples where no sampling rate is known.
+        look ahead. Each is rounded to the nearest whole sample (half to even): ``lags_`` tells.
+        In samples where no sampling rate is known.
     alphas : float, sequence of float, or None
         Penalties to choose from, per target; one number fixes it. None: 19 from 1e-4 to 1e5.
     sampling_rate : float or None
         [Hz]. None: from ``onset`` of X, or ``attrs["sampling_rate"]``.
     direction : {"encoding", "decoding"}
         ``encoding``: X is the stimulus, y the responses, ``y(t) = sum_l w_l x(t - l)``.
-        ``decoding``: X holds the sensors, y the stimulus, ``y(t) = sum_l w_l x(t + l)``.
+        ``decoding``: X holds the sensors, y the stimulus, ``y(t) = sum_l w_l x(t + l)``. For
+        `cross_validate` sensors become features, ``features_from_arrays(eeg.values, run=...,
+        onset=...)``, and the stimulus responses, ``from_arrays(sound.values, run=..., onset=...,
+        modality="behaviour")``.
     regularization : {"ridge", "laplacian"}
         Penalise squared weights, or squared differences of weights at neighbouring lags.
     fit_intercept : bool
@@ -153,7 +158,10 @@ class TemporalReceptiveField(LabelledRegressor):
         Raises
         ------
         ValueError
-            On NaN or infinity, unknown options, or lags that are no range.
+            On NaN or infinity, unknown options, or lags that are no range or reach as far as the
+            longest run.
+        MemoryError
+            When the Gram matrices of all lags do not fit the machine.
         AlignError
             When onsets are not evenly spaced.
         """
@@ -169,6 +177,8 @@ class TemporalReceptiveField(LabelledRegressor):
         relative = choose(ALPHA_SCALES, self.alpha_scale, "alpha_scale")
         first, last = self._read_lags(sign)
         stretches = find_stretches(self._clock, len(X))
+        self._check_reach(max(map(len, stretches)))
+        check_memory(last - first + 1, X.shape[1])
         center = bool(self.fit_intercept)
         x_mean = X.mean(axis=0, dtype=np.float64) * center
         y_mean = Y.mean(axis=0, dtype=np.float64) * center
@@ -216,14 +226,32 @@ class TemporalReceptiveField(LabelledRegressor):
             )
         rate = self._clock.rate
         if rate is None and np.any(lags != np.rint(lags)):
+            cause = (
+                "no 'onset' in X. Pass it"
+                if self._clock.onset is None
+                else "onsets that do not tell: X has no 'run', and most come several times. Name "
+                "the runs (coord 'run', or groups=), pass sampling_rate"
+            )
             raise ValueError(
                 f"sampling_rate: expected a number of Hz for lags of {self.lags} s, got none and "
-                "no 'onset' in X. Pass it, or whole numbers of samples as lags."
+                f"{cause}, or whole numbers of samples as lags."
             )
         self.sampling_rate_ = 1.0 if rate is None else float(rate)
         low, high = np.rint(lags * self.sampling_rate_).astype(int).tolist()
         self.lags_ = np.arange(low, high + 1) / self.sampling_rate_
         return (low, high) if sign > 0 else (-high, -low)
+
+    def _check_reach(self, longest: int) -> None:
+        """Refuse lags at which no sample has a past."""
+        if np.abs(np.rint(self.lags_ * self.sampling_rate_)).max() < longest:
+            return
+        timed = self._clock.rate is not None
+        unit = "s" if timed else "samples"
+        raise ValueError(
+            f"lags: expected lags within the longest run ({longest / self.sampling_rate_:g} "
+            f"{unit}), got {self.lags!r}, longer than every run. "
+            + ("Seconds are expected, not milliseconds." if timed else "Pass sampling_rate= and s.")
+        )
 
     def _make_folds(self, X: Array, Y: Array, groups: Any) -> Folds:
         labels = groups if groups is not None else self._clock.run

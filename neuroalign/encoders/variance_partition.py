@@ -8,7 +8,7 @@ import numpy.typing as npt
 import xarray as xr
 from sklearn.base import clone
 
-from neuroalign._arrays import flatten_targets, unwrap
+from neuroalign._arrays import check_labelled, check_same_rows, flatten_targets, unwrap
 from neuroalign.encoders._labelled import read_exact_folds
 from neuroalign.encoders._spaces import read_spaces
 from neuroalign.encoders.banded_ridge import BandedRidge
@@ -98,6 +98,8 @@ def partition_variance(
 
     Raises
     ------
+    AlignError
+        When rows of X and y name other stimuli, or other runs and onsets.
     ValueError
         With fewer than 2 spaces or more than 6, or options out of range.
 
@@ -111,6 +113,9 @@ def partition_variance(
     ----------
     Lescroart, Stansbury & Gallant (2015), Front. Comput. Neurosci. 9:135, section 2.10.
     """
+    check_labelled(X, "X")
+    check_labelled(y, "y")
+    check_same_rows(X, y)
     values, features = unwrap(X)
     values = np.asarray(values)
     targets, template = unwrap(y)

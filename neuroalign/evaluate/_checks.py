@@ -37,6 +37,13 @@ def check_arguments(
         whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
         if value is not None and not (whole and value >= least):
             raise ValueError(f"{name}: expected a whole number >= {least}, got {value!r}.")
+    if isinstance(features, xr.DataArray) and features.dims[:2] == ("sample", "neuroid"):
+        raise SchemaError(
+            f"features: expected dims ('sample', 'feature'), got {features.dims}. To decode, make "
+            "features of the recording by loaders.features_from_arrays(recording.values, run=..., "
+            "onset=...) and responses of the stimulus by loaders.from_arrays(stimulus.values, "
+            "run=..., onset=..., modality='behaviour')."
+        )
     schema.check_features(features)
     if features.dims != ("sample", "feature"):
         raise SchemaError(

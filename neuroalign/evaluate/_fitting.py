@@ -7,26 +7,46 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 from sklearn.base import clone
+from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import has_fit_parameter
 from tqdm import tqdm
 
 from neuroalign import scores
-from neuroalign._arrays import describe, wrap_samples
+from neuroalign._arrays import (
+    describe,
+    find_differing,
+    list_row_keys,
+    wrap_samples,
+    wrap_weights,
+)
 from neuroalign._folds import Folds
+from neuroalign.errors import some
+from neuroalign.evaluate._pipelines import keep_labels
 
 Array = npt.NDArray[Any]
+WITH_WEIGHTS = ("Ridge", "BandedRidge", "FractionalRidge", "PoissonGLM", "TemporalReceptiveField")
 
 
 def fit_fold(
     encoder: Any, features: xr.DataArray, targets: xr.DataArray, train: Array, inner: Array | None
 ) -> Any:
-    """Fit a clone; an encoder that takes ``groups`` keeps them whole in its inner folds."""
+    """Fit a clone; an encoder that takes ``groups`` keeps them whole in its inner folds.
+
+    Steps of a pipeline get back the labels that scikit-learn strips.
+    """
     model = clone(encoder)
+    model = keep_labels(model) if isinstance(model, Pipeline) else model
     name, last = model.steps[-1] if hasattr(model, "steps") else ("", model)
     options = {}
     if inner is not None and has_fit_parameter(last, "groups") and len(np.unique(inner[train])) > 1:
         options[f"{name}__groups" if name else "groups"] = inner[train]
-    return model.fit(features[train], targets[train], **options)
+    # Rows were compared on what the caller chose; other labels may differ by right.
+    differ = [
+        key
+        for key in list_row_keys(features, targets)
+        if find_differing(features, targets, key).any()
+    ]
+    return model.fit(features[train], targets.drop_vars(differ)[train], **options)
 
 
 def run_folds(
@@ -57,7 +77,9 @@ def run_folds(
             times[test] += 1
             observed = responses[test]
             guess = wrap_samples(values.astype(responses.dtype), observed, template)
-            parts.append(_describe_fold(model, observed, guess, metric, with_weights))
+            parts.append(_describe_fold(model, observed, guess, metric))
+            if with_weights:
+                parts[-1]["weights"] = _read_weights(model, features[test], template)
     messages: list[str] = []
     for warning in caught:
         if str(warning.message) not in messages:
@@ -67,7 +89,7 @@ def run_folds(
     return parts, wrap_samples(predicted, responses, template), messages
 
 
-def _score_known(observed: xr.DataArray, guess: xr.DataArray, metric: str) -> Array:
+def score_known(observed: xr.DataArray, guess: xr.DataArray, metric: str) -> Array:
     """Score each neuroid (and time) on the rows it has; NaN with fewer than two."""
     missing = np.isnan(observed.values).reshape(len(observed), -1)
     if not missing.any():
@@ -91,25 +113,37 @@ def average_folds(score: xr.DataArray, responses: xr.DataArray, folds: Folds) ->
 
 
 def _describe_fold(
-    model: Any, observed: xr.DataArray, guess: xr.DataArray, metric: str, with_weights: bool
+    model: Any, observed: xr.DataArray, guess: xr.DataArray, metric: str
 ) -> dict[str, Any]:
     """Read the score of one fold and what its last step learnt."""
     last = model[-1] if hasattr(model, "steps") else model
-    part: dict[str, Any] = {"score": _score_known(observed, guess, metric)}
+    part: dict[str, Any] = {"score": score_known(observed, guess, metric)}
     alpha = np.asarray(getattr(last, "alpha_", np.nan))
     if alpha.shape == guess.shape[1:]:
         part["alpha"] = alpha
     for name in ("edge_low_", "edge_high_"):
         if hasattr(last, name):
             part[name] = float(getattr(last, name))
-    if with_weights:
-        if not hasattr(last, "weights_"):
-            raise ValueError(
-                f"keep: expected an encoder with weights_ for 'weights', got "
-                f"{type(last).__name__}. Drop 'weights' from keep."
-            )
-        part["weights"] = last.weights_
     return part
+
+
+def _read_weights(model: Any, inputs: xr.DataArray, template: xr.DataArray) -> xr.DataArray:
+    """Read the weights of the last step, or ``coef_`` of a linear one: (feature, ...)."""
+    last = model[-1] if hasattr(model, "steps") else model
+    if hasattr(last, "weights_"):
+        labelled: xr.DataArray = last.weights_
+        return labelled
+    known = model[:-1].transform(inputs) if hasattr(model, "steps") and len(model) > 1 else inputs
+    coef = np.asarray(getattr(getattr(last, "estimator_", last), "coef_", np.nan))
+    n_features, n_targets = known.shape[1], int(np.prod(template.shape[1:]))
+    if coef.shape not in ((n_targets, n_features), (n_features,)[: int(n_targets == 1)]):
+        raise ValueError(
+            f"keep: expected an encoder with weights_ for 'weights' ({some(WITH_WEIGHTS)}), or a "
+            f"linear one of scikit-learn whose coef_ is (neuroid, feature), got "
+            f"{type(last).__name__}. Drop 'weights' from keep."
+        )
+    columns = describe(known) if isinstance(known, xr.DataArray) else None
+    return wrap_weights(coef.T.reshape(n_features, *template.shape[1:]), columns, template)
 
 
 def stack_folds(

@@ -99,6 +99,12 @@ def _split_once(
             f"{some(np.unique(labels))}. Load more, use group=None to split by stimulus, or "
             "group='time' with a gap= to split a recording."
         )
+    if n_splits is not None and n_splits > n_groups:
+        raise ValueError(
+            f"n_splits: expected at most {n_groups}, as many as there are '{group}' "
+            f"({some(np.unique(labels))}), got {n_splits}. Use None to leave one out, or another "
+            "group."
+        )
     if again and (n_splits is None or n_splits >= n_groups):
         _refuse_repeats(again, f"each of {n_groups} '{group}' is held out by itself")
     return make_folds(n, groups=labels, n_splits=n_splits, seed=seed, shuffle_groups=again)

@@ -8,7 +8,11 @@ import numpy.typing as npt
 import xarray as xr
 
 from neuroalign.errors import AlignError, SchemaError, choose, some
-from neuroalign.evaluate.normalization import find_predictions
+from neuroalign.evaluate.normalization import (
+    average_score,
+    find_predictions,
+    group_missing,
+)
 from neuroalign.stats.intervals import bootstrap_interval
 from neuroalign.stats.multiple import fdr
 
@@ -85,7 +89,8 @@ def compare_models(
     Over stimuli, a score of a fold is written as a mean of row contributions (score plus influence
     function: for r, ``r + z_y z_p - r (z_y^2 + z_p^2) / 2``), so that differences of scores are
     means of row differences, whose signs flip by stimulus under the null that both models predict
-    equally well. It holds its level for tens of stimuli a fold and more.
+    equally well. It holds its level for tens of stimuli a fold and more. Rows without a response
+    (NaN) give a neuroid nothing; over folds, a neuroid that misses one has no p value.
     """
     pair = choose(UNITS, over, "over")
     if n_permutations < 1:
@@ -132,6 +137,11 @@ def compare_models(
 def _check_pair(a: xr.Dataset, b: xr.Dataset) -> None:
     """Check that two results speak of the same neuroids, folds and metric."""
     for name, result in (("result_a", a), ("result_b", b)):
+        if not isinstance(result, xr.Dataset):
+            raise SchemaError(
+                f"{name}: expected a Dataset of kind 'encoding', got {type(result).__name__}. "
+                "Compare two results at a time, as cross_validate returned them."
+            )
         if "score" not in result or "metric" not in result.attrs:
             raise SchemaError(
                 f"{name}: expected a result of kind 'encoding', got {some(result.data_vars)}. "
@@ -169,7 +179,7 @@ def _pair_folds(a: xr.Dataset, b: xr.Dataset, _responses: Any, _by: str) -> Pair
 
 
 def _pair_neuroids(a: xr.Dataset, b: xr.Dataset, _responses: Any, _by: str) -> Pairs:
-    difference = (a["score"] - b["score"]).mean("fold", skipna=False)
+    difference = average_score(a) - average_score(b)
     values = difference.values.reshape(difference.sizes["neuroid"], -1)
     scored = np.isfinite(values).all(axis=1)
     return Pairs(
@@ -185,7 +195,7 @@ def _pair_subjects(a: xr.Dataset, b: xr.Dataset, _responses: Any, _by: str) -> P
             f"result_a: expected coord 'subject' on 'neuroid', got {some(a.coords)}. Assign it to "
             "compare over subjects."
         )
-    difference = (a["score"] - b["score"]).mean("fold", skipna=False)
+    difference = average_score(a) - average_score(b)
     means = difference.groupby("subject").mean(skipna=True)
     return Pairs(
         means.values.reshape(means.sizes["subject"], -1),
@@ -214,14 +224,21 @@ def _pair_stimuli(a: xr.Dataset, b: xr.Dataset, responses: xr.DataArray | None, 
             "result_b: expected the folds of result_a, got rows held out elsewhere. Use the same "
             "group, n_splits and seed."
         )
-    rows = np.empty_like(observed)
-    n_folds = int(held.max()) + 1
-    for fold in range(n_folds):
-        own = held == fold
-        with np.errstate(invalid="ignore", divide="ignore"):
-            gain = contribute(observed[own], first[own]) - contribute(observed[own], second[own])
-        # Folds count alike in the mean score, whatever their rows.
-        rows[own] = gain * (len(rows) / n_folds / own.sum())
+    rows = np.zeros_like(observed)
+    known = np.isfinite(observed)
+    folds = [np.flatnonzero(held == fold) for fold in range(int(held.max()) + 1)]
+    # A fold scores the targets that have two rows in it; these folds count alike in the mean.
+    n_folds = sum((known[own].sum(axis=0) > 1).astype(np.intp) for own in folds)
+    for own in folds:
+        for there, columns in group_missing(known[own]):
+            if there.sum() < 2:
+                continue
+            place = np.ix_(own[there], columns)
+            with np.errstate(invalid="ignore", divide="ignore"):
+                gain = contribute(observed[place], first[place])
+                gain = gain - contribute(observed[place], second[place])
+            rows[place] = gain * (len(rows) / np.asarray(n_folds)[columns] / there.sum())
+    rows[:, np.asarray(n_folds) == 0] = np.nan
     codes = np.unique(responses[by].values, return_inverse=True)[1]
     n_units = int(codes.max()) + 1
     total = np.zeros((n_units, rows.shape[1]))

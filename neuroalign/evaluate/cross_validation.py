@@ -81,7 +81,9 @@ def cross_validate(
     on : str or tuple of str
         Coords that must agree row by row. Where ``stimulus`` is missing, ``run`` and ``onset``.
     metric : str
-        A name in ``scores.METRICS``.
+        A name in ``scores.METRICS``. ``"bits_per_spike"`` and ``"pseudo_r2"``, for counts and an
+        encoder of rates (`PoissonGLM`), are about the mean of the held-out rows, which no
+        prediction knows: they lie a little below those about the training mean.
     ceiling : str, DataArray (neuroid[, time]), Dataset, or None
         A name in ``ceilings.CEILINGS``: the ceiling of single presentations, from the repeats in
         ``responses``; NaN where none is repeated, and for volumes named by condition. Pass the

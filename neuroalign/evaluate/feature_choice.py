@@ -18,9 +18,10 @@ from neuroalign.evaluate._checks import (
     check_finite,
     check_overlap,
     check_rows,
+    check_targets,
     join_history,
 )
-from neuroalign.evaluate._fitting import fit_fold
+from neuroalign.evaluate._fitting import average_folds, fit_fold, score_known
 from neuroalign.evaluate._splits import check_sizes, find_inner, read, read_run, split_rows
 
 Array = npt.NDArray[Any]
@@ -80,6 +81,7 @@ def select_features(
     features : dict of DataArray (sample, feature)
         Name -> features of the same rows as ``responses``; ties go to the first.
     responses : DataArray (sample, neuroid) or (sample, neuroid, time)
+        NaN only for an encoder with ``missing="drop"``, as in `cross_validate`.
     per : {"neuroid", "roi", "global"}
         Who chooses: each neuroid, each ROI by the mean inner score of its neuroids, or all
         together. Times of a neuroid choose together.
@@ -133,7 +135,7 @@ def select_features(
         check_finite(space, f"features['{name}']")
     if not isinstance(n_inner, int | np.integer) or n_inner < 2:
         raise ValueError(f"n_inner: expected at least 2 inner folds, got {n_inner}. 5 is usual.")
-    check_finite(responses, "responses")
+    missing = check_targets(encoder, responses, 0)
     folds, labels = split_rows(responses, group, n_splits, gap, 1, seed)
     for space in features.values():
         check_overlap(space, responses, folds, allow_shared_stimuli)
@@ -150,7 +152,7 @@ def select_features(
                 _score(encoder, space, responses, (train[a], train[b]), inner, metric)
                 for a, b in inside
             ]
-            decided.append(_over_time(np.mean(parts, axis=0)))
+            decided.append(_over_time(_average(parts, responses[train], inside)))
             outer.append(_score(encoder, space, responses, (train, test), inner, metric))
         chosen, known = _choose(np.stack(decided), share)
         every = np.stack(outer)
@@ -162,6 +164,8 @@ def select_features(
         columns["space_score"].append(every)
     result = _stack(columns, labels, names, responses)
     result["mean_score"] = result["score"].mean("fold", skipna=False)
+    if missing:
+        result["mean_score"] = average_folds(result["score"], responses, folds)
     result["ceiling"] = find_ceiling(ceiling, responses, seed)
     choice = result["choice"].values
     first = next(iter(features.values()))
@@ -227,8 +231,14 @@ def _score(
 ) -> Array:
     train, test = fold
     guess = np.asarray(fit_fold(encoder, features, responses, train, inner).predict(features[test]))
-    observed = responses.values[test]
-    return scores.METRICS[metric](observed, guess.reshape(observed.shape))
+    observed = responses[test]
+    return score_known(observed, observed.copy(data=guess.reshape(observed.shape)), metric)
+
+
+def _average(parts: list[Array], responses: xr.DataArray, folds: Folds) -> Array:
+    """Average over the folds in which a neuroid (and time) has rows to be scored on."""
+    stacked = xr.DataArray(np.stack(parts), dims=("fold", *responses.dims[1:]))
+    return np.asarray(average_folds(stacked, responses, folds).values)
 
 
 def _over_time(score: Array) -> Array:

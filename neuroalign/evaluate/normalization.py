@@ -92,10 +92,11 @@ def normalize_scores(
     result = result.copy()
     with np.errstate(invalid="ignore", divide="ignore"):
         result["normalized_score"] = (score / divide(top.where(kept))).transpose(*score.dims)
-        result["mean_normalized_score"] = result["normalized_score"].mean("fold", skipna=False)
+        mean = average_score(result)
+        result["mean_normalized_score"] = (mean / divide(top.where(kept))).transpose(*mean.dims)
         for name, bound in bounds.items():
             # A bound of 0 leaves the score without an upper bound, which infinity says.
-            result[name] = (score.mean("fold", skipna=False) / divide(bound)).where(kept)
+            result[name] = (mean / divide(bound)).where(kept)
     if not bool(kept.any()):
         highest = f"{float(top.max()):.3f} at most" if bool(top.notnull().any()) else "none known"
         warnings.warn(
@@ -148,8 +149,9 @@ def bootstrap_scores(
 
     Notes
     -----
-    The encoders are not fitted again: it says what other *test* stimuli would have scored. Folds
-    count by the rows drawn for them, so that whole runs can be drawn too.
+    Rows without a response (NaN, of an encoder with ``missing="drop"``) are left out for their
+    neuroid. The encoders are not fitted again: it says what other *test* stimuli would have
+    scored. Folds count by the rows drawn for them, so that whole runs can be drawn too.
     """
     moments = choose(MOMENTS, str(result.attrs.get("metric", "")), "result.attrs['metric']")
     if not 0 < level < 1:
@@ -199,6 +201,23 @@ def bootstrap_scores(
     )
 
 
+def average_score(result: xr.Dataset) -> xr.DataArray:
+    """Average over folds; where some had no rows to score, take the stored mean of the others."""
+    mean = result["score"].mean("fold", skipna=False)
+    return mean.fillna(result["mean_score"]) if "mean_score" in result else mean
+
+
+def group_missing(known: Array) -> list[tuple[Array, Array]]:
+    """Give each pattern of known rows (n,), and the columns of ``known`` (n, t) that have it."""
+    if known.all():
+        return [(np.ones(len(known), dtype=bool), np.arange(known.shape[1]))]
+    patterns, member = np.unique(known, axis=1, return_inverse=True)
+    return [
+        (pattern, np.flatnonzero(member.ravel() == number))
+        for number, pattern in enumerate(patterns.T)
+    ]
+
+
 def find_predictions(result: xr.Dataset, responses: xr.DataArray, name: str) -> tuple[Array, Array]:
     """Give predictions and responses (sample, target) of the same rows, checked."""
     if "prediction" not in result or "held_out_in" not in result.coords:
@@ -230,7 +249,12 @@ def find_predictions(result: xr.Dataset, responses: xr.DataArray, name: str) -> 
 def _check_scored(result: xr.Dataset, predicted: Array, observed: Array, name: str) -> None:
     """Check that responses are those scored: labels may agree where values do not."""
     rows = result["held_out_in"].values == result["fold"].values[0]
-    again = choose_metric(str(result.attrs["metric"]))(observed[rows], predicted[rows])
+    function = choose_metric(str(result.attrs["metric"]))
+    again = np.full(observed.shape[1], np.nan)
+    for there, columns in group_missing(np.isfinite(observed[rows])):
+        place = np.ix_(np.flatnonzero(rows)[there], columns)
+        if there.sum() > 1:
+            again[columns] = function(observed[place], predicted[place])
     stored = result["score"].values[0].ravel()
     differs = ~np.isclose(again, stored, rtol=0, atol=SAME_SCORE, equal_nan=True)
     if differs.any():
@@ -242,10 +266,23 @@ def _check_scored(result: xr.Dataset, predicted: Array, observed: Array, name: s
         )
 
 
+def _sum_known(counts: Array, known: Array) -> Array:
+    """Sum counts (draw, row) over the known rows: (draw, target), or (draw, 1) where all are."""
+    return counts.sum(axis=1, keepdims=True) if known.all() else np.asarray(counts @ known)
+
+
+def _center(values: Array, known: Array) -> Array:
+    """Take out the mean of the known rows; 0 in the others."""
+    filled = np.where(known, values, 0.0)
+    mean = filled.sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+    return np.where(known, values - mean, 0.0)
+
+
 def _correlate(counts: Array, y: Array, guess: Array) -> Array:
     """Weighted correlation of each column: (draw, target)."""
-    total = np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    y, guess = y - y.mean(axis=0), guess - guess.mean(axis=0)
+    known = np.isfinite(y)
+    total = np.maximum(_sum_known(counts, known), 1)
+    y, guess = _center(y, known), _center(guess, known)
     mean_y, mean_g = counts @ y / total, counts @ guess / total
     cross = counts @ (y * guess) / total - mean_y * mean_g
     power = (counts @ y**2 / total - mean_y**2) * (counts @ guess**2 / total - mean_g**2)
@@ -254,10 +291,11 @@ def _correlate(counts: Array, y: Array, guess: Array) -> Array:
 
 def _explain(counts: Array, y: Array, guess: Array) -> Array:
     """Weighted share of variance explained in each column: (draw, target)."""
-    total = np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    centred = y - y.mean(axis=0)
+    known = np.isfinite(y)
+    total = np.maximum(_sum_known(counts, known), 1)
+    centred = _center(y, known)
     spread = counts @ centred**2 / total - (counts @ centred / total) ** 2
-    return np.asarray(1 - (counts @ (y - guess) ** 2 / total) / spread)
+    return np.asarray(1 - (counts @ np.where(known, y - guess, 0.0) ** 2 / total) / spread)
 
 
 MOMENTS: dict[str, Callable[[Array, Array, Array], Array]] = {
@@ -276,12 +314,13 @@ def _draw(
     """Mean over folds, each counting by its drawn rows; a fold with one row drawn counts not."""
     top, bottom = np.zeros((len(counts), observed.shape[1])), np.zeros((len(counts), 1))
     for fold in rows:
-        drawn = counts[:, fold]
-        usable = (drawn > 0).sum(axis=1, keepdims=True) > 1
-        weight = np.where(usable, drawn.mean(axis=1, keepdims=True), 0.0)
+        drawn, known = counts[:, fold], np.isfinite(observed[fold])
+        usable = _sum_known((drawn > 0).astype(np.float64), known) > 1
+        n_known = np.maximum(known.sum(axis=0), 1) if not known.all() else len(fold)
+        weight = np.where(usable, _sum_known(drawn, known) / n_known, 0.0)
         with np.errstate(invalid="ignore", divide="ignore"):
             score = moments(drawn, observed[fold], guess[fold])
         top += np.where(weight > 0, weight * score, 0.0)
-        bottom += weight
+        bottom = bottom + weight
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.asarray(top / bottom)

@@ -62,6 +62,12 @@ def summarise(
     """
     choose(STATISTICS, statistic, "statistic")
     speaks_of = choose(UNITS, over, "over")
+    given: Any = result
+    if not isinstance(given, Mapping):
+        raise SchemaError(
+            f"result: expected a Dataset or a dict of them, got {type(given).__name__}. Name the "
+            "layers: {'layer-1': one, 'layer-2': two}."
+        )
     if isinstance(result, xr.Dataset):
         summary = _summarise(result, by, value, statistic, over, level, n_resamples, seed)
     elif not result:

@@ -2,6 +2,7 @@ from ._film import load_frames as load_frames
 from ._store import open_store as open_store
 from .audio import extract_audio as extract_audio
 from .image_filters import gabor_features as gabor_features
+from .joining import join_features as join_features
 from .motion import motion_energy as motion_energy
 from .predictability import surprisal as surprisal
 from .reduction import PrincipalComponents as PrincipalComponents
@@ -27,6 +28,7 @@ __all__ = [
     "extract_text",
     "extract_video",
     "gabor_features",
+    "join_features",
     "load_frames",
     "mel_spectrogram",
     "motion_energy",

@@ -29,6 +29,8 @@ T = TypeVar("T")
 
 # [s] Containers round the times of frames, some to milliseconds.
 ROUNDING = 1e-3
+# Floats beyond are rather 0 to 255; looked for in some frames of a film.
+BRIGHTEST, N_LOOKED_AT = 1.5, 16
 
 
 @dataclass(frozen=True)
@@ -78,9 +80,26 @@ def load_frames(
     """
     if rate is not None:
         check_positive(rate=rate)
+    check_size(size)
     frames = ((time, frame) for time, frame in _decode(Path(path)))
     chosen = frames if rate is None else hold(frames, rate)
     return ((time, _to_rgb(frame, size)) for time, frame in chosen)
+
+
+def check_size(size: Any) -> None:
+    """Check that a size is none, or rows and columns.
+
+    Raises
+    ------
+    ValueError
+    """
+    if size is None:
+        return
+    pair = isinstance(size, tuple | list) and len(size) == 2
+    if not pair or not all(isinstance(n, int | np.integer) and n > 0 for n in size):
+        raise ValueError(
+            f"size: expected (rows, columns) in pixels, got {size!r}. Pass (64, 64), say."
+        )
 
 
 def _to_rgb(frame: Any, size: Size) -> Array:
@@ -178,6 +197,7 @@ def open_film(source: Any, name: str, rate: float | None, size: Size = None) -> 
     ------
     LoadError, DataCorruptionError, SchemaError, ValueError
     """
+    check_size(size)
     if not isinstance(source, str | PathLike):
         return _from_array(np.asarray(source), name, rate, size)
     path = Path(source)
@@ -248,5 +268,13 @@ def _from_array(frames: Array, name: str, rate: float | None, size: Size) -> Fil
         raise ValueError(f"rate: expected the frames per second of {name}, got None. Say rate=25.")
     if size is not None:
         raise ValueError(f"size: expected None for the array {name}, got {size}. Scale it before.")
+    brightest = float(np.abs(frames[:: -(-len(frames) // N_LOOKED_AT)]).max(initial=0))
+    if frames.dtype.kind == "f" and brightest > BRIGHTEST:
+        warnings.warn(
+            f"{name}: expected floats from 0 to 1, got up to {brightest:g}; networks count on that "
+            "scale. Divide by 255, or pass uint8.",
+            NeuroalignWarning,
+            stacklevel=3,
+        )
     duration = np.full(len(frames), 1 / rate)
     return Film(np.arange(len(frames)) / rate, duration, lambda: iter(frames))

@@ -1,5 +1,6 @@
 """Read sound: a file or an array in, one channel at one rate out."""
 
+import warnings
 from collections.abc import Callable
 from fractions import Fraction
 from os import PathLike
@@ -10,13 +11,17 @@ import numpy as np
 import numpy.typing as npt
 from scipy.signal import resample_poly
 
-from neuroalign.errors import LoadError, SchemaError, choose, require
+from neuroalign.errors import LoadError, NeuroalignWarning, SchemaError, choose, require
 from neuroalign.features._continuous import check_positive
 
 Array = npt.NDArray[Any]
 
 # Samples decoded at a time.
 BLOCK = 1 << 20
+# [Hz] Slower than any sound, as kHz are.
+LEAST_RATE = 1000
+# Beyond what noise of unit variance reaches, which some pass, but within what int16 does.
+LOUDEST = 30.0
 
 
 def _average(block: Array) -> Array:
@@ -63,14 +68,25 @@ def read_wave(
     Raises
     ------
     LoadError, SchemaError, ValueError
+        Also for an array of less than 1000 samples per second.
     MissingExtraError
         For a file, without soundfile.
+
+    Warns
+    -----
+    NeuroalignWarning
+        When an array of floats goes beyond -30 to 30, as samples of int16 do.
     """
     mix = choose(CHANNELS, channels, "channels")
     if isinstance(source, str | PathLike):
         wave, rate = _read_file(Path(source), mix)
     else:
         wave = _from_array(np.asarray(source), name, mix)
+        if rate is not None and 0 < rate < LEAST_RATE:
+            raise ValueError(
+                f"rate: expected samples per second of sound, {LEAST_RATE} or more, got {rate:g}. "
+                f"Pass Hz: {rate * 1000:g}, if this is kHz."
+            )
     if rate is None:
         raise ValueError(
             f"rate: expected the samples per second of {name}, got None. Say rate=44100."
@@ -115,4 +131,12 @@ def _from_array(samples: Array, name: str, mix: Callable[[Array], Array]) -> Arr
     if samples.dtype.kind == "i":
         samples = samples / -float(np.iinfo(samples.dtype).min)
     flat = samples.astype(np.float32)
+    loudest = float(np.abs(flat).max(initial=0.0))
+    if np.isfinite(loudest) and loudest > LOUDEST:
+        warnings.warn(
+            f"{name}: expected floats from -1 to 1, got up to {loudest:g}; levels and models count "
+            "on that scale. Divide by 32768 what was int16, or pass the integers.",
+            NeuroalignWarning,
+            stacklevel=2,
+        )
     return flat if flat.ndim == 1 else mix(flat)

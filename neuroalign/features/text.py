@@ -74,13 +74,23 @@ def resolve_states(network: nn.Module, layers: Layers, n_states: int) -> dict[st
             for name in names
             if layer in ("all", name) or (is_pattern(layer) and fnmatchcase(name, layer))
         ]
-        modules = [] if matches else resolve_layers(network, [layer])
+        modules = [] if matches else _resolve_module(network, layer, names)
         found |= {name: names.index(name) for name in matches} | dict.fromkeys(modules)
     if not found:
         raise ValueError(
             f"layers: expected at least one layer, got {layers!r}. Use 'all' or 'layer.1'."
         )
     return found
+
+
+def _resolve_module(network: nn.Module, layer: str, names: list[str]) -> list[str]:
+    """Find modules by name; the hidden states are named with those where there are none."""
+    try:
+        return resolve_layers(network, [layer])
+    except ValueError as error:
+        states = ", ".join(f"'{name}'" for name in names[:2])
+        last = f" to '{names[-1]}'" if len(names) > 2 else ""
+        raise ValueError(f"{error} Hidden states: {states}{last}.") from error
 
 
 def pool_words(states: torch.Tensor, windows: Sequence[Window], pool: str) -> torch.Tensor:

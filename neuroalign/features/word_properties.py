@@ -34,8 +34,10 @@ def word_rate(words: WordSource) -> xr.DataArray:
     Returns
     -------
     DataArray (sample, feature)
-        1 for each word, with duration 0: an impulse of area 1 s. `align.resample` makes
-        words per second of it, `align.convolve_hrf` the response to that rate.
+        1 for each word, with duration 0: an impulse of area 1 s. `align.resample` makes words per
+        second of it with ``method="mean"``, words per sample with ``"lanczos"``; with ``"last"``,
+        and with ``normalize=True``, it is 1 whatever is said. `align.convolve_hrf` makes the
+        response to the rate.
 
     Raises
     ------

@@ -23,6 +23,10 @@ from .events import load_events as load_events
 from .fmri import load_fmri as load_fmri
 from .gifti import load_gifti as load_gifti
 from .gifti import to_gifti as to_gifti
+from .latent_simulations import simulate_gaussian_processes as simulate_gaussian_processes
+from .latent_simulations import simulate_hidden_states as simulate_hidden_states
+from .latent_simulations import simulate_linear_dynamics as simulate_linear_dynamics
+from .latent_simulations import simulate_switching_dynamics as simulate_switching_dynamics
 from .lebel import load_lebel as load_lebel
 from .lebel import load_lebel_words as load_lebel_words
 from .meg import load_continuous as load_continuous
@@ -120,8 +124,12 @@ __all__ = [
     "project_to_surface",
     "read_brainio_spikes",
     "read_neo",
+    "simulate_gaussian_processes",
+    "simulate_hidden_states",
     "simulate_layered_cortex",
     "simulate_linear",
+    "simulate_linear_dynamics",
+    "simulate_switching_dynamics",
     "spike_triggered_average",
     "spike_triggered_windows",
     "to_brainio",

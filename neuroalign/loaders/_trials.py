@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 import xarray as xr
 
-from neuroalign.errors import LoadError, NeuroalignWarning, some
+from neuroalign.errors import LoadError, NeuroalignWarning, choose, some
 from neuroalign.loaders._binning import count_whole_bins, find_observed, merge_intervals
 from neuroalign.loaders._tables import read_seconds
 from neuroalign.loaders.arrays import from_arrays
@@ -25,6 +25,11 @@ FEW, FEW_SPIKES = 4, 100
 UNIT_TEXTS = ("region", "quality", "electrode")
 UNIT_NUMBERS = ("x", "y", "z", "n_electrodes")
 
+# How many make a second; dividing keeps 300 ms at exactly the float 0.3.
+PER_SECOND = {"s": 1.0, "ms": 1e3, "us": 1e6}
+# Micro sign and Greek mu look alike.
+SPELLED = {"\N{MICRO SIGN}s": "us", "\N{GREEK SMALL LETTER MU}s": "us"}
+
 
 def check_trains(trains: Trains) -> dict[str, Array]:
     """Return trains as sorted float64 in native byte order.
@@ -32,8 +37,13 @@ def check_trains(trains: Trains) -> dict[str, Array]:
     Raises
     ------
     LoadError
-        When there is none, or a time is not finite; the unit is named.
+        When these are no mapping, there is none, or a time is not finite; the unit is named.
     """
+    if not isinstance(trains, Mapping):
+        raise LoadError(
+            f"trains: expected a mapping of unit name to spike times [s], got "
+            f"{type(trains).__name__}. Pass {{'unit-1': times}}; from_spikes takes other layouts."
+        )
     if not trains:
         raise LoadError("trains: expected one unit or more, got none. Loosen the selection.")
     clean = {}
@@ -47,6 +57,18 @@ def check_trains(trains: Trains) -> dict[str, Array]:
             )
         clean[str(name)] = times if (times[1:] >= times[:-1]).all() else np.sort(times)
     return clean
+
+
+def read_scale(time_unit: str, sampling_rate: float | None) -> float:
+    """Give how many units of time make a second."""
+    scales = PER_SECOND | {"samples": float(sampling_rate or 0)}
+    scale = choose(scales, SPELLED.get(time_unit, time_unit), "time_unit")
+    if not scale > 0:
+        raise LoadError(
+            f"sampling_rate: expected Hz above 0 for times in samples, got {sampling_rate}. "
+            "Pass the rate of the recording."
+        )
+    return scale
 
 
 def check_width(bin_width: float) -> float:
@@ -231,6 +253,27 @@ def find_largest(trains: Trains, onset: Array) -> float:
     """Find the largest time [s] in play, spikes and events."""
     ends = [abs(edge) for times in trains.values() if len(times) for edge in (times[0], times[-1])]
     return float(max([*ends, np.abs(onset).max(initial=0), 0.0]))
+
+
+def count_outside(trains: Trains, begin: float, end: float) -> tuple[int, int]:
+    """Count the spikes of sorted trains outside ``begin`` to ``end`` [s], and all of them.
+
+    Raises
+    ------
+    LoadError
+        When all lie outside: nothing would be left but zeros.
+    """
+    full = [times for times in trains.values() if len(times)]
+    total = sum(map(len, full))
+    inside = sum(int(np.ptp(np.searchsorted(times, [begin, end]))) for times in full)
+    if total and not inside:
+        first, last = min(times[0] for times in full), max(times[-1] for times in full)
+        raise LoadError(
+            f"trains: expected spikes from {begin:g} to {end:g} s, got all {total} outside, from "
+            f"{first:g} to {last:g} s. Are they in ms or us? Pass time_unit= (bin_trials: use "
+            "from_spikes). Else correct the clock."
+        )
+    return total - inside, total
 
 
 def check_clock(

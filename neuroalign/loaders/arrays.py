@@ -1,5 +1,6 @@
 """Bare arrays and their labels to responses and features."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,12 +9,20 @@ import numpy.typing as npt
 import pandas as pd
 import xarray as xr
 
-from neuroalign.errors import SchemaError
-from neuroalign.schema import SCHEMA_VERSION, as_labels, check_features, check_responses
+from neuroalign.errors import NeuroalignWarning, SchemaError, choose
+from neuroalign.schema import (
+    MODALITIES,
+    SCHEMA_VERSION,
+    as_labels,
+    check_features,
+    check_responses,
+)
 
 LABELS = ("stimulus", "run", "session", "subject", "roi", "hemisphere", "neuroid")
 PLACES = ("roi", "hemisphere")
 SECONDS = ("onset", "duration", "time")
+# Beyond these [s] numbers are rather milliseconds: a response to one event, a run of a day.
+LONGEST = {"time": 30.0, "onset": 1e5}
 Values = Sequence[Any] | npt.NDArray[Any]
 
 
@@ -33,8 +42,34 @@ def _coords(named: Mapping[str, Values | None], dim: str, size: int) -> dict[str
             )
         if name in SECONDS and column.dtype.kind not in "uif":
             raise SchemaError(f"{name}: expected seconds, got {column.dtype}. Convert to numbers.")
+        if name == "onset":
+            _warn_long(name, column)
         coords[name] = (dim, column)
     return coords
+
+
+def _warn_long(name: str, column: npt.NDArray[Any]) -> None:
+    """Say so when times are too long to be seconds."""
+    longest = float(np.nanmax(np.abs(column), initial=0.0))
+    if longest > LONGEST[name]:
+        since = "the event" if name == "time" else "the start of the run"
+        warnings.warn(
+            f"{name}: expected seconds from {since}, got up to {longest:g}. Divide milliseconds "
+            "by 1000.",
+            NeuroalignWarning,
+            stacklevel=3 if name == "time" else 4,
+        )
+
+
+def _check_modality(modality: str) -> None:
+    """Refuse a modality that is none, and name the one that is meant."""
+    meant = str(modality).casefold()
+    if modality not in MODALITIES and meant in MODALITIES:
+        raise ValueError(
+            f"modality: expected one of {', '.join(map(repr, MODALITIES))}, got '{modality}'. "
+            f"Did you mean '{meant}'?"
+        )
+    choose(dict.fromkeys(MODALITIES), modality, "modality")
 
 
 def _numbers(values: Any, dims: Sequence[str], dtype: str) -> npt.NDArray[Any]:
@@ -129,6 +164,14 @@ def from_arrays(
     ------
     SchemaError
         When lengths differ or labels are missing.
+    ValueError
+        When the modality is unknown.
+
+    Warns
+    -----
+    NeuroalignWarning
+        When ``time`` goes beyond 30 s (and `sampling_rate` does not fit its steps), or ``onset``
+        beyond 100 000 s, as milliseconds do.
 
     Examples
     --------
@@ -139,6 +182,7 @@ def from_arrays(
     >>> responses.dims, responses["repeat"].values.tolist()
     (('sample', 'neuroid'), [0, 0, 1, 1])
     """
+    _check_modality(modality)
     array = _numbers(values, ("sample", "neuroid", "time"), dtype)
     if array.ndim not in (2, 3):
         raise SchemaError(
@@ -168,6 +212,10 @@ def from_arrays(
         if time is None:
             raise SchemaError("time: expected times [s] for 3-D values, got none. Pass time=.")
         coords |= _coords({"time": time}, "time", array.shape[2])
+        moments = coords["time"][1]
+        # A rate that fits the steps says that they are seconds, however long the trial.
+        if sampling_rate is None or not np.allclose(np.diff(moments) * sampling_rate, 1.0, 1e-3):
+            _warn_long("time", moments)
     known: dict[str, Any] = {
         "kind": "responses",
         "modality": modality,

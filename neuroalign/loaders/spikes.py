@@ -4,6 +4,7 @@ Times are seconds on one clock, the clock of the events. Trains live in this roo
 leaves it is counts.
 """
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from neuroalign.errors import LoadError, choose, some
+from neuroalign.errors import LoadError, NeuroalignWarning, some
 from neuroalign.loaders._binning import count_labelled, count_trials, edge_tolerance
 from neuroalign.loaders._layouts import check_table, collect_trains, find_trials, group_times
 from neuroalign.loaders._tables import read_seconds
@@ -24,15 +25,18 @@ from neuroalign.loaders._trials import (
     check_trains,
     check_width,
     count_bins,
+    count_outside,
     find_largest,
     find_recorded,
     label_units,
+    read_scale,
+    read_window,
 )
 from neuroalign.loaders.arrays import from_arrays
 from neuroalign.schema import add_history, check_responses
 
-# How many make a second; dividing keeps 300 ms at exactly the float 0.3.
-PER_SECOND = {"s": 1.0, "ms": 1e3, "us": 1e6}
+# Bins often end a little before the recording does; a larger share outside is worth a warning.
+LEFT_OUT = 0.01
 
 
 def bin_trials(
@@ -86,13 +90,19 @@ def bin_trials(
     ------
     LoadError
         When times are not finite, the window does not fit the bins, the units table does not
-        name the units, or no event lies near any spike (another clock, or other time units).
+        name the units, or no spike lies between the first window and the last (another clock, or
+        other time units), unless `observed` says what was recorded.
     SchemaError
         When labels are missing or not strings.
     """
     clean = check_trains(trains)
     onset = read_seconds(events, "onset", "events")
     check_clock(clean, onset, window, observed)
+    if observed is None and len(onset):
+        start, stop = (0.0, bin_width) if window is None else read_window(window)
+        if window is None:
+            stop += float(read_seconds(events, "duration", "events", 0).max())
+        count_outside(clean, float(onset.min()) + start, float(onset.max()) + stop)
     slack = edge_tolerance(find_largest(clean, onset), check_width(bin_width))
 
     def count(name: str, starts: Array, n_bins: int) -> Array:
@@ -120,6 +130,8 @@ def bin_continuous(
     stop: float,
     bin_width: float,
     run: str,
+    time_unit: str = "s",
+    sampling_rate: float | None = None,
     units: pd.DataFrame | None = None,
     observed: Trains | None = None,
     session: str | None = None,
@@ -131,12 +143,14 @@ def bin_continuous(
     Parameters
     ----------
     trains : mapping of str to array (spike,)
-        Unit name -> spike times [s].
+        Unit name -> spike times, in `time_unit`; all else is in seconds.
     start, stop : float
         [s] on the clock of the spikes, a multiple of `bin_width` apart.
     bin_width : float
         [s]
     run : str
+    time_unit, sampling_rate
+        As in `from_spikes`.
     units : DataFrame, optional
         As in `bin_trials`.
     observed : mapping of str to array (interval, 2), optional
@@ -152,16 +166,34 @@ def bin_continuous(
     Raises
     ------
     LoadError
-        When times are not finite or the bins do not fill the run.
+        When times are not finite, the bins do not fill the run, or all spikes lie outside it
+        (unless `observed` says what was recorded).
+    ValueError
+        When the time unit is unknown.
+
+    Warns
+    -----
+    NeuroalignWarning
+        When more than 1 % of the spikes lie outside.
+
+    Examples
+    --------
+    >>> spikes = {"a": [3e5, 5e5, 9e6]}
+    >>> counts = bin_continuous(spikes, stop=10.0, bin_width=0.5, run="run-1", time_unit="us")
+    >>> counts.values[:, 0].nonzero()[0].tolist()
+    [0, 1, 18]
     """
-    clean = check_trains(trains)
+    scale = read_scale(time_unit, sampling_rate)
+    clean = {name: times / scale for name, times in check_trains(trains).items()}
     n_bins = count_bins((start, stop), bin_width, "start, stop")
     starts = np.array([float(start)])
     check_clock(clean, starts, (0.0, stop - start))
+    steps = [f"bin_continuous: {n_bins} bins of {bin_width:g} s from {start:g} s"]
+    if observed is None:
+        steps += _report_outside(clean, start, stop)
     slack = edge_tolerance(find_largest(clean, np.array([start, stop])), bin_width)
     counts = [count_trials(times, starts, n_bins, bin_width, slack)[0] for times in clean.values()]
     values = np.stack(counts, axis=1).astype(np.float32)
-    steps = [f"bin_continuous: {n_bins} bins of {bin_width:g} s from {start:g} s"]
     if observed:
         recorded = find_recorded(list(clean), starts, n_bins, bin_width, observed, slack)[0].T
         values[~recorded] = np.nan
@@ -180,6 +212,20 @@ def bin_continuous(
         neuroid_coords=label_units(units, list(clean)),
         attrs={"source": source, "history": "\n".join(steps)},
     )
+
+
+def _report_outside(trains: Trains, start: float, stop: float) -> list[str]:
+    """Note the spikes that no bin counts; warn of many."""
+    outside, total = count_outside(trains, start, stop)
+    if outside > LEFT_OUT * total:
+        warnings.warn(
+            f"trains: expected spikes from {start:g} to {stop:g} s, got {outside} of {total} "
+            f"({outside / total:.1%}) outside. Widen start and stop, cut the trains, or pass "
+            "time_unit= where they are not in seconds.",
+            NeuroalignWarning,
+            stacklevel=3,
+        )
+    return [f"{outside} of {total} spikes outside left out"] if outside else []
 
 
 def from_spikes(
@@ -229,13 +275,7 @@ def from_spikes(
     ValueError
         When the time unit is unknown.
     """
-    scales = PER_SECOND | {"samples": float(sampling_rate or 0)}
-    scale = choose(scales, time_unit, "time_unit")
-    if not scale > 0:
-        raise LoadError(
-            f"sampling_rate: expected Hz above 0 for times in samples, got {sampling_rate}. "
-            "Pass the rate of the recording."
-        )
+    scale = read_scale(time_unit, sampling_rate)
     if isinstance(times, pd.DataFrame):
         check_table(times)
     trains = {name: train / scale for name, train in collect_trains(times, unit_ids).items()}
@@ -260,7 +300,9 @@ def from_spikes(
             "Put the spikes on the clock of the session, without a column 'trial'."
         )
     # Sorting would part the times from their trials.
-    check_trains(trains)
+    checked = check_trains(trains)
+    if window is not None:
+        count_outside(checked, *read_window(window))
     trials = group_times(find_trials(times, events), times["neuron"].to_numpy())
     known = events if "onset" in events else events.assign(onset=0.0)
     slack = edge_tolerance(find_largest(trains, np.zeros(1)), check_width(bin_width))

@@ -1,9 +1,11 @@
-"""What the library itself stored: schema objects and folders of features."""
+"""What the library itself stored: schema objects, folders of features and of fits."""
 
 from pathlib import Path
 
 from neuroalign import schema, storage
+from neuroalign._chunks import count_done
 from neuroalign.errors import require, some
+from neuroalign.study._findings import WRONG
 
 
 def describe_stored(path: Path) -> list[str]:
@@ -30,3 +32,25 @@ def describe_features(path: Path) -> list[str]:
         sizes = ", ".join(f"{dim} {size}" for dim, size in layer.sizes.items())
         lines.append(f"{name}: {sizes}, {layer.dtype}")
     return lines
+
+
+def describe_fit(path: Path) -> list[str]:
+    """Describe a folder that `encoders.fit_to_store` wrote, finished or not."""
+    labels = storage.load(path / "labels.nc")
+    names = ["weights", *str(labels.attrs["names"]).split("\n")]
+    done, n_chunks, shape = count_done(path, "weights")
+    lines = [
+        f"{path.name}: a fit of Ridge, {done} of {n_chunks} chunks of neuroids done",
+        f"sizes: feature {shape[0]}, neuroid {shape[1]}",
+        f"holds: {some(names, limit=30)}",
+        f"coords: {some(list(labels.coords), limit=30)}",
+    ]
+    if "score" in names:
+        lines.append(f"metric of score: {labels.attrs['metric']}")
+    if done == n_chunks:
+        return [*lines, "open it by neuroalign.encoders.open_fit"]
+    return [
+        *lines,
+        f"{WRONG}{n_chunks - done} of {n_chunks} chunks missing or damaged. Repeat the call of "
+        "fit_to_store that wrote it: it computes those alone.",
+    ]

@@ -61,6 +61,7 @@ FILES: dict[str, str] = {
 
 # What a folder holds -> function, from the package on; the first that fits is taken.
 FOLDERS: dict[str, str] = {
+    "labels.nc": "study._describe_stored.describe_fit",
     "plan.json": "study._describe_stored.describe_features",
     "journal.json": "study._describe_stored.describe_features",
     "dataset_description.json": "study._describe_bids.describe_bids",

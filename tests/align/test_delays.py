@@ -74,3 +74,9 @@ def test_runs_of_one_sample_have_no_past(rng: np.random.Generator) -> None:
     alone = timed(rng.normal(size=(3, 2)), ["a", "b", "c"])
     with pytest.raises(AlignError, match="features: expected several samples in a run, got one"):
         delay_features(alone, [0])
+
+
+@pytest.mark.parametrize("delays", [4, [2.0, 4.0]])
+def test_delays_are_integers_in_a_sequence(delays: object, rng: np.random.Generator) -> None:
+    with pytest.raises(ValueError, match=r"Write integers in a sequence: \(2,\) is one delay"):
+        delay_features(timed(rng.normal(size=(8, 2)), ["a", "b"]), delays)  # type: ignore[arg-type]

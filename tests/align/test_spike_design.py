@@ -6,6 +6,7 @@ import xarray as xr
 
 from neuroalign.align import convolve_basis, make_basis, make_spike_design, mark_refractory
 from neuroalign.errors import AlignError, SchemaError
+from neuroalign.loaders import from_arrays
 from neuroalign.schema import check_features
 
 
@@ -68,3 +69,12 @@ def test_faults_are_named(spikes: xr.DataArray) -> None:
         mark_refractory(close, 2)
     with pytest.raises(ValueError, match="n_bins: expected at least 1"):
         mark_refractory(spikes, 0)
+
+
+@pytest.mark.parametrize("name", ["history", "coupling", "stimulus_basis"])
+def test_a_basis_that_is_none_is_named(name: str) -> None:
+    spikes = from_arrays(
+        np.eye(4, 2), run=["r"] * 4, onset=np.arange(4.0), duration=np.ones(4), modality="spikes"
+    )
+    with pytest.raises(ValueError, match=rf"{name}: expected a basis \(lag, basis\), got 5"):
+        make_spike_design(spikes, **{name: 5})

@@ -10,10 +10,13 @@ from sklearn.utils import get_tags
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from neuroalign import encoders
+from neuroalign.errors import AlignError, SchemaError
 
 ENCODERS = [
     thing for thing in map(encoders.__getattr__, encoders.__all__) if isinstance(thing, type)
 ]
+# Counts have checks of their own.
+LABELLED = [encoder for encoder in ENCODERS if encoder is not encoders.PoissonGLM]
 # Name of the encoder -> {check: cause}; at most two each.
 _NULL = "a null model, which explains nothing by its nature"
 EXPECTED_FAILURES: dict[str, dict[str, str]] = {
@@ -86,3 +89,35 @@ def test_parts_of_the_targets_are_fitted_as_if_alone(
     together = encoder().fit(features, responses).predict(features)
     alone = encoder().fit(features, responses[:, 1:2]).predict(features)
     np.testing.assert_allclose(together.values[:, 1:2], alone.values, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("encoder", LABELLED)
+def test_rows_of_another_stimulus_are_refused(encoder: Any, rng: np.random.Generator) -> None:
+    features, responses = _pair(rng, encoder)
+    with pytest.raises(AlignError, match="'image-39' against 'image-0' in row 0"):
+        encoder().fit(features, responses[::-1])
+    model = encoder().fit(features, responses)
+    with pytest.raises(AlignError, match="Run neuroalign.align.match first"):
+        model.score(features, responses[::-1])
+
+
+@pytest.mark.parametrize("encoder", LABELLED)
+def test_features_in_another_order_are_refused(encoder: Any, rng: np.random.Generator) -> None:
+    features, responses = _pair(rng, encoder)
+    features = features.assign_coords(feature=["a", "b", "c", "d"])
+    model = encoder().fit(features, responses)
+    with pytest.raises(AlignError, match="X: expected the 'feature' of training"):
+        model.predict(features[:, ::-1])
+
+
+@pytest.mark.parametrize("encoder", LABELLED)
+def test_holes_and_turned_arrays_are_named(encoder: Any, rng: np.random.Generator) -> None:
+    features, responses = _pair(rng, encoder)
+    with pytest.raises(SchemaError, match=r"X: expected dims \('sample', 'feature'\)"):
+        encoder().fit(features.T, responses)
+    holed = features.where(features["stimulus"] != "image-3")
+    with pytest.raises(ValueError, match=r"X: expected finite .* NaN in 1 rows \(first: 3\)"):
+        encoder().fit(holed, responses)
+    holed = responses.where(responses["stimulus"] != "image-3")
+    with pytest.raises(ValueError, match=r"y: expected finite .* NaN in 1 rows \(first: 3\)"):
+        encoder().fit(features, holed)

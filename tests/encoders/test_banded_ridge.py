@@ -14,7 +14,7 @@ from sklearn.model_selection import KFold
 from neuroalign.encoders import BandedRidge, Ridge
 from neuroalign.encoders._simplex import SimplexSearch, draw_candidates
 from neuroalign.encoders._spaces import read_spaces, take_root
-from neuroalign.errors import NeuroalignWarning, SchemaError
+from neuroalign.errors import AlignError, NeuroalignWarning, SchemaError
 
 GRID = np.logspace(-3, 4, 15)
 SPACES = ["a"] * 6 + ["b"] * 9
@@ -314,3 +314,12 @@ def load_haxby(folder: Path) -> tuple[xr.DataArray, xr.DataArray, np.ndarray]:
     )  # fmt: skip
     voxels = [f"voxel-{row}" for row in range(bold.shape[1])]
     return X, xr.DataArray(bold, dims=("sample", "neuroid"), coords={"neuroid": voxels}), runs
+
+
+def test_the_product_measure_refuses_rows_of_another_stimulus(rng: np.random.Generator) -> None:
+    coords = {"stimulus": ("sample", [f"s{row}" for row in range(20)])}
+    X = xr.DataArray(rng.normal(size=(20, 2)), coords, ("sample", "feature"))
+    y = X.rename(feature="neuroid")
+    model = BandedRidge(1.0, spaces=["a", "b"], n_candidates=5).fit(X, y)
+    with pytest.raises(AlignError, match="y: expected the 'stimulus' of X"):
+        model.product_measure(X, y[::-1])

@@ -145,3 +145,10 @@ def test_an_unknown_kernel_is_named(rng: np.random.Generator) -> None:
     X, Y = _data(rng)
     with pytest.raises(ValueError, match="kernel: expected one of 'linear', 'rbf'"):
         KernelRidge(kernel="rfb").fit(X, Y)
+
+
+def test_a_space_without_a_kernel_is_named(rng: np.random.Generator) -> None:
+    X, Y = _data(rng)
+    spaces = ["a"] + ["b"] * (X.shape[1] - 1)
+    with pytest.raises(ValueError, match="kernel: expected one for each space, got none for 'b'"):
+        KernelRidge(kernel={"a": "linear"}, spaces=spaces).fit(X, Y)

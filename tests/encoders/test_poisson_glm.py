@@ -12,9 +12,10 @@ from sklearn.linear_model import PoissonRegressor
 from sklearn.model_selection import KFold
 
 from neuroalign.align import convolve_basis, make_basis, make_spike_design, mark_refractory
-from neuroalign.encoders import PoissonGLM, bits_per_spike, simulate_glm
+from neuroalign.encoders import PoissonGLM, Ridge, bits_per_spike, simulate_glm
 from neuroalign.errors import NeuroalignWarning
 from neuroalign.evaluate import cross_validate
+from neuroalign.loaders import features_from_arrays, from_arrays
 
 Pair = tuple[np.ndarray, np.ndarray]
 SPACES = ["a"] * 3 + ["b"] * 3 + ["c"] * 2
@@ -302,3 +303,32 @@ def test_a_place_cell_tells_its_place(real_data: Path) -> None:
     z = (place[:, None] - 50) / 30
     rising = np.append(np.diff(place), 0.0)[:, None] > 0
     assert _hold_out(np.hstack([z, z**2, rising]), counts, 1e-6) > 2.8
+
+
+def test_the_usual_grid_reaches_features_of_unequal_scale(rng: np.random.Generator) -> None:
+    # The penalty is one for all features, and that of the small one must be small.
+    X = rng.normal(size=(5000, 2)) * [1e-2, 10.0]
+    Y = rng.poisson(0.1 * np.exp(np.outer(X[:, 0] * 100, [0.8, 1.0])))
+    model = PoissonGLM().fit(X, Y)
+    np.testing.assert_allclose(model.coef_[:, 0] / 100, [0.8, 1.0], atol=0.1)
+    with pytest.warns(NeuroalignWarning, match="the smallest for 100% of neuroids") as caught:
+        PoissonGLM(np.logspace(-5, 2, 8)).fit(X, Y)
+    assert caught[0].filename == __file__
+
+
+def test_cross_validation_scores_in_bits_per_spike(rng: np.random.Generator) -> None:
+    n = 600
+    coords = {"run": np.repeat(["a", "b", "c"], 200), "onset": np.tile(np.arange(200.0), 3)}
+    X = rng.normal(size=(n, 2))
+    counts = rng.poisson(np.exp(X @ rng.normal(size=(2, 3)) - 1.0))
+    features = features_from_arrays(X, **coords)
+    responses = from_arrays(counts, modality="spikes", dtype="float64", **coords)
+    options = {"metric": "bits_per_spike", "ceiling": None, "keep": ("prediction",)}
+    result = cross_validate(PoissonGLM(0.01), features, responses, **options)
+    held = coords["run"] == "b"
+    expected = bits_per_spike(counts[held], result["prediction"].values[held])
+    np.testing.assert_allclose(result["score"].sel(fold="b"), expected, rtol=1e-6)
+    shares = cross_validate(PoissonGLM(0.01), features, responses, metric="pseudo_r2")
+    assert bool((shares["mean_score"] > 0).all())
+    with pytest.raises(ValueError, match="predicted: expected .*Predict rates per bin, as Poisson"):
+        cross_validate(Ridge(1.0), features, responses, **options)

@@ -18,7 +18,7 @@ from neuroalign import scores, storage
 from neuroalign.encoders import Ridge, fit_to_store, open_fit, plan_fit
 from neuroalign.encoders._engine import CHUNK
 from neuroalign.errors import AlignError, DataCorruptionError, SchemaError
-from neuroalign.loaders import from_arrays
+from neuroalign.loaders import features_from_arrays, from_arrays, to_nifti
 
 GRID = np.logspace(-2, 4, 8)
 SMALL = 12_000_000
@@ -235,3 +235,44 @@ def test_one_penalty_has_no_error_to_store(tmp_path: Path) -> None:
     (tmp_path / "fit" / "alpha" / "c" / "0").unlink()
     with pytest.raises(DataCorruptionError, match="missing or damaged"):
         open_fit(tmp_path / "fit")
+
+
+def test_a_stored_fit_knows_where_its_neuroids_are(tmp_path: Path) -> None:
+    X, Y = study(t=8)
+    place = {"affine": np.eye(4).ravel().tolist(), "grid_shape": [2, 2, 2], "space": "T1w"}
+    grid = dict(zip("ijk", np.indices((2, 2, 2)).reshape(3, -1), strict=True))
+    y = from_arrays(
+        Y,
+        modality="fmri",
+        stimulus=[f"s{row}" for row in range(len(Y))],
+        neuroid_coords=grid,
+        attrs=place,
+    )
+    fit_to_store(Ridge(1.0), X, y, tmp_path / "fit", test=(X, y))
+    stored = open_fit(tmp_path / "fit")
+    for name in ("weights", "score", "alpha"):
+        assert stored[name].attrs["grid_shape"] == [2, 2, 2]
+    assert to_nifti(stored["score"], tmp_path / "score.nii").is_file()
+    assert to_nifti(stored["weights"][0], tmp_path / "weights.nii").is_file()
+
+
+@pytest.mark.parametrize("changed", ["X", "y", "encoder", "metric"])
+def test_resuming_another_request_says_what_changed(changed: str, tmp_path: Path) -> None:
+    X, Y = study(t=8)
+    request = {"encoder": Ridge(1.0), "X": X, "y": Y, "metric": "pearson"}
+    fit_to_store(**request, folder=tmp_path / "fit")
+    other = {"encoder": Ridge(2.0), "X": 2 * X, "y": 2 * Y, "metric": "r2"}
+    with pytest.raises(FileExistsError, match=rf"got another: '{changed}' changed"):
+        fit_to_store(**request | {changed: other[changed]}, folder=tmp_path / "fit")
+
+
+def test_rows_of_another_stimulus_are_refused(tmp_path: Path) -> None:
+    X, Y = study(t=3)
+    names = [f"s{row}" for row in range(len(X))]
+    features = features_from_arrays(X, stimulus=names)
+    responses = from_arrays(Y, stimulus=names, modality="fmri")
+    with pytest.raises(AlignError, match="y: expected the 'stimulus' of X"):
+        fit_to_store(Ridge(GRID), features, responses[::-1], tmp_path / "fit")
+    held = features, responses[::-1]
+    with pytest.raises(AlignError, match=r"test\[1\]: expected the 'stimulus' of test\[0\]"):
+        fit_to_store(Ridge(GRID), features, responses, tmp_path / "fit", test=held)

@@ -371,3 +371,31 @@ def test_impulses_give_the_event_related_potential_of_real_words(real_data: Path
     difference = (field[:, 1] - field[:, 0]).sel(neuroid="Pz")
     assert float(difference["lag"][int(difference.argmin("lag"))]) == pytest.approx(0.38)
     assert float(difference.min()) == pytest.approx(-7.1e-6, abs=0.05e-6)
+
+
+def test_lags_longer_than_every_run_are_refused(rng: np.random.Generator) -> None:
+    x, y, runs = make_runs(rng)
+    features, responses = label(x, y, runs)
+    with pytest.raises(ValueError, match=r"longest run \(1.1 s\), got \(0, 400\).*not millisec"):
+        fixed((0, 400)).fit(features, responses)
+    with pytest.raises(ValueError, match=r"longest run \(110 samples\), got \(-110, 0\)"):
+        fixed((-110, 0)).fit(x, y, groups=runs)
+    assert len(fixed((0, 109)).fit(x, y, groups=runs).lags_) == 110
+
+
+def test_matrices_beyond_memory_are_refused_before_they_are_made() -> None:
+    x = np.zeros((50_000, 8))
+    with pytest.raises(MemoryError, match=r"lags: .* got 40001 lags of 8 features, which take"):
+        fixed((0, 40_000)).fit(x, x)
+
+
+def test_onsets_that_come_twice_ask_for_runs(rng: np.random.Generator) -> None:
+    features, responses = (array.drop_vars("run") for array in label(*make_runs(rng)))
+    with pytest.raises(ValueError, match=r"onsets that do not tell: X has no 'run'"):
+        fixed((0, 0.05)).fit(features, responses)
+
+
+def test_lags_between_samples_are_rounded(rng: np.random.Generator) -> None:
+    x, y, runs = make_runs(rng)
+    fitted = fixed((0.004, 0.046), sampling_rate=RATE).fit(x, y, groups=runs)
+    np.testing.assert_allclose(fitted.lags_, np.arange(6) / RATE)

@@ -11,6 +11,7 @@ import xarray as xr
 from neuroalign import storage
 from neuroalign.encoders import BandedRidge, partition_variance
 from neuroalign.encoders.variance_partition import divide_shared, list_subsets
+from neuroalign.errors import AlignError
 
 QUICK = BandedRidge(n_candidates=6, n_best=6)
 
@@ -155,3 +156,10 @@ def test_options_out_of_range_are_named(rng: np.random.Generator) -> None:
     X, Y, spaces = _plant(rng, n=50, t=2)
     with pytest.raises(ValueError, match="n_bootstrap, level, block: expected"):
         partition_variance(X, Y, spaces=spaces, level=1.5)
+
+
+def test_rows_of_another_stimulus_are_refused(rng: np.random.Generator) -> None:
+    coords = {"stimulus": ("sample", [f"s{row}" for row in range(20)])}
+    X = xr.DataArray(rng.normal(size=(20, 2)), coords, ("sample", "feature"))
+    with pytest.raises(AlignError, match="y: expected the 'stimulus' of X"):
+        partition_variance(X, X.rename(feature="neuroid")[::-1], spaces=["a", "b"])

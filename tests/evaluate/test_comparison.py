@@ -107,3 +107,8 @@ def test_what_cannot_be_compared_is_refused(rng: np.random.Generator, study: Stu
         compare_models(one, xr.Dataset(), over="fold")
     with pytest.raises(ValueError, match="n_permutations: expected at least 1"):
         compare_models(one, one, over="fold", n_permutations=0)
+
+
+def test_results_by_name_are_refused() -> None:
+    with pytest.raises(SchemaError, match="result_a: expected a Dataset .*got dict"):
+        compare_models({"a": xr.Dataset()}, xr.Dataset())  # type: ignore[arg-type]

@@ -11,7 +11,12 @@ from sklearn.preprocessing import StandardScaler
 
 from neuroalign import schema
 from neuroalign.encoders import Ridge
-from neuroalign.evaluate import cross_validate, select_features
+from neuroalign.evaluate import (
+    bootstrap_scores,
+    compare_models,
+    cross_validate,
+    select_features,
+)
 
 Study = Callable[..., tuple[xr.DataArray, xr.DataArray]]
 DROP = Ridge(2.0, missing="drop")
@@ -87,3 +92,53 @@ def test_inner_folds_are_large_enough_to_choose_by(
     halves = responses.drop_vars("run").assign_coords(half=("sample", ["a"] * 30 + ["b"] * 90))
     with pytest.raises(ValueError, match=f"n_inner: .*{message}"):
         select_features(Ridge(1.0), spaces, halves, group="half", n_inner=n_inner)
+
+
+@pytest.mark.parametrize("metric", ["pearson", "r2"])
+def test_the_bootstrap_leaves_missing_rows_out(
+    metric: str, rng: np.random.Generator, study: Study
+) -> None:
+    features, whole = study(rng)
+    torn = whole.copy()
+    torn[7:25:3, 1] = np.nan
+    options = {"metric": metric, "ceiling": None, "keep": ("prediction",)}
+    result = cross_validate(DROP, features, torn, **options)
+    found = bootstrap_scores(result, torn, n_resamples=200)
+    np.testing.assert_allclose(found["estimate"], result["mean_score"], atol=1e-5)
+    # Without a gap the numbers are those of a study that never had the rows.
+    kept = np.isfinite(torn.values[:, 1])
+    alone = cross_validate(DROP, features[kept], whole[kept, 1:2], **options)
+    shorter = bootstrap_scores(alone, whole[kept, 1:2], n_resamples=200)
+    np.testing.assert_allclose(found["estimate"][1], shorter["estimate"][0], atol=1e-5)
+    np.testing.assert_allclose(found["standard_error"][1], shorter["standard_error"][0], rtol=0.25)
+
+
+@pytest.mark.parametrize("metric", ["pearson", "r2"])
+def test_models_are_compared_on_the_rows_there_are(
+    metric: str, rng: np.random.Generator, study: Study
+) -> None:
+    features, responses = _torn(rng, study)
+    options = {"metric": metric, "ceiling": None, "keep": ("prediction",)}
+    one, two = (
+        cross_validate(DROP, space, responses, **options) for space in (features, features[:, :3])
+    )
+    found = compare_models(one, two, responses=responses, n_permutations=99, n_resamples=50)
+    expected = one["mean_score"] - two["mean_score"]
+    np.testing.assert_allclose(found["difference"], expected, atol=1e-5)
+    over = compare_models(one, two, over="neuroid", n_permutations=99, n_resamples=50)
+    np.testing.assert_allclose(over["difference"], expected.mean(), atol=1e-6)
+
+
+def test_a_choice_is_made_and_scored_on_the_rows_there_are(
+    rng: np.random.Generator, study: Study
+) -> None:
+    features, responses = _torn(rng, study)
+    noise = features.copy(data=rng.normal(size=features.shape))
+    spaces = {"noise": noise, "true": features}
+    result = schema.check(select_features(DROP, spaces, responses, ceiling=None, n_inner=3))
+    plain = cross_validate(DROP, features, responses, ceiling=None)
+    assert (result["choice"] == "true").mean() > 0.8
+    np.testing.assert_allclose(result["space_score"].sel(space="true"), plain["score"])
+    assert np.isfinite(result["mean_score"]).all()
+    with pytest.raises(ValueError, match="responses: expected finite values"):
+        select_features(Ridge(2.0), spaces, responses)

@@ -8,7 +8,7 @@ import pytest
 import xarray as xr
 
 from neuroalign.encoders import Ridge
-from neuroalign.errors import NeuroalignWarning
+from neuroalign.errors import NeuroalignWarning, SchemaError
 from neuroalign.evaluate import cross_validate
 
 Study = Callable[..., tuple[xr.DataArray, xr.DataArray]]
@@ -92,3 +92,16 @@ def test_repeated_splits_are_tested_too(rng: np.random.Generator, study: Study) 
     assert 0.35 < float(result["p_value"].mean()) < 0.65
     with pytest.raises(ValueError, match="refit: expected True with repeated splits"):
         cross_validate(Ridge(1.0), features, responses, n_permutations=9, refit=False, **options)
+
+
+def test_more_splits_than_runs_are_refused(rng: np.random.Generator, study: Study) -> None:
+    features, responses = study(rng)
+    with pytest.raises(ValueError, match=r"n_splits: expected at most 4, .*'run' \('r0', .*got 9"):
+        cross_validate(Ridge(1.0), features, responses, n_splits=9)
+    assert cross_validate(Ridge(1.0), features, responses, n_splits=4).sizes["fold"] == 4
+
+
+def test_decoding_is_told_how_to_name_its_sides(rng: np.random.Generator, study: Study) -> None:
+    features, responses = study(rng)
+    with pytest.raises(SchemaError, match="To decode, make features of the recording by"):
+        cross_validate(Ridge(1.0), responses, features)

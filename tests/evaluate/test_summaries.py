@@ -96,3 +96,8 @@ def test_faults_are_named(rng: np.random.Generator) -> None:
         summarise({"a": result, "b": result[{"neuroid": slice(0, 4)}]}, n_resamples=9)
     with pytest.raises(SchemaError, match="expected a label in 'roi', got empty ones"):
         summarise(result.assign_coords(roi=("neuroid", [""] * 48)))
+
+
+def test_a_list_of_results_is_refused() -> None:
+    with pytest.raises(SchemaError, match="result: expected a Dataset or a dict of them, got list"):
+        summarise([xr.Dataset()])  # type: ignore[arg-type]

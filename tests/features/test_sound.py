@@ -13,7 +13,7 @@ soundfile: Any = pytest.importorskip("soundfile")
 tools: Any = pytest.importorskip("transformers.audio_utils")
 
 from neuroalign import schema, storage  # noqa: E402
-from neuroalign.errors import LoadError, SchemaError  # noqa: E402
+from neuroalign.errors import LoadError, NeuroalignWarning, SchemaError  # noqa: E402
 from neuroalign.features import mel_spectrogram, sound_envelope  # noqa: E402
 from neuroalign.features import sound as room  # noqa: E402
 
@@ -157,3 +157,15 @@ def test_the_extra_that_hears_is_named(
     monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(ImportError, match=r"pip install 'neuroalign\[audio\]'"):
         mel_spectrogram({"a": tmp_path / "a.wav"})
+
+
+def test_rates_in_khz_are_refused() -> None:
+    with pytest.raises(ValueError, match="rate: .* got 16. Pass Hz: 16000, if this is kHz"):
+        mel_spectrogram({"a": tone(440.0)}, rate=16)
+
+
+def test_floats_on_the_scale_of_integers_are_told() -> None:
+    with pytest.warns(NeuroalignWarning, match="expected floats from -1 to 1, .*Divide by 32768"):
+        sound_envelope({"a": 3000 * tone(440.0)}, rate=RATE)
+    whole = np.round(3000 * tone(440.0)).astype(np.int16)
+    assert sound_envelope({"a": whole}, rate=RATE).values.max() < 0.1

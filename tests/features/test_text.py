@@ -399,3 +399,8 @@ def test_a_name_out_of_reach_is_one_clear_error(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(LoadError, match="model 'nobody/no-such-model': expected a name on the Hug"):
         extract_text("nobody/no-such-model", ["the"], progress=False)
+
+
+def test_a_state_beyond_the_last_names_those_there_are(gpt: Any) -> None:
+    with pytest.raises(ValueError, match="Hidden states: 'embedding', 'layer.1' to 'layer.2'"):
+        gpt(["the"], "layer.7")

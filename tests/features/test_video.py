@@ -268,3 +268,18 @@ def test_the_extra_that_reads_film_is_named(
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(ImportError, match=r"pip install 'neuroalign\[video\]'"):
         next(load_frames(path))
+
+
+def test_floats_up_to_255_are_told() -> None:
+    film = np.full((5, 4, 4, 3), 200.0, dtype=np.float32)
+    with pytest.warns(NeuroalignWarning, match="expected floats from 0 to 1, got up to 200"):
+        open_film(film, "videos['a']", 25.0)
+    assert len(open_film(film / 255, "videos['a']", 25.0).onset) == 5
+
+
+@pytest.mark.parametrize("size", [64, (64,), (64.0, 64.0), (0, 4)])
+def test_a_size_is_rows_and_columns(size: Any, make_film: MakeFilm) -> None:
+    with pytest.raises(ValueError, match=r"size: expected \(rows, columns\) in pixels, got"):
+        extract_video(FrameNet(), {"a": make_film()}, "layer", size=size, progress=False)
+    with pytest.raises(ValueError, match="size: expected"):
+        load_frames(make_film(), size=size)

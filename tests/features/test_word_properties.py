@@ -84,3 +84,32 @@ def test_labels_follow_the_schema(words: pd.DataFrame) -> None:
         assert set(found.coords) == {"stimulus", "run", "onset", "duration", "space"}
         assert found.space.item() == found.attrs["layer"]
     assert word_rate(words).duration.values.max() == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "units", "total"),
+    [
+        ({}, "1/s", 25.0),
+        ({"method": "lanczos"}, "1/sample", 50.0),
+        ({"method": "lanczos", "normalize": True}, "1", None),
+        ({"method": "last"}, "1", None),
+    ],
+)
+def test_the_resampled_rate_bears_its_units(
+    options: dict[str, Any], units: str, total: float | None, words: pd.DataFrame
+) -> None:
+    volumes = from_arrays(
+        np.zeros((14, 1)),
+        modality="fmri",
+        run=["run-01"] * 14,
+        onset=np.arange(-2, 12) * 2.0,
+        duration=np.full(14, 2.0),
+    )
+    found = resample(word_rate(words), volumes, **options)
+    assert found.attrs["units"] == units
+    if total is None:
+        np.testing.assert_allclose(found.values[found.values != 0], 1.0, rtol=1e-6)
+    else:
+        np.testing.assert_allclose(found.values.sum(), total, rtol=0.02)
+    summed = resample(word_length(words), volumes, method="lanczos")
+    assert summed.attrs["units"] == "letters, summed over a sample"

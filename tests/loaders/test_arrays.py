@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from neuroalign.errors import SchemaError
+from neuroalign.errors import NeuroalignWarning, SchemaError
 from neuroalign.loaders import features_from_arrays, from_arrays
 
 
@@ -63,3 +63,19 @@ def test_a_neuroid_may_lie_in_no_region() -> None:
     assert labelled["roi"].values.tolist() == names
     with pytest.raises(SchemaError, match="roi: expected strings, got a missing value"):
         from_arrays(np.zeros((2, 2)), modality="fmri", stimulus=["a", "b"], roi=["V1", None])
+
+
+def test_milliseconds_are_suspected() -> None:
+    names, cube = ["a", "b"], np.zeros((2, 1, 3))
+    with pytest.warns(NeuroalignWarning, match="time: expected seconds .* up to 100. Divide"):
+        from_arrays(cube, stimulus=names, time=[-100, 0, 100], modality="eeg")
+    with pytest.warns(NeuroalignWarning, match="onset: expected seconds from the start of the run"):
+        from_arrays(cube[:, :, 0], run=names, onset=[0.0, 6e5], modality="fmri")
+    # Bins of 500 s at 1 / 500 Hz are meant.
+    long = [0.0, 500.0, 1000.0]
+    from_arrays(cube, stimulus=names, time=long, sampling_rate=1 / 500, modality="spikes")
+
+
+def test_a_modality_in_capitals_is_named() -> None:
+    with pytest.raises(ValueError, match="modality: .* got 'fMRI'. Did you mean 'fmri'"):
+        from_arrays(np.zeros((1, 1)), stimulus=["a"], modality="fMRI")

@@ -406,7 +406,7 @@ def events_of(onset: np.ndarray) -> pd.DataFrame:
 def test_other_units_of_time_are_suspected(
     scale: float, onset: np.ndarray, window: tuple[float, float], width: float, message: str
 ) -> None:
-    trains = {name: times * scale for name, times in trains_of().items()}
+    trains = {name: times * scale for name, times in trains_of(4000).items()}
     with pytest.warns(NeuroalignWarning, match=message):
         bin_trials(trains, events_of(onset), window=window, bin_width=width)
 
@@ -430,3 +430,36 @@ def test_arguments_of_another_type_are_named(options: dict[str, object], message
     usual = {"events": events_of(np.arange(3.0)), "window": (0.0, 1.0), "bin_width": 0.1}
     with pytest.raises(LoadError, match=message):
         bin_trials({"a": np.array([0.5])}, **{**usual, **options})
+
+
+MICRO = {"a": [3e3, 5e5, 9e6]}
+
+
+def test_a_recording_that_lies_outside_its_bins_is_refused() -> None:
+    with pytest.raises(LoadError, match=r"got all 3 outside, .* Are they in ms or us\?"):
+        bin_continuous(MICRO, stop=10, bin_width=0.01, run="r")
+    with pytest.raises(LoadError, match=r"expected spikes from -0.5 to 10 s, got all 3 outside"):
+        from_spikes(MICRO, events=make_events([0.0, 9.0]), window=(-0.5, 1.0), bin_width=0.1)
+    trials = pd.DataFrame({"neuron": "a", "time": MICRO["a"], "trial": [0, 0, 1]})
+    with pytest.raises(LoadError, match="got all 3 outside"):
+        from_spikes(trials, events=make_events([0.0, 9.0]), window=(0, 1), bin_width=0.1)
+
+
+@pytest.mark.parametrize("unit", ["us", "\N{MICRO SIGN}s", "\N{GREEK SMALL LETTER MU}s"])
+def test_a_run_in_microseconds_is_counted(unit: str) -> None:
+    counts = bin_continuous(MICRO, stop=10, bin_width=0.01, run="r", time_unit=unit)
+    assert np.flatnonzero(counts.values[:, 0]).tolist() == [0, 50, 900]
+    with pytest.raises(ValueError, match=r"time_unit: .* got 'uss'. Did you mean 'us'"):
+        bin_continuous(MICRO, stop=10, bin_width=0.01, run="r", time_unit="uss")
+
+
+def test_spikes_outside_the_run_are_counted_and_told() -> None:
+    with pytest.warns(NeuroalignWarning, match=r"got 2 of 4 \(50.0%\) outside"):
+        bin_continuous({"a": [1.0, 2.0, 12.0], "b": [10.0]}, stop=10, bin_width=1, run="r")
+    nearly = bin_continuous({"a": np.arange(201) / 20}, stop=10, bin_width=1, run="r")
+    assert "1 of 201 spikes outside left out" in nearly.attrs["history"]
+
+
+def test_trains_without_names_are_refused() -> None:
+    with pytest.raises(LoadError, match="trains: expected a mapping .* got ndarray"):
+        bin_continuous(np.array([0.1, 0.2]), stop=1, bin_width=0.1, run="r")  # type: ignore[arg-type]

@@ -12,8 +12,9 @@ import numpy as np
 import pynwb
 import pytest
 
+from neuroalign.encoders import Ridge, fit_to_store
 from neuroalign.errors import DataCorruptionError, LoadError
-from neuroalign.loaders import simulate_linear
+from neuroalign.loaders import features_from_arrays, simulate_linear
 from neuroalign.storage import save
 from neuroalign.study.description import (
     FILES,
@@ -546,3 +547,24 @@ def test_whatever_a_library_says_of_damage_names_the_file(
 )
 def test_the_longest_ending_tells_the_format(name: str, row: str) -> None:
     assert _find_row(Path(name)) == row
+
+
+def write_fit(path: Path) -> Path:
+    rng = np.random.default_rng(0)
+    features = features_from_arrays(rng.normal(size=(20, 3)), stimulus=[f"s{i}" for i in range(20)])
+    fit_to_store(Ridge(1.0), features, rng.normal(size=(20, 4)), path)
+    return path
+
+
+def test_a_folder_of_a_fit_is_described_as_a_fit(tmp_path: Path) -> None:
+    text = describe_file(write_fit(tmp_path / "fit"))
+    assert "fit: a fit of Ridge, 1 of 1 chunks of neuroids done" in text
+    assert "sizes: feature 3, neuroid 4" in text
+    assert "'weights', 'intercept', 'alpha'" in text
+
+
+def test_an_unfinished_fit_is_to_be_resumed_not_deleted(tmp_path: Path) -> None:
+    folder = write_fit(tmp_path / "fit")
+    next((folder / "done").iterdir()).unlink()
+    assert "1 of 1 chunks missing or damaged. Repeat the call of fit_to_store" in faults(folder)
+    assert "Delete" not in describe_file(folder)

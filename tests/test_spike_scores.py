@@ -6,7 +6,7 @@ import xarray as xr
 from scipy.stats import poisson
 from sklearn.metrics import d2_tweedie_score
 
-from neuroalign.encoders import bits_per_spike, pseudo_r2
+from neuroalign._spike_scores import bits_per_spike, pseudo_r2
 
 Pair = tuple[np.ndarray, np.ndarray]
 

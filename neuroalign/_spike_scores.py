@@ -1,7 +1,7 @@
 """How well rates explain counts: bits per spike, and shares of the deviance.
 
 In: observed counts and predicted rates [spikes per bin] of the same samples. Out: one number for
-each neuroid. Unlike the rows of ``scores.METRICS`` these are undefined for values below 0.
+each neuroid; undefined for values below 0. ``scores.METRICS`` holds both, about the held-out mean.
 """
 
 from collections.abc import Callable
@@ -173,11 +173,14 @@ def _check(observed: Any, predicted: Any) -> tuple[Array, Array, Callable[[Array
             f"predicted: expected shape {y.shape} as observed, got {mu.shape}. "
             "Predict the same samples and neuroids."
         )
-    for name, values in (("observed", y), ("predicted", mu)):
+    remedies = {
+        "observed": "Pass spikes per bin, neither z-scored nor centred",
+        "predicted": "Predict rates per bin, as PoissonGLM does",
+    }
+    for (name, remedy), values in zip(remedies.items(), (y, mu), strict=True):
         if (values < 0).any():
             raise ValueError(
-                f"{name}: expected counts or rates >= 0, got {np.nanmin(values):g}. "
-                "Pass spikes per bin, neither z-scored nor centred."
+                f"{name}: expected counts or rates >= 0, got {np.nanmin(values):g}. {remedy}."
             )
     if not isinstance(observed, xr.DataArray):
         return y, mu, lambda found: found[()]
