@@ -1,1 +1,43 @@
-__all__: list[str] = []
+from .alignment import align_latents as align_latents
+from .alignment import correlate_matched as correlate_matched
+from .alignment import measure_angles as measure_angles
+from .alignment import score_recovery as score_recovery
+from .alignment import score_states as score_states
+from .autoregressive_hmm import AutoregressiveHMM as AutoregressiveHMM
+from .co_smoothing import cosmooth as cosmooth
+from .co_smoothing import forecast as forecast
+from .demixed_pca import DemixedPCA as DemixedPCA
+from .dynamic_modes import DynamicModes as DynamicModes
+from .dynamic_modes import ExtendedDynamicModes as ExtendedDynamicModes
+from .factor_analysis import FactorAnalysis as FactorAnalysis
+from .factor_analysis import ProbabilisticPCA as ProbabilisticPCA
+from .gpfa import GPFA as GPFA
+from .hmm import HMM as HMM
+from .linear_dynamics import LinearDynamics as LinearDynamics
+from .reduced_rank import ReducedRankRegression as ReducedRankRegression
+from .score_reports import score_latents as score_latents
+from .shared_response import Hyperalignment as Hyperalignment
+from .shared_response import SharedResponse as SharedResponse
+
+__all__ = [
+    "GPFA",
+    "HMM",
+    "AutoregressiveHMM",
+    "DemixedPCA",
+    "DynamicModes",
+    "ExtendedDynamicModes",
+    "FactorAnalysis",
+    "Hyperalignment",
+    "LinearDynamics",
+    "ProbabilisticPCA",
+    "ReducedRankRegression",
+    "SharedResponse",
+    "align_latents",
+    "correlate_matched",
+    "cosmooth",
+    "forecast",
+    "measure_angles",
+    "score_latents",
+    "score_recovery",
+    "score_states",
+]

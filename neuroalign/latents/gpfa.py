@@ -1,0 +1,199 @@
+"""Gaussian-process factor analysis: smooth latents of single trials.
+
+In: counts or signals (sample, neuroid, time), ragged with NaN or ``valid``. Out: latents with their
+timescales, uncertainty and exact likelihoods.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from neuroalign.errors import SchemaError, choose
+from neuroalign.latents import _factors
+from neuroalign.latents import _gaussian_process as process
+from neuroalign.latents._base import LatentModel
+from neuroalign.latents._factors import check_count, wrap_factors
+from neuroalign.latents._trials import Labels
+
+Array = npt.NDArray[Any]
+# Iterations of factor analysis at most, from which EM begins.
+WARM_UP = 50
+# Rows of the largest matrix factorised: half a GB.
+LARGEST = 8000
+
+
+def _keep(values: Array) -> Array:
+    return values
+
+
+def _root(values: Array) -> Array:
+    if np.nanmin(values) < 0:
+        raise SchemaError(
+            f"X: expected counts >= 0 for scale='sqrt', got {np.nanmin(values)}. Pass scale='none'."
+        )
+    return np.sqrt(values)
+
+
+def _expect_same(mean: Array, variance: Array) -> Array:
+    return mean
+
+
+def _expect_square(mean: Array, variance: Array) -> Array:
+    return mean**2 + variance
+
+
+# Scale -> what is done to responses, and the expected response from mean and variance on it.
+SCALES = {"none": (_keep, _expect_same), "sqrt": (_root, _expect_square)}
+
+
+class GPFA(LatentModel):
+    """Linear Gaussian responses to latents that vary smoothly in time.
+
+    Parameters
+    ----------
+    n_latents : int
+        Fewer than the neuroids.
+    scale : {"none", "sqrt"}
+        ``sqrt`` makes the noise of counts nearly Gaussian of one variance.
+    timescale : float or None
+        Where EM begins, in seconds (in bins where X has no ``time``); 5 bins when None.
+    max_iter : int
+    tol : float
+        Least gain in log likelihood per bin and iteration.
+
+    Attributes
+    ----------
+    params_ : Dataset
+        ``loadings`` (neuroid, latent), ``offset`` and ``noise`` (neuroid,), ``timescale`` (latent,)
+        in seconds (bins without ``time``): the standard deviation of the Gaussian kernel.
+    converged_ : bool
+    n_iter_ : int
+    history_ : dict of str -> list of float
+    warnings_ : list of str
+
+    Notes
+    -----
+    Trials of one length that miss the same entries share one factorisation of (latents x times):
+    neither trials nor neuroids enter its cost. Likelihoods are those of the scaled responses.
+    Latents are known up to order and sign where their timescales differ.
+
+    References
+    ----------
+    Yu, Cunningham, Santhanam, Ryu, Shenoy & Sahani (2009), J. Neurophysiol. 102,
+    doi:10.1152/jn.90941.2008, eqs. 1 to 5 and appendix.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> course = np.sin(np.arange(40) / 5 + rng.uniform(0, 6, size=(10, 1, 1)))
+    >>> X = course * rng.normal(size=(8, 1)) + rng.normal(size=(10, 8, 40))
+    >>> GPFA(1, timescale=3, max_iter=20).fit(X).transform(X).shape
+    (10, 40, 1)
+    """
+
+    identifiability_ = "permutation_sign"
+
+    def __init__(
+        self, n_latents: int = 3, *, scale: str = "none", timescale: float | None = None,
+        max_iter: int = 200, tol: float = 1e-6,
+    ) -> None:  # fmt: skip
+        self.n_latents = n_latents
+        self.scale = scale
+        self.timescale = timescale
+        self.max_iter = max_iter
+        self.tol = tol
+
+    def _scale_in(self, Y: Array, observed: Array) -> Array:
+        scaled: Array = choose(SCALES, self.scale, "scale")[0](np.where(observed, Y, 0.0))
+        return scaled
+
+    def _fit_arrays(self, Y: Array, observed: Array, labels: Labels) -> None:
+        n_units = Y.shape[2]
+        check_count(self.n_latents, "n_latents", n_units - 1)
+        check_count(self.max_iter, "max_iter")
+        _check_length(self.n_latents * Y.shape[1])
+        step = labels.bin_size or 1.0
+        begin = 5.0 * step if self.timescale is None else self.timescale
+        if not begin > 0:
+            raise ValueError(f"timescale: expected a number > 0, got {begin}. Pass 0.1, say.")
+        Y = self._scale_in(Y, observed)
+        rows, seen = Y.reshape(-1, n_units), observed.reshape(-1, n_units)
+        factors, _ = _factors.fit_factors(rows, seen, self.n_latents, max_iter=WARM_UP)
+        means = _factors.infer(rows, seen, factors)[0].reshape(*Y.shape[:2], -1)
+        lag = min(max(1, round(begin / step)), Y.shape[1] - 1)
+        factors = factors._replace(loadings=factors.loadings @ find_slow_turn(means, lag))
+        self._factors, self._timescales, run = process.fit_processes(
+            Y, observed, factors, np.full(self.n_latents, begin / step),
+            max_iter=self.max_iter, tol=self.tol,
+        )  # fmt: skip
+        self.params_ = wrap_factors(self._factors, labels).assign(
+            timescale=("latent", self._timescales * step)
+        )
+        self.history_ = {"objective": run.log_likelihood}
+        self.converged_, self.n_iter_ = run.converged, len(run.log_likelihood)
+        if not run.converged:
+            self.warnings_.append(f"stopped after {self.max_iter} iterations before converging")
+
+    def _infer_trials(self, Y: Array, observed: Array) -> tuple[Array, Array, Array]:
+        scaled = self._scale_in(Y, observed)
+        return process.infer_trials(scaled, observed, self._factors, self._timescales)
+
+    def _infer_arrays(self, Y: Array, observed: Array) -> Array:
+        return self._infer_trials(Y, observed)[0]
+
+    def _rates_arrays(self, Y: Array, observed: Array) -> Array:
+        C, d, R = self._factors
+        means, variances, _ = self._infer_trials(Y, observed)
+        # Covariances between latents are left out of the spread, which the noise dominates.
+        spread = variances @ (C**2).T + R
+        rates: Array = choose(SCALES, self.scale, "scale")[1](means @ C.T + d, spread)
+        return rates
+
+    def _log_prob_arrays(self, Y: Array, observed: Array) -> Array:
+        return self._infer_trials(Y, observed)[2]
+
+    def _sample_arrays(
+        self, n_trials: int, n_bins: int, rng: np.random.Generator
+    ) -> tuple[Array, Array]:
+        C, d, R = self._factors
+        Z = process.draw_courses(self._timescales, n_trials, n_bins, rng)
+        Y = Z @ C.T + d + np.sqrt(R) * rng.normal(size=(n_trials, n_bins, len(d)))
+        return choose(SCALES, self.scale, "scale")[1](Y, np.zeros(1)), Z
+
+    def orthonormalize(self, latents: xr.DataArray) -> xr.DataArray:
+        """Turn latents so that their loadings are orthonormal, most variance first.
+
+        Parameters
+        ----------
+        latents : DataArray (sample, time, latent)
+            From ``transform``.
+
+        Returns
+        -------
+        DataArray (sample, time, latent)
+            In the units of the (scaled) responses; no longer of one timescale each.
+        """
+        _, values, turn = np.linalg.svd(self._factors.loadings, full_matrices=False)
+        return latents.copy(data=latents.values @ (values[:, None] * turn).T)
+
+
+def find_slow_turn(means: Array, lag: int) -> Array:
+    """Rotation (latent, latent) to latents that differ most in how slow they are.
+
+    With equal timescales at the start EM cannot tell rotations apart and leaves them slowly. Tong
+    et al. (1991), IEEE Trans. Circuits Syst. 38: eigenvectors of the lagged covariance.
+    """
+    flat = [part.reshape(-1, means.shape[2]) for part in (means[:, :-lag], means[:, lag:])]
+    lagged = flat[0].T @ flat[1]
+    turn: Array = np.linalg.eigh(lagged + lagged.T)[1]
+    return turn
+
+
+def _check_length(size: int) -> None:
+    if size > LARGEST:
+        raise ValueError(
+            f"X: expected latents x bins of the longest trial up to {LARGEST}, got {size}: the "
+            "posterior is a matrix of that size. Cut the recording into shorter trials."
+        )
