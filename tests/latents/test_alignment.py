@@ -87,8 +87,8 @@ def test_matched_correlation_equals_the_best_of_all_pairings(rng: np.random.Gene
 def test_angles_equal_those_planted() -> None:
     first = np.eye(6)[:, :2]
     angle = np.radians([10.0, 70.0])
-    second = np.stack([np.cos(angle[0]) * np.eye(6)[0] + np.sin(angle[0]) * np.eye(6)[2],
-                       np.cos(angle[1]) * np.eye(6)[1] + np.sin(angle[1]) * np.eye(6)[3]], axis=1)  # fmt: skip
+    second = np.zeros((6, 2))
+    second[[0, 1], [0, 1]], second[[2, 3], [0, 1]] = np.cos(angle), np.sin(angle)
     np.testing.assert_allclose(measure_angles(first, second @ [[1, 2], [0, 1]]), [10, 70])
 
 

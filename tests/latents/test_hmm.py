@@ -14,6 +14,7 @@ from scipy.stats import multivariate_normal
 from sklearn.base import clone
 
 from neuroalign.errors import NeuroalignWarning
+from neuroalign.latents._base import FitError
 from neuroalign.latents._chain_fit import Options, fit_chain, take_bins
 from neuroalign.latents._emissions import EMISSIONS, FullGaussian, Poisson
 from neuroalign.latents._hmm import find_path, smooth, smooth_log
@@ -303,3 +304,12 @@ def test_states_of_the_eeg_hold_in_held_out_trials(real_data: Path) -> None:
     X = load_epochs(path).values[:, ::4].astype(float) * 1e6
     fits = [HMM(k, max_iter=40, tol=1e-3).fit(X[:100]).log_prob(X[100:]).sum() for k in (6, 1)]
     assert fits[0] > fits[1] + 1000
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_an_unsound_fit_is_never_kept(rng: Any) -> None:
+    X = 1e200 * rng.normal(size=(3, 4, 60))
+    with pytest.raises(FitError, match="HMM: expected positive covariances"):
+        HMM(2, emission="gaussian_full").fit(X)
+    with pytest.raises(FitError, match="HMM: expected a finite 'objective'"):
+        HMM(2).fit(X)
