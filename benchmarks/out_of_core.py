@@ -38,7 +38,8 @@ if __name__ == "__main__":
     n_workers = int(sys.argv[5])
     if n_workers:
         from distributed import Client, LocalCluster
-        options = {"threads_per_worker": 1, "memory_limit": None, "dashboard_address": "127.0.0.1:0"}
+        options = {"threads_per_worker": 1, "memory_limit": None}
+        options["dashboard_address"] = "127.0.0.1:0"
         with LocalCluster(n_workers=n_workers, **options) as cluster, Client(cluster) as client:
             workers = list(client.run(os.getpid).values())
             threading.Thread(target=kill_one, args=(workers,), daemon=True).start()

@@ -14,11 +14,17 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from neuroalign._arrays import flatten_targets, unwrap, wrap_samples, wrap_weights
+from neuroalign._arrays import check_same_rows, flatten_targets, unwrap, wrap_samples, wrap_weights
 from neuroalign._spike_scores import bits_per_spike as bits_per_spike
 from neuroalign._spike_scores import pseudo_r2 as pseudo_r2
 from neuroalign.encoders._engine import choose_penalties, keep_rows
-from neuroalign.encoders._labelled import measure_edges, read_exact_folds, read_grid
+from neuroalign.encoders._labelled import (
+    check_new,
+    check_pair,
+    measure_edges,
+    read_exact_folds,
+    read_grid,
+)
 from neuroalign.encoders._poisson import LINKS, split_neurons
 from neuroalign.encoders._poisson_inputs import (
     check_counts,
@@ -204,6 +210,7 @@ class PoissonGLM(RegressorMixin, MultiOutputMixin, BaseEstimator):  # type: igno
         penalty = choose(PENALTIES, self.penalty, "penalty")
         grid = read_grid(self.alphas, penalty.default_alphas)
         relative = choose(ALPHA_SCALES, self.alpha_scale, "alpha_scale")
+        check_pair(X, y, finite=not choose(MISSING, self.missing, "missing"))
         X, self._features = unwrap(X)
         y, self._targets = unwrap(y)
         if y is not None:
@@ -333,6 +340,7 @@ class PoissonGLM(RegressorMixin, MultiOutputMixin, BaseEstimator):  # type: igno
             On NaN, another number of features, or an exposure of another shape.
         """
         check_is_fitted(self)
+        check_new(self._features, X)
         values, template = unwrap(X)
         values = validate_data(self, values, reset=False, dtype=np.float64)
         coef = self.coef_.reshape(-1, self.coef_.shape[-1])
@@ -357,6 +365,7 @@ class PoissonGLM(RegressorMixin, MultiOutputMixin, BaseEstimator):  # type: igno
         float
             About the mean of ``y``; neuroids with constant counts are left out.
         """
+        check_same_rows(X, y)
         rate, _ = flatten_targets(unwrap(self.predict(X, exposure))[0])
         known, _ = flatten_targets(unwrap(y)[0])
         shares = np.atleast_1d(pseudo_r2(known, rate, sample_weight=sample_weight))

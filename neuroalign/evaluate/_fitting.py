@@ -136,7 +136,8 @@ def _read_weights(model: Any, inputs: xr.DataArray, template: xr.DataArray) -> x
     known = model[:-1].transform(inputs) if hasattr(model, "steps") and len(model) > 1 else inputs
     coef = np.asarray(getattr(getattr(last, "estimator_", last), "coef_", np.nan))
     n_features, n_targets = known.shape[1], int(np.prod(template.shape[1:]))
-    if coef.shape not in ((n_targets, n_features), (n_features,)[: int(n_targets == 1)]):
+    alone = n_targets == 1 and coef.shape == (n_features,)
+    if coef.shape != (n_targets, n_features) and not alone:
         raise ValueError(
             f"keep: expected an encoder with weights_ for 'weights' ({some(WITH_WEIGHTS)}), or a "
             f"linear one of scikit-learn whose coef_ is (neuroid, feature), got "

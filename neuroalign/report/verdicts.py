@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from neuroalign.errors import SchemaError, choose
+from neuroalign.errors import SchemaError, choose, some
 from neuroalign.report._summaries import (
     compute_interval,
     get_ceiling,
@@ -55,9 +55,17 @@ def _judge_rdm(rdm: xr.DataArray) -> str:
 
 
 def _judge_estimate(result: xr.Dataset) -> str:
+    if "verdict" in result.attrs:
+        meaning = str(result.attrs.get("meaning", ""))
+        return f"{result.attrs['verdict']}: {meaning}" if meaning else str(result.attrs["verdict"])
     if "score" in result and set(result["score"].dims) - {"subject"} == {"roi", "time"}:
         return judge_fusion(result)
-    name = str(next(iter(result.data_vars)))
+    name = str(result.attrs.get("headline", next(iter(result.data_vars))))
+    if name not in result:
+        raise SchemaError(
+            f"result.attrs['headline']: expected one of {some(result.data_vars)}, got '{name}'. "
+            "Name a variable."
+        )
     middle, low, high, n = summarise(result[name].values)
     text = f"{result.attrs['method']}: {name} {middle:.3f}"
     if n > 1:

@@ -19,6 +19,9 @@ from .intersubject import SUBJECT_MODELS as SUBJECT_MODELS
 from .intersubject import compute_subject_rdm as compute_subject_rdm
 from .intersubject import model_subjects as model_subjects
 from .intersubject import relate_subjects as relate_subjects
+from .joining import average_rdms as average_rdms
+from .joining import stack_rdms as stack_rdms
+from .labelling import from_matrix as from_matrix
 from .models import FeatureReweightedModel as FeatureReweightedModel
 from .models import FixedModel as FixedModel
 from .models import InterpolatedModel as InterpolatedModel
@@ -56,6 +59,7 @@ __all__ = [
     "SelectionModel",
     "WeightedModel",
     "align_rdms",
+    "average_rdms",
     "bin_time",
     "categorical_rdm",
     "compare_rdms",
@@ -69,6 +73,7 @@ __all__ = [
     "find_neighborhoods",
     "fisher_z",
     "frame_responses",
+    "from_matrix",
     "fuse",
     "generalize_distances",
     "generalize_rdms",
@@ -83,6 +88,7 @@ __all__ = [
     "relate_subjects",
     "run_searchlight",
     "split_rdms",
+    "stack_rdms",
     "to_condensed",
     "to_square",
     "whiten",

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import linalg, optimize
 
+from neuroalign.errors import SchemaError
 from neuroalign.rsa._pairs import count_conditions, square_up
 
 Array = npt.NDArray[Any]
@@ -56,6 +57,16 @@ def riemannian_distance(A: Array, B: Array) -> Array:
     noise = np.ones((count_conditions(A.shape[1]) - 1,) * 2)
     noise.flat[:: len(noise) + 1] += 1
     first, second = _second_moments(A), _second_moments(B)
+    for name, moments in (("a", first), ("b", second)):
+        low = np.linalg.eigvalsh(moments)
+        flat = int((low[:, 0] <= FLOOR * low[:, -1]).sum())
+        if flat:
+            raise SchemaError(
+                f"{name}: expected RDMs whose second moments are positive definite for method "
+                f"'riemannian', got {flat} of {len(moments)} that are not (conditions with equal "
+                "patterns, fewer channels than conditions, or noisy crossvalidated distances). "
+                "Use 'bures' or 'whitened_cosine', or average more data."
+            )
     return -np.array([[_fit_distance(a, b, noise) for b in second] for a in first])
 
 

@@ -85,6 +85,33 @@ COMPARISONS: dict[str, Callable[[Array, Array, kernels.Weights, Noise], Array]] 
 WHITENED = ("whitened_cosine", "whitened_correlation")
 
 
+# What rsatoolbox calls a comparison that has another name here.
+MEANT = {
+    "corr": "pearson",
+    "cosine_cov": "whitened_cosine",
+    "corr_cov": "whitened_correlation",
+    "neg_riem_dist": "riemannian",
+    "kendall": "tau_b",
+    "tau-a": "tau_a",
+    "tau-b": "tau_b",
+    "rho-a": "rho_a",
+}
+
+
+def check_name(method: str) -> None:
+    """Point from a name of rsatoolbox to ours.
+
+    Raises
+    ------
+    ValueError
+    """
+    if method in MEANT:
+        raise ValueError(
+            f"method: expected one of {', '.join(map(repr, COMPARISONS))}, got '{method}'. "
+            f"Did you mean '{MEANT[method]}'?"
+        )
+
+
 def compare_rdms(
     a: xr.DataArray,
     b: xr.DataArray,
@@ -106,7 +133,9 @@ def compare_rdms(
         In any order of conditions: they are brought into one by label.
     method : str
         A name in ``COMPARISONS``. ``rho_a`` and ``tau_a`` do not favour RDMs with ties;
-        ``riemannian`` is the negative distance, 0 at best.
+        ``riemannian`` is the negative distance, 0 at best, of RDMs whose second moments are
+        positive definite. ``bures`` sets negative eigenvalues of the centred kernel, which noise
+        makes, to 0.
     how : {"strict", "inner"}
         Both must hold the same conditions, or those that they share are compared.
     nan : {"raise", "omit"}
@@ -151,6 +180,7 @@ def compare_rdms(
     >>> round(float(compare_rdms(rdm, rdm[::-1, ::-1])), 6)
     1.0
     """
+    check_name(method)
     compute = choose(COMPARISONS, method, "method")
     choose(dict.fromkeys(NAN), nan, "nan")
     sides = choose(PARTIAL, remove_from, "remove_from")

@@ -149,10 +149,20 @@ def _infer_one(stack: xr.DataArray, graph: csr_array, options: dict[str, Any]) -
     values = stack.values
     usable = np.isfinite(values).all(axis=0) & ~(values == values[:1]).all(axis=0)
     places = np.flatnonzero(usable)
-    if not len(places):
+    if len(values) < 2:
+        raise ValueError(
+            f"maps: expected 2 subjects or more, got {len(values)}. One subject's map is tested by "
+            "permuting its labels."
+        )
+    if not np.isfinite(values).all(axis=0).any():
         raise ValueError(
             f"maps: expected places where all {len(values)} subjects have a score, got none of "
             f"{values.shape[1]}. Look at their masks."
+        )
+    if not len(places):
+        raise ValueError(
+            f"maps: expected subjects whose scores differ, got {len(values)} equal maps. "
+            "Is it one map, given several times?"
         )
     tested = find_clusters(stack.isel(neuroid=places), graph[places][:, places], **options)
     template = stack.isel(subject=0, drop=True).drop_attrs()

@@ -21,6 +21,7 @@ from neuroalign.rsa._engine import (
 from neuroalign.rsa._pairs import count_conditions, permute_pairs
 from neuroalign.rsa._results import wrap_result
 from neuroalign.rsa._stacks import Stack, reorder, unfold
+from neuroalign.rsa.comparisons import check_name
 from neuroalign.rsa.models import Models, as_models
 
 Array = npt.NDArray[Any]
@@ -132,6 +133,7 @@ def infer(
     ----------
     Schütt et al. (2023), eLife 12, e82566; Nili et al. (2014), PLoS Computational Biology 10.
     """
+    check_name(method)
     known = as_models(models)
     choose(ARMS, bootstrap, "bootstrap")
     stack = _subjects_first(unfold(data, "data"), over)
@@ -172,7 +174,7 @@ def infer(
         "level": level,
         "fdr_method": fdr_method,
         "degrees_of_freedom": dof,
-        "generalises_to": SUPPORTS[bootstrap],
+        "generalises_to": SUPPORTS[bootstrap].replace("subjects", _name_units(over)),
         "fitted_without_cross_validation": int(fitted and not folds.needed),
         **{key: value for key, value in parameters.items() if key != "method"},
         "method": f"RSA ({method})",
@@ -180,6 +182,11 @@ def infer(
     }
     names = np.array([model.name for model in known])
     return schema.check_rsa(wrap_result(slices, names, stack, student(dof), attrs))
+
+
+def _name_units(over: str) -> str:
+    """Say what was drawn: people, or whatever the dim holds."""
+    return "subjects" if over == "subject" else f"entries of '{over}'"
 
 
 def noise_ceiling(

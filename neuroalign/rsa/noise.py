@@ -349,6 +349,12 @@ def whiten(responses: xr.DataArray, noise: xr.DataArray) -> xr.DataArray:
     AlignError, SchemaError, ValueError
     """
     check_responses(responses)
+    if not np.isfinite(responses.values).all():
+        lost = int((~np.isfinite(responses.values)).sum())
+        raise SchemaError(
+            f"responses: expected finite values, got {lost} missing of {responses.size}, each of "
+            "which would spread over all neuroids. Drop those samples or neuroids."
+        )
     matrix, inverse = read_noise(noise, responses["neuroid"].values)
     if matrix.ndim != 2:
         raise SchemaError(

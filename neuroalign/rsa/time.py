@@ -15,7 +15,9 @@ from neuroalign.rsa._stacks import fold as label_pairs
 from neuroalign.rsa._stacks import unfold
 from neuroalign.rsa.comparisons import COMPARISONS, compare_rdms
 from neuroalign.rsa.distances import compute_rdm
+from neuroalign.rsa.joining import split_samples, stack_rdms
 from neuroalign.rsa.noise import estimate_noise
+from neuroalign.rsa.rdms import to_square
 from neuroalign.schema import add_history, check_responses
 
 Array = npt.NDArray[Any]
@@ -168,7 +170,8 @@ def compute_time_rdms(
         A method of `estimate_noise`, or what it returned.
     noise_from : {"each", "all"} or (float, float)
         Where a named noise is estimated, always from what repeats leave: at each time (or window)
-        by itself, over all times together, or in a stretch [s] such as the baseline.
+        by itself, over all times together, or in a stretch [s] such as the baseline, there of
+        each subject by itself.
     window, step, pattern
         As in `bin_time`; every sample by itself when no window is given.
     over : str or sequence of str
@@ -225,7 +228,28 @@ def compute_time_rdms(
                 f"noise_from: expected 'each' or 'all' for {distance}, got {noise_from}. "
                 "Noise of a stretch would be learnt from the tested trials too."
             )
-        return compute(parts, _estimate_stretch(parts, names, by, fold, noise, noise_from))
+        mixed = [
+            n
+            for n in names
+            for one in parts.values()
+            if n in one.coords and one[n].dims == ("sample",)
+        ]
+        if several or mixed:
+            key = names[0] if several else mixed[0]
+            people = parts if several else split_samples(parts[""], key)
+            stack = stack_rdms(
+                {
+                    name: compute_time_rdms(
+                        one, by=by, distance=distance, fold=fold, noise=noise,
+                        noise_from=noise_from, over=[n for n in names if n != key],
+                    )
+                    for name, one in people.items()
+                },
+                over=key,
+            ).transpose(*dims, "pair")  # fmt: skip
+            square = choose({"condensed": False, "square": True}, form, "form")
+            return to_square(stack) if square else stack
+        return compute(parts, _estimate_stretch(parts[""], by, fold, noise, noise_from))
     if not choose({"each": True, "all": False}, noise_from, "noise_from"):
         return compute(parts, noise)
     times = next(iter(parts.values()))["time"].values
@@ -238,21 +262,9 @@ def compute_time_rdms(
 
 
 def _estimate_stretch(
-    parts: dict[str, xr.DataArray],
-    names: tuple[str, ...],
-    by: str,
-    fold: str | None,
-    method: str,
-    stretch: tuple[float, float],
+    first: xr.DataArray, by: str, fold: str | None, method: str, stretch: tuple[float, float]
 ) -> xr.DataArray:
     """Noise covariance in a stretch of time of one recording."""
-    (first, *more) = parts.values()
-    mixed = [key for key in names if key in first.coords and first[key].dims == ("sample",)]
-    if more or mixed:
-        raise ValueError(
-            f"noise_from: expected 'each' or 'all' over several {names[0]}s, got {stretch}. "
-            "Noise of a stretch is of one recording: call once for each, then xarray.concat."
-        )
     times = first["time"].values
     inside = np.flatnonzero((times >= stretch[0] - EDGE) & (times <= stretch[1] + EDGE))
     if not len(inside):

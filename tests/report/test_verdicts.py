@@ -32,3 +32,10 @@ def test_undefined_scores_give_no_verdict(encoding: xr.Dataset) -> None:
 def test_unknown_kind_is_named() -> None:
     with pytest.raises(ValueError, match=r"result.attrs\['kind'\]: expected one of 'encoding'"):
         state_verdict(xr.DataArray([1.0], attrs={"kind": "encodings"}))
+
+
+def test_an_estimate_may_say_its_own_verdict_or_headline() -> None:
+    held = xr.Dataset({"first": 1.0, "chosen": 2.0}, attrs={"kind": "estimate", "method": "m"})
+    assert state_verdict(held.assign_attrs(headline="chosen")) == "m: chosen 2.000."
+    assert state_verdict(held.assign_attrs(verdict="fine", meaning="all is.")) == "fine: all is."
+    assert "expected one of 'first', 'chosen'" in state_verdict(held.assign_attrs(headline="x"))

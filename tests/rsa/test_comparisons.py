@@ -12,6 +12,7 @@ from neuroalign.loaders import load_rdms
 from neuroalign.rsa import COMPARISONS, compare_rdms, fisher_z, regress_rdms, to_square
 from neuroalign.rsa import _comparison_kernels as kernels
 from neuroalign.rsa._pairs import square_up
+from neuroalign.rsa.labelling import from_matrix
 from neuroalign.rsa.rdms import wrap_condensed
 
 LABELS = np.array(list("abcdefgh"))
@@ -288,3 +289,9 @@ def test_human_and_monkey_it_agree_as_published(real_data) -> None:  # type: ign
         similarity = compare_rdms(rdms, rdms, method=method)
         assert float(similarity[0, 1]) == pytest.approx(value, abs=5e-4)
     assert squareform(to_square(rdms).values[0]).shape == (4186,)
+
+
+def test_riemannian_refuses_what_has_no_definite_moments() -> None:
+    flat = from_matrix([1.0, 1.0, 4.0], "abc")
+    with pytest.raises(SchemaError, match="a: expected RDMs whose second moments are positive"):
+        compare_rdms(flat, flat, method="riemannian")

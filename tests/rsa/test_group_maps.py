@@ -91,3 +91,12 @@ def test_faults_are_named(rng: np.random.Generator) -> None:
     assert np.isinf(fisher_z(one["sub-00"]["score"])).all()
     with pytest.raises(ValueError, match="within -1 and 1 for fisher=True"):
         infer_group_map(one, line(), fisher=True)
+
+
+def test_too_few_or_equal_maps_are_told_apart() -> None:
+    score = xr.DataArray(np.arange(8.0), {"neuroid": list("abcdefgh")}, ("neuroid",))
+    near = csr_array(np.eye(8))
+    with pytest.raises(ValueError, match="expected 2 subjects or more, got 1"):
+        infer_group_map({"sub-01": score}, near)
+    with pytest.raises(ValueError, match="expected subjects whose scores differ, got 3 equal maps"):
+        infer_group_map({f"sub-{n}": score for n in range(3)}, near)

@@ -399,3 +399,16 @@ def test_false_positives_stay_below_the_binomial_bound(bootstrap: str) -> None:
         rejected += float(result["p_value"][0]) < 0.05
     bound = 0.05 * n + 2.576 * np.sqrt(n * 0.05 * 0.95)
     assert rejected <= bound, rejected / n
+
+
+def test_names_of_rsatoolbox_point_to_ours(rng: np.random.Generator) -> None:
+    data = subjects(rng.normal(size=(3, 15)) ** 2)
+    with pytest.raises(ValueError, match="got 'cosine_cov'. Did you mean 'whitened_cosine'"):
+        infer({"own": data[0].drop_vars("subject")}, data, method="cosine_cov")
+
+
+def test_what_was_drawn_is_named(rng: np.random.Generator) -> None:
+    data = subjects(rng.normal(size=(4, 28)) ** 2)
+    model = {"own": data[0].drop_vars("subject")}
+    found = infer(model, data.rename(subject="session"), over="session", n_bootstrap=20)
+    assert found.attrs["generalises_to"] == "new entries of 'session' and new stimuli"

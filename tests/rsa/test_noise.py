@@ -133,3 +133,13 @@ def test_noise_needs_a_degree_of_freedom(rng: np.random.Generator) -> None:
     data = from_arrays(rng.normal(size=(1, 3)), stimulus=["a"], modality="fmri")
     with pytest.raises(ValueError, match="dof: expected more than 0 degrees of freedom, got 0"):
         estimate_noise(data, from_="residuals")
+
+
+def test_whitening_does_not_spread_missing_values(rng: np.random.Generator) -> None:
+    values = rng.normal(size=(8, 3))
+    data = from_arrays(values, stimulus=list("abababab"), modality="fmri")
+    noise = estimate_noise(data, method="shrinkage")
+    broken = data.copy()
+    broken[0, 0] = np.nan
+    with pytest.raises(SchemaError, match="responses: expected finite values, got 1 missing"):
+        whiten(broken, noise)

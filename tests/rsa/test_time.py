@@ -233,6 +233,19 @@ def test_wrong_windows_are_named(rng: np.random.Generator) -> None:
         bin_time(data.isel(time=[0]), window=0.02)
 
 
+def test_noise_of_a_stretch_is_of_each_subject(rng: np.random.Generator) -> None:
+    people = {"s1": record(rng), "s2": record(rng)}
+    options = {"distance": "crossnobis", "fold": "run", "noise": "shrinkage"}
+    options |= {"noise_from": (-0.02, 0.0)}
+    found = compute_time_rdms(people, over="subject", **options)
+    assert found.dims == ("subject", "time", "pair")
+    for name, one in people.items():
+        alone = compute_time_rdms(one, **options)
+        np.testing.assert_array_equal(found.sel(subject=name), alone)
+    square = compute_time_rdms(people, over="subject", form="square", **options)
+    assert square.dims == ("subject", "time", "first", "second")
+
+
 def test_wrong_noise_is_named(rng: np.random.Generator) -> None:
     data = record(rng)
     options = {"distance": "mahalanobis", "noise": "shrinkage"}
@@ -240,8 +253,6 @@ def test_wrong_noise_is_named(rng: np.random.Generator) -> None:
         compute_time_rdms(data, noise_from="baseline", **options)
     with pytest.raises(ValueError, match=r"noise_from: expected times from -0.02 to 0.07 s"):
         compute_time_rdms(data, noise_from=(3, 4), **options)
-    with pytest.raises(ValueError, match="expected 'each' or 'all' over several subjects"):
-        compute_time_rdms(data, noise_from=(-0.02, 0), over="subject", **options)
     with pytest.raises(ValueError, match="window: expected seconds with step or pattern"):
         compute_time_rdms(data, step=0.01)
     with pytest.raises(

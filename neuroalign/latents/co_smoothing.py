@@ -1,0 +1,376 @@
+"""How well a model predicts units it does not see, and times that have not come.
+
+In: an unfitted latent model and trials. Out: scores (fold, split), on trials that were not fitted:
+bits per spike beyond a constant rate for counts, shares of variance for other signals. To add a
+readout: a function in ``READOUTS``.
+"""
+
+import warnings
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+from sklearn.base import clone
+
+from neuroalign._folds import Folds, make_folds
+from neuroalign.encoders.poisson_glm import PoissonGLM
+from neuroalign.encoders.ridge import Ridge
+from neuroalign.errors import NeuroalignWarning, choose
+from neuroalign.latents._base import score_entries
+from neuroalign.latents._trials import Trials, read_trials
+
+Array = npt.NDArray[Any]
+# A unit with fewer training spikes is not scored.
+FEWEST_SPIKES = 10
+# Penalties of the regressions, in shares of the mean curvature of each unit.
+ALPHAS = (1e-6, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
+
+
+class Job(NamedTuple):
+    """One fit: trials as (sample, neuroid, time), who trains, and which units are hidden."""
+
+    model: Any
+    X: xr.DataArray
+    train: Array
+    test: Array
+    held: Array
+    counts: bool
+    few: Array
+
+
+def cosmooth(
+    model: Any,
+    X: Any,
+    *,
+    mask: Any = None,
+    n_splits: int = 5,
+    group: str | None = None,
+    held_out: float = 0.25,
+    n_neuron_splits: int = 1,
+    readout: str = "glm",
+    readout_trials: int | None = None,
+    null: str = "train",
+    gap: int = 0,
+    seed: int = 0,
+) -> xr.Dataset:
+    """Predict hidden units of held-out trials from the other units.
+
+    Parameters
+    ----------
+    model : LatentModel
+        Is cloned for each fit.
+    X : DataArray (sample, neuroid, time) or (sample, neuroid), array alike, or list of arrays
+        As in ``LatentModel.fit``. Continuous runs are folds when there are several; a single run
+        is cut into ``n_splits`` stretches.
+    mask : bool, shape of X or (neuroid,), optional
+        Hidden entries neither train nor test.
+    n_splits : int
+        Folds of trials.
+    group : str, optional
+        Coord on ``sample`` whose values stay together in a fold. None: contiguous trials.
+    held_out : float
+        Share of the units hidden in each split. Splits are stratified by rate, and share no unit
+        as long as ``n_neuron_splits * held_out <= 1``.
+    n_neuron_splits : int
+    readout : {"glm", "model"}
+        ``glm``: fitted on the held-in units alone; a Poisson regression (ridge where values are
+        not counts) then goes from latents to each held-out unit, with test latents clipped to
+        the range of the training ones, beyond which its exponential explodes.
+        ``model``: fitted on all units of training trials; at test the held-out ones are masked.
+        For models whose rates cannot be negative: a Gaussian one pays dearly for rates near 0.
+    readout_trials : int, optional
+        With ``readout="glm"``: fit the regression on this many training trials only. A model whose
+        latents carry dynamics of their own needs more.
+    null : {"train", "eval"}
+        The constant prediction: the mean over training trials, or over the test entries
+        themselves as in the Neural Latents Benchmark, which lowers scores a little.
+    gap : int
+        Bins dropped between stretches of a single run.
+    seed : int
+        Of the split of units, and of the choice of readout trials.
+
+    Returns
+    -------
+    Dataset
+        ``score`` (fold, split), ``n_spikes`` (fold, split), and ``held_out`` (split, neuroid).
+        attrs ``mean``, ``standard_error`` over folds and splits, ``metric``, ``null``.
+
+    Raises
+    ------
+    ValueError
+        On unknown options, fewer than two trials, or too few units that fire.
+
+    Notes
+    -----
+    With counts y, predictions r and the null r0: ``sum[y ln(r/r0) - (r - r0)] / (sum(y) ln 2)``
+    over test trials, bins and held-out units together; rates under 1e-9 count as 1e-9.
+
+    References
+    ----------
+    Pei et al. (2021), NeurIPS Datasets and Benchmarks, arXiv:2109.04463, section 3 (co-smoothing);
+    Dabholkar & Barak (2024), arXiv:2405.14425 (few-shot co-smoothing).
+
+    Examples
+    --------
+    >>> from neuroalign.latents import FactorAnalysis, cosmooth
+    >>> from neuroalign.loaders import simulate_gaussian_processes
+    >>> counts = simulate_gaussian_processes(n_trials=20, n_bins=20, n_neuroids=16).responses
+    >>> cosmooth(FactorAnalysis(2), counts, n_splits=2)["score"].shape
+    (2, 1)
+    """
+    read = choose(READOUTS, readout, "readout")
+    choose(NULLS, null, "null")
+    if readout_trials is not None and (readout != "glm" or readout_trials < 1):
+        raise ValueError(
+            f"readout_trials: expected readout='glm' and a number >= 1, got '{readout}' and "
+            f"{readout_trials}. Only a readout that is fitted apart can have few trials."
+        )
+    trials, folds = split_trials(X, mask, n_splits, group, gap)
+    values = trials.X.values
+    splits = split_units(values, folds, held_out, n_neuron_splits, trials.counts, seed)
+    rng = np.random.default_rng(seed)
+    score = np.full((len(folds), len(splits)), np.nan)
+    spikes = np.zeros(score.shape)
+    for (i, (train, test)), (j, held) in _cross(folds, splits):
+        few = train if readout_trials is None else rng.permutation(train)[:readout_trials]
+        job = Job(model, trials.X, train, test, held, trials.counts, np.sort(few))
+        y = values[test][:, held].transpose(0, 2, 1)
+        flat = NULLS[null](values[train][:, held], values[test][:, held])
+        score[i, j] = score_entries(y, read(job), flat, counts=trials.counts)
+        spikes[i, j] = np.nansum(y)
+    hidden = np.zeros((len(splits), values.shape[1]), dtype=np.int8)
+    for j, held in enumerate(splits):
+        hidden[j, held] = 1
+    known = score[np.isfinite(score)]
+    error = known.std(ddof=1) / np.sqrt(len(known)) if len(known) > 1 else np.nan
+    return xr.Dataset(
+        {
+            "score": (("fold", "split"), score),
+            "n_spikes": (("fold", "split"), spikes),
+            "held_out": (("split", "neuroid"), hidden),
+        },
+        coords={
+            "fold": np.array([f"fold-{i:02d}" for i in range(len(folds))]),
+            "split": np.array([f"split-{j:02d}" for j in range(len(splits))]),
+            "neuroid": trials.X["neuroid"].values,
+        },
+        attrs={
+            "kind": "estimate", "method": "co-smoothing", "model": type(model).__name__,
+            "metric": "bits per spike" if trials.counts else "variance explained", "null": null,
+            "readout": readout, "seed": seed, "mean": float(known.mean()) if len(known) else np.nan,
+            "standard_error": float(error),
+        },
+    )  # fmt: skip
+
+
+def forecast(
+    model: Any,
+    X: Any,
+    *,
+    n_ahead: int,
+    mask: Any = None,
+    n_splits: int = 5,
+    group: str | None = None,
+    gap: int = 0,
+) -> xr.Dataset:
+    """Predict the last bins of held-out trials from the bins before them.
+
+    Parameters
+    ----------
+    model : LatentModel
+        Is cloned for each fold, and fitted on whole training trials.
+    X : as in `cosmooth`
+    n_ahead : int
+        Bins at the end of each trial that are hidden, of all units; trials of no more bins than
+        that are not scored.
+    mask, n_splits, group, gap : as in `cosmooth`
+
+    Returns
+    -------
+    Dataset
+        ``score`` (fold), about the training mean; attrs ``mean``, ``metric``, ``n_ahead``.
+
+    Raises
+    ------
+    ValueError
+        When no trial is longer than ``n_ahead``, or with fewer than two trials.
+
+    References
+    ----------
+    Pei et al. (2021), NeurIPS Datasets and Benchmarks, arXiv:2109.04463: forward prediction.
+
+    Examples
+    --------
+    >>> from neuroalign.latents import GPFA, forecast
+    >>> from neuroalign.loaders import simulate_gaussian_processes
+    >>> counts = simulate_gaussian_processes(n_trials=10, n_bins=20, n_neuroids=16).responses
+    >>> forecast(GPFA(2, max_iter=5), counts, n_ahead=4, n_splits=2)["score"].shape
+    (2,)
+    """
+    trials, folds = split_trials(X, mask, n_splits, group, gap)
+    inside = trials.X["valid"].values
+    left = inside.sum(axis=1)[:, None] - np.cumsum(inside, axis=1)
+    ahead = inside & (left < n_ahead) & (inside.sum(axis=1)[:, None] > n_ahead)
+    if n_ahead < 1 or not ahead.any():
+        raise ValueError(
+            f"n_ahead: expected 1 to {int(inside.sum(axis=1).max()) - 1}, fewer bins than a trial "
+            f"has, got {n_ahead}. Hide less."
+        )
+    values, score = trials.X.values, np.full(len(folds), np.nan)
+    for i, (train, test) in enumerate(folds):
+        fitted = clone(model).fit(trials.X.isel(sample=train))
+        hidden = np.broadcast_to(ahead[test][:, None], values[test].shape)
+        guess = fitted.predict_rates(trials.X.isel(sample=test), mask=hidden)
+        y = np.where(hidden, values[test], np.nan).transpose(0, 2, 1)
+        flat = NULLS["train"](values[train], values[test])
+        rates = guess.values.transpose(0, 2, 1)
+        score[i] = score_entries(y, rates, flat, counts=trials.counts)
+    return xr.Dataset(
+        {"score": (("fold",), score)},
+        coords={"fold": np.array([f"fold-{i:02d}" for i in range(len(folds))])},
+        attrs={
+            "kind": "estimate", "method": "forward prediction", "model": type(model).__name__,
+            "metric": "bits per spike" if trials.counts else "variance explained",
+            "n_ahead": n_ahead, "mean": float(np.nanmean(score)),
+        },
+    )  # fmt: skip
+
+
+class Recording(NamedTuple):
+    """Trials as (sample, neuroid, time), NaN where hidden, and whether all are counts."""
+
+    X: xr.DataArray
+    counts: bool
+
+
+def split_trials(
+    X: Any, mask: Any, n_splits: int, group: str | None, gap: int
+) -> tuple[Recording, Folds]:
+    """Lay out trials and deal them to folds; cut a single run into stretches."""
+    trials = read_trials(X, mask)
+    if trials.rows is not None and len(trials.rows) == 1:
+        trials = _cut_stretches(trials, n_splits, gap)
+    laid = trials.to_array()
+    groups = None
+    if group is not None:
+        choose(dict.fromkeys(map(str, laid.coords)), group, "group")
+        groups = laid[group].values
+    values = trials.Y[trials.observed]
+    counts = bool((values >= 0).all() and (values == np.rint(values)).all())
+    return Recording(laid, counts), make_folds(
+        laid.sizes["sample"], groups=groups, n_splits=n_splits
+    )
+
+
+def _cut_stretches(trials: Trials, n_splits: int, gap: int) -> Trials:
+    """Make stretches of one run trials, with bins dropped before each but the first."""
+    Y = np.where(trials.observed[0], trials.Y[0], np.nan)
+    parts = [part[gap if i else 0 :] for i, part in enumerate(np.array_split(Y, n_splits))]
+    if min(map(len, parts)) < 2:
+        raise ValueError(
+            f"n_splits: expected stretches of at least 2 bins, got {len(Y)} bins for {n_splits} "
+            f"stretches with a gap of {gap}. Use fewer."
+        )
+    cut = read_trials([part.T for part in parts])
+    return Trials(cut.Y, cut.observed, cut.inside, trials.labels, cut.source)
+
+
+def split_units(
+    values: Array, folds: Folds, held_out: float, n_splits: int, counts: bool, seed: int
+) -> list[Array]:
+    """Choose units to hide, as alike in rate to the others as can be."""
+    if not 0 < held_out < 1 or n_splits < 1:
+        raise ValueError(
+            f"held_out: expected a share between 0 and 1 and n_neuron_splits >= 1, got {held_out} "
+            f"and {n_splits}. A quarter is usual."
+        )
+    total = np.nansum(values, axis=(0, 2))
+    fit_for = np.nanmax(values, axis=(0, 2), initial=-np.inf) > np.nanmin(
+        values, axis=(0, 2), initial=np.inf
+    )
+    if counts:
+        least = np.min([np.nansum(values[train], axis=(0, 2)) for train, _ in folds], axis=0)
+        fit_for &= least >= FEWEST_SPIKES
+    able = np.flatnonzero(fit_for)
+    block = max(2, round(1 / held_out))
+    if len(able) < block:
+        raise ValueError(
+            f"X: expected at least {block} units with {FEWEST_SPIKES} training spikes or more in "
+            f"each fold, got {len(able)}. Use more trials, or a larger held_out."
+        )
+    able = able[np.argsort(total[able], kind="stable")]
+    rng = np.random.default_rng(seed)
+    splits: list[list[int]] = [[] for _ in range(n_splits)]
+    for start in range(0, len(able) - block + 1, block):
+        units = able[start : start + block]
+        order: Array = np.concatenate(
+            [rng.permutation(units) for _ in range(-(-n_splits // block))]
+        )
+        for j in range(n_splits):
+            splits[j].append(int(order[j]))
+    return [np.array(sorted(one)) for one in splits]
+
+
+def _cross(folds: Folds, splits: list[Array]) -> list[Any]:
+    return [(fold, split) for fold in enumerate(folds) for split in enumerate(splits)]
+
+
+def _read_model(job: Job) -> Array:
+    """Rates (trial, time, unit) of the held-out units from the model itself."""
+    fitted = clone(job.model).fit(job.X.isel(sample=job.train))
+    hidden = np.zeros(job.X.sizes["neuroid"], dtype=bool)
+    hidden[job.held] = True
+    rates = fitted.predict_rates(job.X.isel(sample=job.test), mask=hidden)
+    return np.asarray(rates.values[:, job.held].transpose(0, 2, 1))
+
+
+def _read_regression(job: Job) -> Array:
+    """Rates (trial, time, unit) by regression from latents of the held-in units."""
+    held_in = np.setdiff1d(np.arange(job.X.sizes["neuroid"]), job.held)
+    inputs = job.X.isel(neuroid=held_in)
+    fitted = clone(job.model).fit(inputs.isel(sample=job.train))
+    latents = fitted.transform(inputs.isel(sample=job.few)).values
+    y = job.X.values[job.few][:, job.held].transpose(0, 2, 1)
+    # Bins after a trial's end have no latents.
+    known = np.isfinite(latents).all(axis=2)
+    Z, Y = latents[known], y[known]
+    center, scale = Z.mean(axis=0), Z.std(axis=0)
+    scale = np.where(scale > 0, scale, 1.0)
+    trial = np.repeat(np.arange(len(job.few)), latents.shape[1])[known.ravel()]
+    regression = REGRESSIONS[job.counts](len(np.unique(trial)))
+    fit_regression(regression, (Z - center) / scale, Y, trial)
+    ahead = fitted.transform(inputs.isel(sample=job.test)).values
+    if job.counts:
+        # Beyond the latents it knows, an exponential says more than data can.
+        ahead = np.clip(ahead, Z.min(axis=0), Z.max(axis=0))
+    rates = np.full((*ahead.shape[:2], len(job.held)), np.nan)
+    inside = np.isfinite(ahead).all(axis=2)
+    rates[inside] = regression.predict((ahead[inside] - center) / scale)
+    return rates
+
+
+def fit_regression(regression: Any, Z: Array, Y: Array, trial: Array) -> None:
+    """Fit with whole trials in the inner folds, silent on a grid that is not the user's."""
+    groups = trial if len(np.unique(trial)) > 1 else None
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "alphas: ", NeuroalignWarning)
+        regression.fit(Z, Y, groups=groups)
+
+
+REGRESSIONS: dict[bool, Callable[[int], Any]] = {
+    True: lambda n: PoissonGLM(ALPHAS, cv=min(5, n) if n > 1 else 5, missing="drop"),
+    False: lambda n: Ridge(cv=min(5, n) if n > 1 else 5, missing="drop"),
+}
+READOUTS: dict[str, Callable[[Job], Array]] = {"model": _read_model, "glm": _read_regression}
+
+
+def _average(values: Array) -> Array:
+    return np.asarray(np.nanmean(values, axis=(0, 2)))
+
+
+NULLS: dict[str, Callable[[Array, Array], Array]] = {
+    "train": lambda train, test: _average(train),
+    "eval": lambda train, test: _average(test),
+}

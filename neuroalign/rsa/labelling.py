@@ -1,0 +1,75 @@
+"""Bare matrices of distances as labelled RDMs."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from neuroalign.errors import SchemaError, choose
+from neuroalign.rsa.rdms import wrap_condensed, wrap_square
+from neuroalign.schema import check_rdm
+
+KINDS = ("dissimilarity", "cross")
+
+
+def from_matrix(
+    values: npt.ArrayLike,
+    conditions: Sequence[str],
+    *,
+    kind: str = "dissimilarity",
+    distance: str = "unknown",
+    lead: Mapping[str, Any] | None = None,
+) -> xr.DataArray:
+    """Label a bare RDM, or a stack of them.
+
+    Parameters
+    ----------
+    values : array (..., n, n) or (..., n (n - 1) / 2)
+        Square, or the pairs above the diagonal row by row, as ``scipy.spatial.distance.pdist``
+        and ``rsatoolbox.rdm.RDMs.dissimilarities`` hold them.
+    conditions : sequence of str (n,)
+        As ``rdms.pattern_descriptors[...]`` names them in rsatoolbox.
+    kind : {"dissimilarity", "cross"}
+    distance : str
+        Name of the distance, such as "correlation".
+    lead : mapping of dim to labels, optional
+        The leading dims in order, such as ``{"subject": ["s1", "s2"]}``.
+
+    Returns
+    -------
+    DataArray (..., first, second) or (..., pair)
+
+    Raises
+    ------
+    SchemaError
+        When shapes do not fit the labels, or a dissimilarity is asymmetric.
+    ValueError
+
+    Examples
+    --------
+    >>> from_matrix([1.0, 2.0, 3.0], ["face", "house", "tool"]).sizes["pair"]
+    3
+    """
+    choose(dict.fromkeys(KINDS), kind, "kind")
+    array = np.asarray(values)
+    if array.dtype.kind not in "fiub":
+        raise SchemaError(f"values: expected numbers, got {array.dtype}. Convert them to float.")
+    array = array.astype(array.dtype if array.dtype.kind == "f" else np.float64)
+    names = np.asarray(list(conditions)).astype(np.str_)
+    n, leading = len(names), dict(lead or {})
+    if len(set(names.tolist())) < n:
+        raise SchemaError("conditions: expected each name once, got copies. Number them.")
+    square = array.ndim >= 2 and array.shape[-2:] == (n, n) and array.ndim == len(leading) + 2
+    condensed = array.shape[-1:] == (n * (n - 1) // 2,) and array.ndim == len(leading) + 1
+    sizes = tuple(len(labels) for labels in leading.values())
+    if not (square or condensed) or array.shape[: len(sizes)] != sizes:
+        raise SchemaError(
+            f"values: expected shape {(*sizes, n, n)} or {(*sizes, n * (n - 1) // 2)} for {n} "
+            f"conditions, got {array.shape}. Name leading dims by lead={{'subject': [...]}}."
+        )
+    wrap = wrap_square if square else wrap_condensed
+    coords = {dim: np.asarray(labels) for dim, labels in leading.items()}
+    made = wrap(array, names, tuple(leading), coords)
+    return check_rdm(made.assign_attrs(kind=kind, distance=distance), "values")
