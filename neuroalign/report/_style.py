@@ -51,11 +51,16 @@ def tidy(axes: Axes, *, grid: str | None = None) -> None:
     axes.set_axisbelow(True)
 
 
+# Letters of tick labels that stand side by side in an inch without touching.
+LETTERS_PER_INCH = 12
+
+
 def name_ticks(axes: Axes, which: str, names: Sequence[object], *, size: float = 9) -> None:
     """Put labels on positions 0, 1, 2, ... of one axis."""
     labels = [write_label(name, 24) for name in names]
     if which == "x":
-        turned = max(map(len, labels), default=0) * len(labels) > 60
+        inches = axes.get_position().width * axes.figure.get_figwidth()  # type: ignore[union-attr]
+        turned = max(map(len, labels), default=0) * len(labels) > LETTERS_PER_INCH * inches
         axes.set_xticks(range(len(labels)), labels, rotation=40 if turned else 0, fontsize=size)
         if turned:
             for label in axes.get_xticklabels():

@@ -13,7 +13,7 @@ from scipy.stats import rankdata
 from neuroalign import schema
 from neuroalign.errors import SchemaError, choose
 from neuroalign.report._scaling import compute_mds, compute_smacof, compute_stress
-from neuroalign.report._style import INK, PALETTE, name_ticks, new_figure, tidy, write_label
+from neuroalign.report._style import INK, MUTED, PALETTE, name_ticks, new_figure, tidy, write_label
 from neuroalign.report._summaries import name_place
 
 Array = npt.NDArray[Any]
@@ -51,6 +51,11 @@ def to_panels(rdm: xr.DataArray) -> tuple[list[str], Array, list[str], list[str]
             raise SchemaError(
                 "rdm: expected coords 'first' and 'second' on 'pair', got "
                 f"{sorted(map(str, rdm.coords))}. Assign the names of both conditions."
+            )
+        if rdm["first"].dims != ("pair",) or rdm["second"].dims != ("pair",):
+            raise SchemaError(
+                f"rdm: expected coords 'first' and 'second' on 'pair', got dims "
+                f"{rdm['first'].dims}: RDMs in different orders were joined. Use rsa.stack_rdms."
             )
         first, second = (rdm[name].values.astype(str).tolist() for name in ("first", "second"))
         conditions = list(dict.fromkeys([*first, *second]))
@@ -122,6 +127,7 @@ def plot_rdm(rdm: xr.DataArray, *, ranks: bool = False) -> Figure:
     """
     schema.check_rdm(rdm)
     titles, panels, conditions, categories = to_panels(rdm)
+    n_all = len(panels)
     titles, panels = titles[:MOST_PANELS], panels[:MOST_PANELS]
     if ranks:
         crossed = rdm.attrs.get("kind") == "cross"
@@ -130,6 +136,11 @@ def plot_rdm(rdm: xr.DataArray, *, ranks: bool = False) -> Figure:
     if not finite.size:
         raise SchemaError("rdm: expected finite dissimilarities, got none. Check the patterns.")
     low, high = min(0.0, float(finite.min())), float(finite.max())
+    colours = "viridis"
+    if low < 0:
+        # Cross-validated distances fall on both sides of 0, which keeps its own colour.
+        colours, high = "RdBu_r", max(high, -low)
+        low = -high
     n_columns = min(4, len(panels))
     n_rows = -(-len(panels) // n_columns)
     alone = len(panels) == 1
@@ -143,7 +154,7 @@ def plot_rdm(rdm: xr.DataArray, *, ranks: bool = False) -> Figure:
             axes.set_axis_off()
             continue
         image = axes.imshow(
-            panels[number], cmap="viridis", vmin=low, vmax=high, interpolation="nearest"
+            panels[number], cmap=colours, vmin=low, vmax=high, interpolation="nearest"
         )
         axes.set_title(write_label(titles[number], 34), fontsize=9, color=INK, loc="left")
         if alone and len(conditions) <= MOST_NAMES:
@@ -159,6 +170,10 @@ def plot_rdm(rdm: xr.DataArray, *, ranks: bool = False) -> Figure:
         for edge in _find_changes(categories):
             axes.axhline(edge - 0.5, color="white", linewidth=1.1)
             axes.axvline(edge - 0.5, color="white", linewidth=1.1)
+    if n_all > len(panels):
+        figure.suptitle(
+            f"{len(panels)} of {n_all} RDMs", fontsize=9, color=MUTED, x=0.01, ha="left"
+        )
     if image is not None:
         bar = figure.colorbar(image, ax=grid, shrink=0.75, pad=0.02)
         bar.outline.set_visible(False)

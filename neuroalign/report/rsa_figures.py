@@ -288,6 +288,11 @@ def plot_models(result: xr.Dataset, *, pairs: str = "auto") -> Figure:
         axes.set_title(write_label(title, 34), fontsize=10, color=INK, loc="left")
         if number % n_columns == 0:
             axes.set_ylabel(f"similarity ({write_label(name_metric(result))})")
+    drawn = grid.ravel()[: len(slices)]
+    reach = np.array([axes.get_ylim() for axes in drawn])
+    for axes in drawn:
+        # One scale, so that panels can be compared.
+        axes.set_ylim(reach[:, 0].min(), reach[:, 1].max())
     handles, labels = grid[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, frameon=False, fontsize=9, loc="outside right upper")
     return figure

@@ -108,3 +108,30 @@ def test_messages_name_what_is_missing(rdm: xr.DataArray) -> None:
         report.plot_mds(rdm.assign_attrs(kind="cross"))
     with pytest.raises(SchemaError, match="expected coords 'first' and 'second' on 'pair'"):
         report.plot_rdm(to_pairs(rdm).drop_vars("first"))
+
+
+def test_what_is_left_out_of_a_gallery_is_said_and_zero_keeps_its_colour() -> None:
+    rng = np.random.default_rng(0)
+    names = [f"c{n}" for n in range(5)]
+    values = rng.normal(size=(14, 5, 5))
+    values = (values + values.swapaxes(1, 2)) * (1 - np.eye(5))
+    stack = xr.DataArray(
+        values, {"first": names, "second": names}, ("time", "first", "second"),
+        attrs={"kind": "dissimilarity", "distance": "crossnobis"},
+    )  # fmt: skip
+    figure = report.plot_rdm(stack)
+    assert figure.get_suptitle() == "12 of 14 RDMs"
+    low, high = figure.axes[0].images[0].get_clim()
+    assert low == -high < 0
+
+
+def test_rdms_joined_in_different_orders_are_named() -> None:
+    coords = {
+        "first": (("subject", "pair"), [["a", "b"]]),
+        "second": (("subject", "pair"), [["c", "d"]]),
+    }
+    broken = xr.DataArray(
+        np.ones((1, 2)), coords, ("subject", "pair"), attrs={"kind": "dissimilarity"}
+    )
+    with pytest.raises(SchemaError, match="Use rsa.stack_rdms"):
+        report.plot_rdm(broken)
