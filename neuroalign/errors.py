@@ -32,6 +32,10 @@ class DataCorruptionError(LoadError):
     """A file is damaged or incomplete."""
 
 
+class FitError(NeuroalignError, ArithmeticError):
+    """A model could not be fitted: its objective or its parameters are not finite."""
+
+
 class LeakageError(NeuroalignError, ValueError):
     """Train and test share what they must not share."""
 

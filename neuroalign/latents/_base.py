@@ -17,16 +17,12 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from neuroalign._spike_scores import bits_per_spike
-from neuroalign.errors import NeuroalignError, NeuroalignWarning, SchemaError, some
+from neuroalign.errors import FitError, NeuroalignWarning, SchemaError, some
 from neuroalign.latents._trials import Labels, Trials, read_trials
 
 Array = npt.NDArray[Any]
 # Share of the units that `score` hides, and the smallest rate a prediction of counts may have.
 HIDDEN, LOWEST_RATE = 0.25, 1e-9
-
-
-class FitError(NeuroalignError, ArithmeticError):
-    """A model could not be fitted: its objective or its parameters are not finite."""
 
 
 class LatentModel(BaseEstimator):  # type: ignore[misc]

@@ -9,8 +9,8 @@ import numpy.typing as npt
 import xarray as xr
 from sklearn.utils.validation import check_is_fitted
 
-from neuroalign.errors import NeuroalignWarning
-from neuroalign.latents._base import FitError, LatentModel
+from neuroalign.errors import FitError, NeuroalignWarning
+from neuroalign.latents._base import LatentModel
 from neuroalign.latents._chain_fit import Bins, Options, fit_chain, take_bins
 from neuroalign.latents._emissions import Emission, Params
 from neuroalign.latents._hmm import Smoothed, find_path, smooth

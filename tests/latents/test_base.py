@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from neuroalign.errors import NeuroalignWarning, SchemaError
-from neuroalign.latents._base import FitError, LatentModel, score_entries
+from neuroalign.errors import FitError, NeuroalignWarning, SchemaError
+from neuroalign.latents._base import LatentModel, score_entries
 from neuroalign.latents._trials import read_trials
 from neuroalign.loaders import simulate_linear_dynamics
 

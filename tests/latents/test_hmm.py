@@ -13,8 +13,7 @@ from scipy.optimize import linear_sum_assignment
 from scipy.stats import multivariate_normal
 from sklearn.base import clone
 
-from neuroalign.errors import NeuroalignWarning
-from neuroalign.latents._base import FitError
+from neuroalign.errors import FitError, NeuroalignWarning
 from neuroalign.latents._chain_fit import Options, fit_chain, take_bins
 from neuroalign.latents._emissions import EMISSIONS, FullGaussian, Poisson
 from neuroalign.latents._hmm import find_path, smooth, smooth_log
