@@ -319,11 +319,15 @@ def run(race: Race, *, quick: bool, repeats: int, speed: float) -> dict[str, Any
     """Run one race, taking turns; the peer gets the time that the whole work would take it."""
     size = race.quick if quick else race.full
     jobs = (race.ours, race.theirs)
+    room = importlib.import_module(race.module)
+    for job in jobs:
+        # Imports and the first threads are no part of a job, and forks inherit them.
+        getattr(room, job)(getattr(room, race.setup)(**race.quick))
     runs = [[fork_once(race, job, size) for job in jobs] for _ in range(repeats)]
     ours, theirs = zip(*runs, strict=True)
     ours_s = statistics.median(one[0] for one in ours)
     peer_s = statistics.median(one[0] for one in theirs) * size.get("share", 1)
-    count = getattr(importlib.import_module(race.module), str(race.flops))
+    count = getattr(room, str(race.flops))
     values = (
         race.name,
         ours_s,

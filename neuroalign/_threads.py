@@ -4,19 +4,28 @@ Products of a piece that fits a core's cache gain little from more threads, and 
 products gains nothing: so pieces are shared out, not products.
 """
 
+import sys
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from functools import lru_cache
+from typing import Any, TypeVar
 
-from threadpoolctl import threadpool_info, threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 Item = TypeVar("Item")
 Found = TypeVar("Found")
 
 
+@lru_cache(maxsize=1)
+def _find_pools(_n_modules: int) -> Any:
+    """Find the libraries that have threads: looked up anew where a module came in since."""
+    return ThreadpoolController()
+
+
 def count_threads() -> int:
     """Count the threads that BLAS may use now: its share of the processor, or a caller's limit."""
-    counts = [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+    pools = _find_pools(len(sys.modules)).info()
+    counts = [pool["num_threads"] for pool in pools if pool["user_api"] == "blas"]
     return max(counts, default=1)
 
 
@@ -39,7 +48,8 @@ def map_threads(function: Callable[[Item], Found], items: Iterable[Item]) -> lis
     if n_threads < 2:
         # One piece leaves the threads to BLAS.
         return [function(item) for item in todo]
-    with threadpool_limits(1), ThreadPoolExecutor(n_threads) as pool:
+    limits = _find_pools(len(sys.modules)).limit(limits=1)
+    with limits, ThreadPoolExecutor(n_threads) as pool:
         futures = [pool.submit(function, item) for item in todo]
         try:
             return [future.result() for future in futures]

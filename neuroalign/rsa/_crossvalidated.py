@@ -9,14 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from neuroalign._threads import count_threads, map_threads
 from neuroalign.rsa._kernels import multiply_rows, shrink_rates, subtract_gram
 
 Array = npt.NDArray[Any]
 # Numbers of a table that are centred and multiplied at once.
 BLOCK = 400_000
-# Numbers times conditions from which on threads gain more than it costs to set them up.
-WORTH_THREADS = 1e8
 
 
 def crossnobis(B: Array, present: Array) -> Array:
@@ -31,29 +28,13 @@ def crossnobis(B: Array, present: Array) -> Array:
     # Blocks that stay in the cache: a centred copy of everything costs more than the products.
     width = min(p, max(1, BLOCK // (n * n_folds)))
     height = max(1, BLOCK // (n * n_folds * width))
-    tops, lefts = range(0, n_stack, height), range(0, p, width)
-    large = B.size * n > WORTH_THREADS
-    shares = -(-count_threads() // len(tops)) if large else 1
-
-    def add_up(item: tuple[int, int]) -> None:
-        top, share = item
-        stack = B[top : top + height]
-        part = np.zeros((len(stack), n, n))
-        for left in lefts[share::shares]:
-            block = stack[..., left : left + width]
+    for top in range(0, n_stack, height):
+        for left in range(0, p, width):
+            block = B[top : top + height, :, :, left : left + width]
             block = block - block.mean(axis=1, keepdims=True)
+            part = gram[top : top + height]
             part += multiply_rows(block.sum(axis=2))
             part -= multiply_rows(block.reshape(len(block), n, -1))
-        found[top, share] = part
-
-    found: dict[tuple[int, int], Array] = {}
-    items = [(top, share) for top in tops for share in range(shares)]
-    if large:
-        map_threads(add_up, items)
-    for item in items:
-        if not large:
-            add_up(item)
-        gram[item[0] : item[0] + height] += found.pop(item)
     gram /= n_folds * (n_folds - 1) * p
     return subtract_gram(gram)
 
