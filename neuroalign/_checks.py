@@ -31,7 +31,7 @@ STRING_COORDS = [
 ]
 
 # What a missing value turns into when an array or a table makes it a string.
-NO_LABEL = ("", "nan", "NaN", "NaT", "<NA>")
+NO_LABELS = frozenset({"", "nan", "NaN", "NaT", "<NA>"})
 
 Labelled = TypeVar("Labelled", xr.DataArray, xr.Dataset)
 
@@ -56,13 +56,13 @@ def as_labels(values: Any, name: str) -> npt.NDArray[np.str_]:
         are different labels, and only the caller knows which is meant.
     """
     text = isinstance(values, np.ndarray) and values.dtype.kind == "U"
-    # What is text already needs no look at each object, which is slow for long recordings.
-    if text and not np.isin(values, NO_LABEL).any():
-        return np.ravel(values)
-    items = np.asarray(values, dtype=object).ravel().tolist()
+    items = (values if text else np.asarray(values, dtype=object)).ravel().tolist()
+    # A look at each object is slow for long recordings: those that are all text need none.
+    if {*map(type, items)} <= {str, np.str_} and NO_LABELS.isdisjoint(items):
+        return np.ravel(values) if text else np.array(items, dtype=np.str_).reshape(len(items))
     for row, item in enumerate(items):
-        missing = item is None or (isinstance(item, str) and item in NO_LABEL)
-        missing = missing or (not isinstance(item, str) and str(item) in NO_LABEL)
+        missing = item is None or (isinstance(item, str) and item in NO_LABELS)
+        missing = missing or (not isinstance(item, str) and str(item) in NO_LABELS)
         if missing or not isinstance(item, str):
             raise SchemaError(
                 f"{name}: expected strings, got {'a missing value' if missing else repr(item)} "

@@ -30,8 +30,14 @@ class Rows(NamedTuple):
     fold: str | None
 
 
-def average_cells(rows: Rows) -> tuple[Array, Array]:
+def average_cells(rows: Rows, *, narrow: bool = False) -> tuple[Array, Array]:
     """Average rows of each condition in each fold, in float64.
+
+    Parameters
+    ----------
+    rows : Rows
+    narrow : bool
+        Keep a large table of float32 where there is nothing to average.
 
     Returns
     -------
@@ -44,7 +50,9 @@ def average_cells(rows: Rows) -> tuple[Array, Array]:
     cell = rows.codes * n_folds + rows.folds
     counts = np.bincount(cell, minlength=n * n_folds)
     if (counts == 1).all():
-        means = np.empty((*values.shape[2:], len(cell), values.shape[1]))
+        kept = narrow and values.dtype == np.float32 and values.size > BLOCK
+        dtype = np.float32 if kept else np.float64
+        means = np.empty((*values.shape[2:], len(cell), values.shape[1]), dtype=dtype)
         # Row by row, turned and widened in the cache, without any copy of the whole.
         for row, place in zip(values, cell, strict=True):
             means[..., place, :] = row.T
@@ -101,8 +109,10 @@ def whiten_cells(B: Array, rows: Rows, noise: xr.DataArray | None) -> Array:
     return np.stack([whiten_rows(B[i], one, inverse) for i, one in enumerate(matrix)])
 
 
-def _prepare(rows: Rows, noise: NoiseLike, joined: bool) -> tuple[Array, Array]:
-    B, present = average_cells(rows)
+def _prepare(
+    rows: Rows, noise: NoiseLike, joined: bool, narrow: bool = False
+) -> tuple[Array, Array]:
+    B, present = average_cells(rows, narrow=narrow)
     B = whiten_cells(B, rows, find_noise(rows, noise))
     if joined:
         B = np.moveaxis(B, 0, 2).reshape(1, *B.shape[1:3], -1)
@@ -150,7 +160,7 @@ def run_cells(
             for start in range(0, times, step)
         )
         return np.concatenate([run_cells(one, kernel, None, False, remove_mean) for one in parts])
-    B, present = _prepare(rows, noise, joined)
+    B, present = _prepare(rows, noise, joined, narrow=True)
     if remove_mean:
         B = remove_mean_pattern(B, present)
     return np.asarray(kernel(B, present))

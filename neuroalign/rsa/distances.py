@@ -126,6 +126,12 @@ def compute_rdm(
     ValueError
         When a distance lacks its fold or noise, or has one it cannot use.
 
+    Notes
+    -----
+    Sums are in float64. Only crossnobis products of more than a million float32 values, with one
+    row for each condition and fold and without noise, are taken in float32: the distances agree
+    to 1e-6 of the mean square of a channel.
+
     References
     ----------
     Walther et al. (2016), NeuroImage 137, doi:10.1016/j.neuroimage.2015.12.012.

@@ -113,6 +113,19 @@ def test_offsets_of_channels_cost_no_digits(rng: np.random.Generator, dtype: str
         np.testing.assert_allclose(found.values, expected.values, atol=1e-8)
 
 
+def test_large_tables_of_single_precision_lose_nothing_that_was_measured(
+    rng: np.random.Generator,
+) -> None:
+    """The sampling error of these distances is 1e-2; a stored value is good to 6e-8 of itself."""
+    values = rng.normal(size=(4 * 150, 1800)).astype(np.float32)
+    values[:150] += 100.0
+    single = compute_rdm(respond(values, 4, dtype="float32"), distance="crossnobis", fold="run")
+    double = compute_rdm(
+        respond(values.astype(np.float64), 4, dtype="float64"), distance="crossnobis", fold="run"
+    )
+    assert 0 < np.abs(single.values - double.values).max() < 1e-6
+
+
 def test_conditions_keep_one_order_for_every_distance(rng: np.random.Generator) -> None:
     data = respond(rng.normal(size=(8, 6)), 4)[::-1]
     rdms = [
