@@ -135,20 +135,7 @@ def _check_count(name: str, value: int) -> None:
 
 
 def order_samples(n_samples: int, block: int | None, seed: int, epoch: int) -> Indices:
-    """Draw the order of an epoch.
-
-    Parameters
-    ----------
-    n_samples : int
-    block : int or None
-        As in `TrainingPlan`.
-    seed, epoch : int
-
-    Returns
-    -------
-    ndarray (n_samples,)
-        A permutation.
-    """
+    """Draw the order of an epoch: a permutation; ``block`` as in `TrainingPlan`."""
     rng = np.random.default_rng((seed, epoch))
     if block is None or block * MIXED_BLOCKS >= n_samples:
         return rng.permutation(n_samples)
@@ -165,17 +152,7 @@ def order_samples(n_samples: int, block: int | None, seed: int, epoch: int) -> I
 
 
 def cut_batches(order: Indices, batch_size: int | None) -> Iterator[Indices]:
-    """Cut an order into batches; a last one of a single sample joins its neighbour.
-
-    Parameters
-    ----------
-    order : ndarray (n_samples,)
-    batch_size : int or None
-
-    Yields
-    ------
-    ndarray
-    """
+    """Cut an order into batches; a last one of a single sample joins its neighbour."""
     size = len(order) if batch_size is None else batch_size
     # Batch statistics and contrastive losses have no meaning on one sample.
     cuts = list(range(size, len(order) - (size > 1), size))

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from sklearn.utils import get_tags
 
 from neuroalign import schema
 from neuroalign._arrays import is_time_series
@@ -14,6 +15,14 @@ from neuroalign.evaluate._splits import read_run
 
 # Share of test rows between training rows above which a time series counts as shuffled.
 SHUFFLED = 0.5
+
+
+def _takes_tokens(encoder: Any, features: xr.DataArray) -> bool:
+    """Whether features have spatial tokens, and an encoder says that it reads them."""
+    if features.dims != ("sample", "token", "feature"):
+        return False
+    tags = get_tags(encoder) if hasattr(encoder, "__sklearn_tags__") else None
+    return tags is not None and bool(tags.input_tags.three_d_array)
 
 
 def check_arguments(
@@ -45,10 +54,11 @@ def check_arguments(
             "run=..., onset=..., modality='behaviour')."
         )
     schema.check_features(features)
-    if features.dims != ("sample", "feature"):
+    if features.dims != ("sample", "feature") and not _takes_tokens(encoder, features):
         raise SchemaError(
             f"features: expected dims ('sample', 'feature'), got {features.dims}. Average over "
-            "the third dim, or extract with pool='flatten' or 'mean'."
+            "the third dim, or extract with pool='flatten' or 'mean'; encoders.readouts take "
+            "tokens."
         )
 
 

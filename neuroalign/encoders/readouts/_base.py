@@ -1,0 +1,393 @@
+"""What all readouts share: labels, held-out stimuli, training, ensembles, and ridge beside them."""
+
+import warnings
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
+from sklearn.model_selection import GroupShuffleSplit
+from sklearn.utils.validation import check_is_fitted, validate_data
+from tqdm.auto import tqdm
+
+from neuroalign._arrays import TARGET_DIMS, check_same_rows, flatten_targets, unwrap, wrap_samples
+from neuroalign._device import resolve_device
+from neuroalign._training import TrainingHistory, fit_module
+from neuroalign._training import TrainingPlan as TrainingPlan
+from neuroalign.encoders._labelled import hide_missing, score_r2
+from neuroalign.encoders.readouts._tokens import (
+    Layout,
+    TokenSource,
+    check_layout,
+    measure_scale,
+    read_layout,
+)
+from neuroalign.encoders.ridge import Ridge
+from neuroalign.errors import NeuroalignWarning, choose, require
+from neuroalign.provenance import hash_array
+from neuroalign.scores import pearson
+
+try:
+    import torch
+    from torch import nn
+except ModuleNotFoundError:
+    require("torch", "torch")
+    raise
+
+Array = npt.NDArray[Any]
+FLOATS = [np.float64, np.float32]
+# Rows predicted at once.
+PREDICT_AT_ONCE = 256
+DEFAULT_PLAN = TrainingPlan(epochs=100, learning_rate=1e-3, schedule="cosine", patience=20)
+# Ridge is named when it is better by more than this, in mean correlation over neuroids.
+MARGIN = 0.01
+
+
+def squared_error(predicted: torch.Tensor, observed: torch.Tensor, seen: torch.Tensor) -> Any:
+    """Mean squared error over what was seen."""
+    return ((predicted - observed).square() * seen).sum() / seen.sum().clamp(min=1)
+
+
+def concordance_error(predicted: torch.Tensor, observed: torch.Tensor, seen: torch.Tensor) -> Any:
+    """Squared error, and one minus the concordance of all neuroids and stimuli of the batch.
+
+    Lin (1989): ``2 cov / (var_p + var_o + (mean_p - mean_o)^2)``.
+    """
+    count = seen.sum().clamp(min=1)
+    mean_p, mean_o = (predicted * seen).sum() / count, (observed * seen).sum() / count
+    p, o = (predicted - mean_p) * seen, (observed - mean_o) * seen
+    spread = (p.square().sum() + o.square().sum()) / count + (mean_p - mean_o).square()
+    concordance = 2 * (p * o).sum() / count / spread.clamp(min=1e-12)
+    return squared_error(predicted, observed, seen) + 1 - concordance
+
+
+LOSSES = {"mse": squared_error, "mse_concordance": concordance_error}
+
+
+class _Scaled(nn.Module):
+    """A net that sees z-scored features."""
+
+    mean: torch.Tensor
+    deviation: torch.Tensor
+
+    def __init__(self, inner: nn.Module, mean: Array, deviation: Array) -> None:
+        super().__init__()
+        self.inner = inner
+        self.register_buffer("mean", torch.from_numpy(mean))
+        self.register_buffer("deviation", torch.from_numpy(deviation))
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        predicted: torch.Tensor = self.inner((tokens - self.mean) / self.deviation)
+        return predicted
+
+
+class TokenReadout(RegressorMixin, MultiOutputMixin, BaseEstimator):  # type: ignore[misc]
+    """A readout writes ``_build``: a net from tokens (n, token, feature) to (n, target).
+
+    The net sees z-scored features and predicts z-scored targets. Parameters that every readout
+    has: ``plan``, ``loss``, ``validation``, ``n_ensemble``, ``baseline``, ``checkpoint``,
+    ``device``, ``seed``, ``progress``; see `FactorizedReadout`.
+    """
+
+    plan: TrainingPlan | None
+    loss: str
+    validation: float
+    n_ensemble: int
+    baseline: bool
+    checkpoint: Any
+    device: str
+    seed: int
+    progress: bool
+
+    def _build(self, layout: Layout, targets: Any, n_targets: int) -> nn.Module:
+        """Make the net; torch's generator is seeded. ``targets`` are labels, or None."""
+        raise NotImplementedError
+
+    def _group_parameters(self, module: nn.Module) -> list[dict[str, Any]]:
+        """Groups for AdamW, where some parameters have their own rate or penalty."""
+        return [{"params": list(module.parameters())}]
+
+    def fit(self, X: Any, y: Any, *, groups: Any = None) -> Self:
+        """Fit to responses.
+
+        Parameters
+        ----------
+        X : DataArray or array (sample, token, feature) or (sample, feature)
+            A DataArray on a store is read chunk by chunk.
+        y : DataArray or array (sample,), (sample, neuroid) or (sample, neuroid, time)
+            NaN where a subject did not see a stimulus: left out of loss and scores.
+        groups : sequence (sample,), optional
+            Rows of one group stay on one side when stimuli are held out. By default those of one
+            ``stimulus`` do.
+
+        Returns
+        -------
+        The readout itself.
+
+        Raises
+        ------
+        AlignError, SchemaError
+            When rows of X and y name other stimuli; on dims that are not those above.
+        ValueError
+            On NaN in X, infinity, neuroids without any response, and unknown options.
+        FitError
+            When the loss stops being finite.
+        """
+        X = _as_array(X)
+        check_same_rows(X, y)
+        measure = choose(LOSSES, self.loss, "loss")
+        values, seen = self._check_targets(X, y)
+        layout, source = read_layout(X), TokenSource(X)
+        train, held = self._hold_out(X, len(values), groups)
+        mean, deviation = _scale_targets(values[train], seen[train])
+        scale = measure_scale(source, train)
+        if len(held):
+            measure_scale(source, held)
+        wanted = ((values - mean) / deviation * seen).astype(np.float32)
+        device = resolve_device(self.device)
+        on_device = [torch.from_numpy(part).to(device) for part in (wanted, seen)]
+
+        def read(rows: Array) -> tuple[torch.Tensor, ...]:
+            place = torch.from_numpy(rows).to(device)
+            tokens = torch.from_numpy(source.read(rows)).to(device)
+            return (tokens, *(part[place] for part in on_device))
+
+        def lose(module: Any, batch: Any) -> torch.Tensor:
+            error: torch.Tensor = measure(module(batch[0]).float(), *batch[1:])
+            return error
+
+        def validate(module: Any) -> float:
+            guess = torch.from_numpy(_predict(module, source, held, device)).to(device)
+            place = torch.from_numpy(held).to(device)
+            return 1 - float(squared_error(guess, *(part[place] for part in on_device)))
+
+        plan = self._read_plan(source, len(held) > 0)
+        self.layout_, self._mean, self._deviation = layout, mean, deviation
+        self.modules_: list[Any] = []
+        self.history_: list[TrainingHistory] = []
+        key = "" if self.checkpoint is None else hash_array(wanted)
+        for member in range(self.n_ensemble):
+            with torch.random.fork_rng():
+                torch.manual_seed(self.seed + member)
+                inner = self._build(layout, self._targets, values.shape[1])
+            module = _Scaled(inner, *scale)
+            folder = None if self.checkpoint is None else f"{self.checkpoint}/member-{member}"
+            history = fit_module(
+                module,
+                lose,
+                lambda rows: read(train[rows]),
+                len(train),
+                plan=plan,
+                seed=self.seed + member,
+                validate=validate if len(held) else None,
+                parameter_groups=self._group_parameters,
+                checkpoint=folder,
+                data_key=key,
+                device=self.device,
+                progress=self.progress,
+            )
+            self.modules_.append(module)
+            self.history_.append(history)
+        self._judge(source, values, seen, train, held)
+        return self
+
+    def _read_plan(self, source: TokenSource, held_out: bool) -> TrainingPlan:
+        plan = DEFAULT_PLAN if self.plan is None else self.plan
+        changes: dict[str, Any] = {}
+        if source.block is not None and plan.block is None:
+            changes["block"] = source.block
+        if not held_out and self.plan is None:
+            changes["patience"] = None
+        return TrainingPlan(**{**plan.__dict__, **changes})
+
+    def _check_targets(self, X: Any, y: Any) -> tuple[Array, Array]:
+        """Targets (sample, target) with 0 for missing, and what was seen, both checked."""
+        y, self._targets = unwrap(y)
+        shape: tuple[int, ...] = ()
+        lost = None
+        if y is not None:
+            y, shape = flatten_targets(y)
+            y, lost = hide_missing(y)
+        if X.ndim == 3:
+            # What scikit-learn checks of rows; the numbers are checked as they are read.
+            rows = np.zeros((len(X), 1))
+            _, y = validate_data(self, rows, y, multi_output=True, y_numeric=True)
+            self.n_features_in_ = X.shape[2]
+        else:
+            _, y = validate_data(
+                self, unwrap(X)[0], y, multi_output=True, y_numeric=True, dtype=FLOATS,
+                ensure_min_samples=2,
+            )  # fmt: skip
+        self._shape = shape
+        values = y.reshape(len(y), -1).astype(np.float64)
+        seen = np.ones_like(values) if lost is None else 1.0 - lost.reshape(len(y), -1)
+        if not seen.any(axis=0).all():
+            raise ValueError(
+                f"y: expected a response of every neuroid, got none of {int((~seen.any(0)).sum())} "
+                f"(first: column {int(np.argmin(seen.any(0)))}). Leave those out."
+            )
+        return values, seen.astype(np.float32)
+
+    def _hold_out(self, X: Any, n: int, groups: Any) -> tuple[Array, Array]:
+        if not 0 <= self.validation < 1:
+            raise ValueError(
+                f"validation: expected a share from 0 to below 1, got {self.validation}. "
+                "0.1 holds out a tenth of the stimuli."
+            )
+        if groups is None:
+            named = hasattr(X, "coords") and "stimulus" in X.coords
+            groups = X["stimulus"].values if named else np.arange(n)
+        n_groups = len(np.unique(groups))
+        if self.validation == 0 or n_groups < 3:
+            return np.arange(n), np.arange(0)
+        count = min(max(1, round(self.validation * n_groups)), n_groups - 2)
+        splitter = GroupShuffleSplit(1, test_size=count, random_state=self.seed)
+        train, held = next(splitter.split(np.zeros(n), groups=groups))
+        return np.sort(train), np.sort(held)
+
+    def _judge(
+        self, source: TokenSource, values: Array, seen: Array, train: Array, held: Array
+    ) -> None:
+        """Score the held-out rows, and a ridge regression of the same tokens on them."""
+        known = np.where(seen[held] > 0, values[held], np.nan)
+        nothing = np.full(self._shape, np.nan)
+        self.validation_score_ = self.baseline_score_ = nothing[()]
+        if len(held) < 3:
+            return
+        flat = self._predict_rows(source, held)
+        self.validation_score_ = _correlate(known, flat).reshape(self._shape)[()]
+        text = f"held-out r {np.nanmean(self.validation_score_):.3f}"
+        if self.baseline and source.block is None:
+            guess = _fit_ridge(source, values, seen, train, held)
+            self.baseline_score_ = _correlate(known, guess).reshape(self._shape)[()]
+            ours, theirs = np.nanmean(self.validation_score_), np.nanmean(self.baseline_score_)
+            text += f", ridge on the same tokens {theirs:.3f}"
+            if theirs > ours + MARGIN:
+                warnings.warn(
+                    f"{type(self).__name__}: expected to predict held-out stimuli as well as ridge "
+                    f"on the same tokens, got r {ours:.3f} against {theirs:.3f}. Train longer, or "
+                    "use Ridge.",
+                    NeuroalignWarning,
+                    stacklevel=3,
+                )
+        if self.progress:
+            tqdm.write(f"{type(self).__name__}: {text} ({len(held)} rows)")
+
+    def _predict_rows(self, source: TokenSource, rows: Array) -> Array:
+        device = resolve_device(self.device)
+        parts = [_predict(module.to(device), source, rows, device) for module in self.modules_]
+        return np.asarray(np.mean(parts, axis=0) * self._deviation + self._mean)
+
+    def predict(self, X: Any) -> Any:
+        """Predict responses, the mean over the ensemble.
+
+        Parameters
+        ----------
+        X : DataArray or array (sample, token, feature) or (sample, feature)
+
+        Returns
+        -------
+        array or DataArray (sample,), (sample, neuroid) or (sample, neuroid, time)
+            Of the precision of X. A DataArray when X is one: samples as in X, neuroids as in
+            training.
+
+        Raises
+        ------
+        SchemaError
+            When tokens lie elsewhere than in training.
+        """
+        check_is_fitted(self)
+        X = _as_array(X)
+        if X.ndim != 3:
+            validate_data(self, unwrap(X)[0], reset=False, dtype=FLOATS)
+        check_layout(self.layout_, X)
+        source = TokenSource(X)
+        rows = np.arange(len(source))
+        measure_scale(source, rows)
+        precise = np.float64 if X.dtype == np.float64 else np.float32
+        flat = self._predict_rows(source, rows).astype(precise)
+        predicted = flat.reshape(len(rows), *self._shape)
+        template = unwrap(X[:0])[1]
+        return predicted if template is None else wrap_samples(predicted, X, self._targets)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        return tags
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Compute R2 averaged over neuroids (and times), as scikit-learn does.
+
+        Parameters
+        ----------
+        X : DataArray or array (sample, token, feature) or (sample, feature)
+        y : DataArray or array (sample,), (sample, neuroid) or (sample, neuroid, time)
+        sample_weight : array (sample,), optional
+
+        Returns
+        -------
+        float
+        """
+        return score_r2(self.predict(X), y, sample_weight)
+
+
+def _as_array(X: Any) -> Any:
+    return X if hasattr(X, "ndim") else np.asarray(X)
+
+
+def label_tokens(readout: TokenReadout, values: Array) -> xr.DataArray:
+    """Label values (target, token) of a fitted readout: (neuroid[, time], token)."""
+    layout, shape = readout.layout_, readout._shape
+    dims = (*TARGET_DIMS[: len(shape)], "token")
+    coords: dict[str, Any] = {
+        key: ("token", layout.places[:, number]) for number, key in enumerate(("row", "column"))
+    }
+    labelled = xr.DataArray(values.reshape(*shape, -1), dims=dims, coords=coords)
+    return labelled if readout._targets is None else labelled.assign_coords(readout._targets.coords)
+
+
+def _scale_targets(values: Array, seen: Array) -> tuple[Array, Array]:
+    count = np.maximum(seen.sum(axis=0), 1)
+    mean = (values * seen).sum(axis=0) / count
+    deviation = np.sqrt((((values - mean) * seen) ** 2).sum(axis=0) / count)
+    return mean, np.where(deviation > 1e-12 * np.maximum(np.abs(mean), 1e-30), deviation, 1.0)
+
+
+def _predict(module: nn.Module, source: TokenSource, rows: Array, device: Any) -> Array:
+    module.eval()
+    parts = []
+    with torch.no_grad():
+        for start in range(0, len(rows), PREDICT_AT_ONCE):
+            tokens = source.read(rows[start : start + PREDICT_AT_ONCE])
+            parts.append(module(torch.from_numpy(tokens).to(device)).float().cpu().numpy())
+    return np.concatenate(parts)
+
+
+def _correlate(known: Array, guess: Array) -> Array:
+    """Pearson correlation of each column over the rows that it has; NaN where nothing varies."""
+    found = np.full(known.shape[1], np.nan)
+    for column in range(known.shape[1]):
+        rows = np.isfinite(known[:, column])
+        if rows.sum() > 2:
+            found[column] = pearson(known[rows, column, None], guess[rows, column, None])[0]
+    return found
+
+
+def _fit_ridge(source: TokenSource, values: Array, seen: Array, train: Array, held: Array) -> Array:
+    """Predict held-out rows by ridge; neuroids that saw the same rows share a fit."""
+    guess = np.empty((len(held), values.shape[1]))
+    flat = [source.read(rows).reshape(len(rows), -1) for rows in (train, held)]
+    patterns, member = np.unique(seen[train] > 0, axis=1, return_inverse=True)
+    for number in range(patterns.shape[1]):
+        columns = np.flatnonzero(np.ravel(member) == number)
+        rows = np.flatnonzero(patterns[:, number])
+        if len(rows) < 4:
+            guess[:, columns] = np.nan
+            continue
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NeuroalignWarning)
+            ridge = Ridge(cv=min(5, len(rows) // 2))
+            ridge.fit(flat[0][rows], values[np.ix_(train[rows], columns)])
+        guess[:, columns] = ridge.predict(flat[1])
+    return guess
