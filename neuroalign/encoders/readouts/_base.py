@@ -333,17 +333,20 @@ class TokenReadout(RegressorMixin, MultiOutputMixin, BaseEstimator):  # type: ig
 
 
 def _as_array(X: Any) -> Any:
-    return X if hasattr(X, "ndim") else np.asarray(X)
+    return X if hasattr(X, "dtype") else np.asarray(X)
 
 
 def label_tokens(readout: TokenReadout, values: Array) -> xr.DataArray:
     """Label values (target, token) of a fitted readout: (neuroid[, time], token)."""
-    layout, shape = readout.layout_, readout._shape
-    dims = (*TARGET_DIMS[: len(shape)], "token")
-    coords: dict[str, Any] = {
-        key: ("token", layout.places[:, number]) for number, key in enumerate(("row", "column"))
-    }
-    labelled = xr.DataArray(values.reshape(*shape, -1), dims=dims, coords=coords)
+    places = readout.layout_.places
+    labelled = label_values(readout, values, (*TARGET_DIMS[: len(readout._shape)], "token"))
+    return labelled.assign_coords(row=("token", places[:, 0]), column=("token", places[:, 1]))
+
+
+def label_values(readout: TokenReadout, values: Array, dims: tuple[str, ...]) -> xr.DataArray:
+    """Label values (target, ...) of a fitted readout by its neuroids."""
+    shaped = values.reshape(*readout._shape, *values.shape[1:])
+    labelled = xr.DataArray(shaped, dims=dims)
     return labelled if readout._targets is None else labelled.assign_coords(readout._targets.coords)
 
 

@@ -8,7 +8,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from neuroalign._arrays import TARGET_DIMS
 from neuroalign._training import TrainingPlan
-from neuroalign.encoders.readouts._base import TokenReadout, label_tokens
+from neuroalign.encoders.readouts._base import TokenReadout, label_tokens, label_values
 from neuroalign.encoders.readouts._tokens import Layout
 from neuroalign.errors import require
 
@@ -143,6 +143,5 @@ class FactorizedReadout(TokenReadout):
         """What each neuroid looks for: (neuroid[, time], feature)."""
         check_is_fitted(self)
         values = [module.inner.feature.detach().cpu().numpy() for module in self.modules_]
-        shaped = np.mean(values, axis=0).reshape(*self._shape, -1)
         dims = (*TARGET_DIMS[: len(self._shape)], "feature")
-        return xr.DataArray(shaped, dims=dims)
+        return label_values(self, np.mean(values, axis=0), dims)
