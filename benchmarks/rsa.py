@@ -1,8 +1,14 @@
 """Dissimilarities, comparisons and bootstraps of RDMs against rsatoolbox.
 
 Run from the repository root: ``OMP_NUM_THREADS=1 python -m benchmarks.rsa --quick``. Where a name
-says so, the peer did one part in ``share`` of the work, and its seconds are multiplied. Limits
-count the operations of an exact method in double precision.
+says so, the peer did one part in ``share`` of the work, and its seconds are multiplied.
+
+``limit_fraction`` is the share of the seconds that an exact method needs: for its operations in
+double precision, or for reading its input and writing its result once, whichever takes longer;
+``bound`` (in the file, and after the name in the table) says which of both it is.
+
+Jobs run in forks of one process, not in fresh processes as ``harness.run_race`` has them: most
+last milliseconds, and to import both sides 72 times would take minutes.
 """
 
 import argparse
@@ -23,13 +29,19 @@ from rsatoolbox.model import ModelFixed
 from rsatoolbox.rdm import RDMs, calc_rdm, calc_rdm_movie, compare
 
 from benchmarks import _rows_searchlight
+from benchmarks._limits_rsa import (
+    BYTES,
+    N_SAMPLES,
+    count_bootstrap,
+    count_crossnobis,
+    count_precision,
+    count_whitening,
+    measure_bytes_per_second,
+)
 from benchmarks.harness import KEYS, Race, _work, format_table, measure_flops_per_second
 from neuroalign.loaders import from_arrays
 from neuroalign.rsa import compare_rdms, compute_rdm, estimate_noise, infer
 
-# Double precision runs at half the speed of single precision, in which the limit is measured.
-DOUBLE = 2.0
-N_SAMPLES = 200
 MODULE = "benchmarks.rsa"
 
 
@@ -115,16 +127,6 @@ def prepare_precision(**size: int) -> dict[str, Any]:
     return warm(simulate_patterns(**size), find_precision, find_precision_of_peer)
 
 
-def count_crossnobis(n: int, runs: int, p: int, times: int = 1) -> float:
-    """One symmetric product of all cells, and averages."""
-    return DOUBLE * times * (n * n * (runs + 1) * p + 2 * n * runs * p)
-
-
-def count_precision(n: int, runs: int, p: int, times: int = 1) -> float:
-    """One symmetric product of residuals and the inverse."""
-    return DOUBLE * times * (n * runs * p * p + p**3)
-
-
 def simulate_rdms(n: int, n_models: int, n_subjects: int, share: int = 1) -> dict[str, Any]:
     """Models, and subjects that are noisy mixtures of the first two; a noise covariance."""
     rng = np.random.default_rng(1)
@@ -179,12 +181,6 @@ def prepare_comparison(**size: int) -> dict[str, Any]:
     return simulate_rdms(**size)
 
 
-def count_whitening(n: int, n_models: int, n_subjects: int, share: int = 1) -> float:
-    """One product for each RDM, one inverse, and the comparison."""
-    rows = n_models + n_subjects
-    return DOUBLE * (rows * 2 * n**3 + n**3 + 2 * n_models * n_subjects * n**2 / 2)
-
-
 def resample(method: str, made: dict[str, Any]) -> np.ndarray:
     known, data = wrap_rows(made["models"], made["n"], "model"), made["data"]
     result = infer(
@@ -231,12 +227,6 @@ def prepare_bootstrap(**size: int) -> dict[str, Any]:
     return simulate_rdms(**size)
 
 
-def count_bootstrap(n: int, n_models: int, n_subjects: int, share: int = 1) -> float:
-    """One symmetric product of all RDMs for each resample, over the pairs that it draws."""
-    drawn = 0.4 * n * (n - 1) / 2
-    return DOUBLE * N_SAMPLES * (n_models + n_subjects) ** 2 * drawn
-
-
 PATTERNS: dict[str, Any] = {"n": 200, "runs": 8, "p": 2000}
 WIDE: dict[str, Any] = {"n": 200, "runs": 8, "p": 10_000}
 MOVIE: dict[str, Any] = {"n": 60, "runs": 6, "p": 300, "times": 100}
@@ -259,12 +249,12 @@ def race_bootstrap(title: str, name: str, draws: int) -> Race:
         f"resample_{name}_of_peer",
         {**BOOT, "share": share},
         {"n": 40, "n_models": 4, "n_subjects": 8, "share": share},
-        "count_bootstrap",
+        count_bootstrap.__name__,
     )
 
 
 def race_patterns(name: str, what: str, full: dict[str, int], quick: dict[str, int]) -> Race:
-    count = "count_precision" if what == "precision" else "count_crossnobis"
+    count = (count_precision if what == "precision" else count_crossnobis).__name__
     jobs = f"prepare_{what}", f"find_{what}", PEER, f"find_{what}_of_peer"
     return Race(name, MODULE, *jobs, full, quick, count)
 
@@ -283,7 +273,7 @@ RACES = [
         "compare_whitened_of_peer",
         PAIRS,
         {**PAIRS, "n": 30},
-        "count_whitening",
+        count_whitening.__name__,
     ),
     Race(
         "whitened comparison, full covariance, many conditions (peer: equal noise only)",
@@ -294,7 +284,7 @@ RACES = [
         "compare_equal_noise_of_peer",
         MANY,
         {**MANY, "n": 200},
-        "count_whitening",
+        count_whitening.__name__,
     ),
     race_bootstrap("cosine", "cosine", 20),
     race_bootstrap("whitened cosine", "whitened", 4),
@@ -315,7 +305,7 @@ def fork_once(race: Race, job: str, size: dict[str, int]) -> tuple[float, float,
     return seconds, peak, result
 
 
-def run(race: Race, *, quick: bool, repeats: int, speed: float) -> dict[str, Any]:
+def run(race: Race, *, quick: bool, repeats: int, speed: float, bandwidth: float) -> dict[str, Any]:
     """Run one race, taking turns; the peer gets the time that the whole work would take it."""
     size = race.quick if quick else race.full
     jobs = (race.ours, race.theirs)
@@ -327,7 +317,11 @@ def run(race: Race, *, quick: bool, repeats: int, speed: float) -> dict[str, Any
     ours, theirs = zip(*runs, strict=True)
     ours_s = statistics.median(one[0] for one in ours)
     peer_s = statistics.median(one[0] for one in theirs) * size.get("share", 1)
-    count = getattr(room, str(race.flops))
+    needed = {
+        "operations": getattr(room, str(race.flops))(**size) / speed,
+        "bandwidth": BYTES[str(race.flops)](**size) / bandwidth,
+    }
+    bound = max(needed, key=lambda key: needed[key])
     values = (
         race.name,
         ours_s,
@@ -336,10 +330,10 @@ def run(race: Race, *, quick: bool, repeats: int, speed: float) -> dict[str, Any
         peer_s / ours_s,
         statistics.median(one[1] for one in ours),
         statistics.median(one[1] for one in theirs),
-        count(**size) / speed / ours_s,
+        needed[bound] / ours_s,
         float(np.abs(ours[-1][2] - theirs[-1][2]).max()),
     )
-    return dict(zip(KEYS, values, strict=True))
+    return {**dict(zip(KEYS, values, strict=True)), "bound": bound}
 
 
 def main() -> None:
@@ -354,12 +348,14 @@ def main() -> None:
         parser.error(f"--repeats: expected at least 3, got {options.repeats}.")
     speed = measure_flops_per_second()
     settings: dict[str, Any] = {"quick": options.quick, "repeats": options.repeats, "speed": speed}
+    settings["bandwidth"] = measure_bytes_per_second()
     rows = [
         run(race, **settings)
         for race in (*RACES, *_rows_searchlight.RACES)
         if race.name.startswith(options.only)
     ]
-    print(format_table(rows))
+    named = [{**row, "name": f"{row['name']} (bound by {row['bound']})"} for row in rows]
+    print(format_table(named))
     if options.json is not None:
         options.json.write_text(json.dumps(rows, indent=2) + "\n")
 

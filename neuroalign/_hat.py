@@ -31,6 +31,12 @@ def unit_basis(spectrum: Spectrum) -> Array:
     return basis
 
 
+def _center(Y: Array, center: bool, weights: Array | None) -> Array:
+    """Targets as the factorised features are: less their mean, times the roots of weights."""
+    mean = average_rows(Y, weights) if center else np.zeros(Y.shape[1], Y.dtype)
+    return scale_rows(Y - mean, weights)
+
+
 class Block:
     """Every fold from one factorisation of all rows, for any partition of them.
 
@@ -79,8 +85,7 @@ class Block:
             self.operators.append(row)
 
     def project(self, Y: Array) -> tuple[tuple[Array, list[Array]], Array]:
-        mean = average_rows(Y, self.weights) if self.center else np.zeros(Y.shape[1], Y.dtype)
-        centred = scale_rows(Y - mean, self.weights)
+        centred = _center(Y, self.center, self.weights)
         projected = self.basis.T @ centred
         null = [
             sum_squares(operator @ centred[test])
@@ -136,8 +141,7 @@ class LeaveOneOut:
         self.left = [(1 - own - basis**2 @ (1 - one)).astype(dtype)[:, None] for one in lost]
 
     def project(self, Y: Array) -> tuple[tuple[Array, Array], Array]:
-        mean = average_rows(Y, self.weights) if self.center else np.zeros(Y.shape[1], Y.dtype)
-        centred = scale_rows(Y - mean, self.weights)
+        centred = _center(Y, self.center, self.weights)
         projected = self.basis.T @ centred
         null = sum_squares(centred / self.null_left)[None]
         return (projected, centred - self.basis @ projected), null
@@ -183,8 +187,7 @@ class Generalised:
         self.null_scale = (n / (n - float(center))) ** 2
 
     def project(self, Y: Array) -> tuple[tuple[Array, Array], Array]:
-        mean = average_rows(Y, self.weights) if self.center else np.zeros(Y.shape[1], Y.dtype)
-        centred = scale_rows(Y - mean, self.weights)
+        centred = _center(Y, self.center, self.weights)
         squared = (self.basis.T @ centred) ** 2
         total = sum_squares(centred)
         beyond = np.maximum(total - squared.sum(axis=0), 0)

@@ -29,6 +29,10 @@ EDGE_SHARE = 0.2
 TOP_EDGE_R2 = 0.01
 
 
+# Whether targets may be NaN, by name of what is done with them.
+MISSING = {"raise": False, "drop": True}
+
+
 class LabelledRegressor(RegressorMixin, MultiOutputMixin, BaseEstimator):  # type: ignore[misc]
     """An encoder writes ``_fit_arrays`` and ``_predict_arrays``, both on (sample, target)."""
 
@@ -199,3 +203,17 @@ def measure_edges(rows: Array, n_alphas: int, short: Array) -> tuple[float, floa
                 stacklevel=4,
             )
     return float(low.mean()), float(high.mean())
+
+
+def hide_missing(y: Any) -> tuple[Any, Array | None]:
+    """Put 0 in the place of NaN, so that the rest can be checked; and say where, if it can."""
+    if y is None:
+        return y, None
+    y = np.asarray(y)
+    lost = np.isnan(y) if y.dtype.kind == "f" else None
+    return (y if lost is None else np.where(lost, 0.0, y)), lost
+
+
+def predict_linear(X: Array, coef: Array, intercept: Array) -> Array:
+    """Predict (sample, target) from weights (..., feature) and intercepts of the same targets."""
+    return np.asarray(X @ coef.reshape(-1, coef.shape[-1]).T + np.reshape(intercept, -1))

@@ -9,6 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from neuroalign._arrays import check_same_rows, flatten_targets, unwrap, wrap_weights
 from neuroalign.encoders._blended import BlendedRegressor
+from neuroalign.encoders._labelled import predict_linear
 from neuroalign.encoders._spaces import Root, explain_parts, read_spaces, take_root
 
 Array = npt.NDArray[Any]
@@ -138,9 +139,7 @@ class BandedRidge(BlendedRegressor):
         self.space_scales_ = np.array([root.scale for root in roots])
 
     def _predict_arrays(self, X: Array) -> Array:
-        coef = self.coef_.reshape(-1, self.coef_.shape[-1])
-        predicted: Array = X @ coef.T + np.reshape(self.intercept_, -1)
-        return predicted
+        return predict_linear(X, self.coef_, self.intercept_)
 
     def _predict_parts(self, X: Array) -> Array:
         """Predict from each space: (space, sample, target)."""

@@ -12,7 +12,7 @@ from neuroalign._gram import factorise_folds
 from neuroalign._hat import sum_squares
 from neuroalign._linalg import average_rows, shrink
 from neuroalign.encoders._engine import CHUNK, Engine
-from neuroalign.encoders._labelled import LabelledRegressor, read_exact_folds
+from neuroalign.encoders._labelled import LabelledRegressor, predict_linear, read_exact_folds
 
 Array = npt.NDArray[Any]
 DEFAULT_FRACTIONS = np.linspace(0.1, 1, 10)
@@ -170,9 +170,7 @@ class FractionalRidge(LabelledRegressor):
         return losses / sum(len(fold.test) for fold in factors)
 
     def _predict_arrays(self, X: Array) -> Array:
-        coef = self.coef_.reshape(-1, self.coef_.shape[-1])
-        predicted: Array = X @ coef.T + np.reshape(self.intercept_, -1)
-        return predicted
+        return predict_linear(X, self.coef_, self.intercept_)
 
     @property
     def weights_(self) -> xr.DataArray:

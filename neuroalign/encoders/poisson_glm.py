@@ -19,9 +19,12 @@ from neuroalign._spike_scores import bits_per_spike as bits_per_spike
 from neuroalign._spike_scores import pseudo_r2 as pseudo_r2
 from neuroalign.encoders._engine import choose_penalties, keep_rows
 from neuroalign.encoders._labelled import (
+    MISSING,
     check_new,
     check_pair,
+    hide_missing,
     measure_edges,
+    predict_linear,
     read_exact_folds,
     read_grid,
 )
@@ -48,7 +51,6 @@ from neuroalign.errors import choose
 Array = npt.NDArray[Any]
 
 ALPHA_SCALES = {"relative": True, "absolute": False}
-MISSING = {"raise": False, "drop": True}
 # A grid is short when its edge is better than its neighbour by this many bits per spike.
 EDGE_BITS = 0.01
 
@@ -232,11 +234,8 @@ class PoissonGLM(RegressorMixin, MultiOutputMixin, BaseEstimator):  # type: igno
     def _check_arrays(
         self, X: Any, y: Any, sample_weight: Any
     ) -> tuple[Array, Array, Array | None]:
-        lost = None
-        if choose(MISSING, self.missing, "missing") and y is not None:
-            y = np.asarray(y)
-            lost = np.isnan(y) if y.dtype.kind == "f" else None
-            y = y if lost is None else np.where(lost, 0.0, y)
+        drop = choose(MISSING, self.missing, "missing")
+        y, lost = hide_missing(y) if drop else (y, None)
         X, y = validate_data(
             self, X, y, multi_output=True, y_numeric=True, dtype=np.float64, ensure_min_samples=2
         )
@@ -343,8 +342,7 @@ class PoissonGLM(RegressorMixin, MultiOutputMixin, BaseEstimator):  # type: igno
         check_new(self._features, X)
         values, template = unwrap(X)
         values = validate_data(self, values, reset=False, dtype=np.float64)
-        coef = self.coef_.reshape(-1, self.coef_.shape[-1])
-        eta = values @ coef.T + np.reshape(self.intercept_, -1)
+        eta = predict_linear(values, self.coef_, self.intercept_)
         rate = choose(LINKS, self.link, "link").rate(eta)
         rate = rate * read_exposure(exposure, len(values), self._shape)
         rate = rate.reshape(len(values), *self._shape)

@@ -29,10 +29,13 @@ from neuroalign.encoders._engine import (
     keep_rows,
 )
 from neuroalign.encoders._labelled import (
+    MISSING,
     TOP_EDGE_R2,
     check_new,
     check_pair,
+    hide_missing,
     measure_edges,
+    predict_linear,
     read_grid,
     score_r2,
 )
@@ -43,7 +46,6 @@ Pattern = tuple[Array, Array | None, Engine]
 
 DEFAULT_ALPHAS = np.logspace(-4, 5, 19)
 ALPHA_PER = {"neuroid": "neuroid", "roi": "roi", "global": "global"}
-MISSING = {"raise": False, "drop": True}
 ALPHA_SCALES = {"relative": True, "absolute": False}
 SOLVERS = {"auto": "auto", "primal": "primal", "dual": "dual"}
 
@@ -220,11 +222,7 @@ class Ridge(RegressorMixin, MultiOutputMixin, BaseEstimator):  # type: ignore[mi
     def _check_arrays(
         self, X: Any, y: Any, sample_weight: Any
     ) -> tuple[Array, Array, Array | None]:
-        kept = None
-        if MISSING[self.missing] and y is not None:
-            y = np.asarray(y)
-            kept = np.isnan(y) if y.dtype.kind == "f" else None
-            y = y if kept is None else np.where(kept, 0.0, y)
+        y, lost = hide_missing(y) if MISSING[self.missing] else (y, None)
         X, y = validate_data(
             self,
             X,
@@ -234,8 +232,8 @@ class Ridge(RegressorMixin, MultiOutputMixin, BaseEstimator):  # type: ignore[mi
             dtype=[np.float64, np.float32],
             ensure_min_samples=2,
         )
-        if kept is not None and kept.any():
-            y = np.where(kept, np.nan, y)
+        if lost is not None and lost.any():
+            y = np.where(lost, np.nan, y)
         if sample_weight is None:
             return X, y, None
         weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
@@ -365,8 +363,7 @@ class Ridge(RegressorMixin, MultiOutputMixin, BaseEstimator):  # type: ignore[mi
         check_new(self._features, X)
         values, template = unwrap(X)
         values = validate_data(self, values, reset=False, dtype=[np.float64, np.float32])
-        coef = self.coef_.reshape(-1, self.coef_.shape[-1])
-        predicted = values @ coef.T + np.reshape(self.intercept_, -1)
+        predicted = predict_linear(values, self.coef_, self.intercept_)
         predicted = predicted.reshape(len(values), *self._shape)
         return predicted if template is None else wrap_samples(predicted, X, self._targets)
 

@@ -1,6 +1,8 @@
+from .checkpoints import trace_alignment as trace_alignment
 from .conditions import describe_dichotomies as describe_dichotomies
 from .depth import compare_steps as compare_steps
 from .depth import estimate_modes as estimate_modes
+from .depth import stream_steps as stream_steps
 from .depth import trace_dynamics as trace_dynamics
 from .dichotomies import list_dichotomies as list_dichotomies
 from .dichotomies import pair_by_factors as pair_by_factors
@@ -16,6 +18,7 @@ from .learning import align_representations as align_representations
 from .learning import compare_weights as compare_weights
 from .learning import measure_laziness as measure_laziness
 from .parallelism import parallelism_score as parallelism_score
+from .perturbations import trace_perturbation as trace_perturbation
 from .phases import label_phases as label_phases
 from .phases import trace_spectra as trace_spectra
 from .repeated_spectrum import cross_validate_spectrum as cross_validate_spectrum
@@ -53,9 +56,12 @@ __all__ = [
     "parallelism_score",
     "participation_ratio",
     "segment_steps",
+    "stream_steps",
     "subsample_spectrum",
     "target_alignment",
+    "trace_alignment",
     "trace_dimension",
     "trace_dynamics",
+    "trace_perturbation",
     "trace_spectra",
 ]

@@ -87,8 +87,10 @@ def sign(
     method: str,
     inputs: Mapping[str, Any],
     parameters: Mapping[str, Parameter],
+    headline: str,
+    verdict: str = "",
 ) -> xr.Dataset:
-    """Say of a result what made it: method, parameters (``seed`` and ``n`` too), inputs.
+    """Say of a result what made it and what it shows: method, parameters, inputs, headline.
 
     Parameters
     ----------
@@ -96,6 +98,11 @@ def sign(
     method : str
     inputs : mapping of str to array or DataArray
     parameters : mapping
+        ``seed`` and ``n`` too.
+    headline : str
+        The variable that matters most.
+    verdict : str
+        What it shows, in a sentence, where its median alone would not say it.
     """
     hashes = {
         name: provenance.hash_array(array if isinstance(array, xr.DataArray) else np.asarray(array))
@@ -106,6 +113,8 @@ def sign(
         {
             "kind": "estimate",
             "method": method,
+            "headline": headline,
+            **({"verdict": verdict} if verdict else {}),
             **plain,
             **{key: int(value) for key, value in parameters.items() if isinstance(value, bool)},
             "schema_version": SCHEMA_VERSION,

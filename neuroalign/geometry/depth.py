@@ -1,13 +1,14 @@
 """Depth as dynamics: how a representation moves from layer to layer, or from time to time."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from neuroalign.errors import SchemaError, choose
+from neuroalign import provenance
+from neuroalign.errors import SchemaError, choose, some
 from neuroalign.geometry._kernels import cosine_of_kernels, stable_rank
 from neuroalign.geometry._matrices import sign
 from neuroalign.geometry._steps import Steps, read_steps
@@ -18,8 +19,24 @@ Array = npt.NDArray[Any]
 CHUNK_CELLS = 4_000_000
 
 
-def _average_rows(stack: Array, compare: Callable[[Array], Array]) -> tuple[Array, Array]:
-    """Mean and standard error over rows of a (row, step, step) comparison, in chunks."""
+class _Sums(NamedTuple):
+    """Sums over rows of a (row, step, step) comparison, and of its squares."""
+
+    n_rows: int
+    total: Array
+    squares: Array
+
+    def average(self) -> tuple[Array, Array]:
+        """Mean and standard error over rows."""
+        mean = self.total / self.n_rows
+        if self.n_rows < 2:
+            return mean, np.full_like(mean, np.nan)
+        variance = np.maximum(self.squares / self.n_rows - mean**2, 0.0)
+        return mean, np.sqrt(variance / (self.n_rows - 1))
+
+
+def _sum_rows(stack: Array, compare: Callable[[Array], Array]) -> _Sums:
+    """Sum a comparison over rows, in chunks."""
     n_steps, n_rows, _ = stack.shape
     chunk = max(1, CHUNK_CELLS // n_steps**2)
     total, squares = np.zeros((n_steps, n_steps)), np.zeros((n_steps, n_steps))
@@ -27,19 +44,15 @@ def _average_rows(stack: Array, compare: Callable[[Array], Array]) -> tuple[Arra
         values = compare(stack[:, first : first + chunk].transpose(1, 0, 2))
         total += values.sum(axis=0)
         squares += np.square(values).sum(axis=0)
-    mean = total / n_rows
-    if n_rows < 2:
-        return mean, np.full_like(mean, np.nan)
-    variance = np.maximum(squares / n_rows - mean**2, 0.0)
-    return mean, np.sqrt(variance / (n_rows - 1))
+    return _Sums(n_rows, total, squares)
 
 
-def _compare_cosine(steps: Steps) -> tuple[Array, Array]:
+def _sum_cosines(steps: Steps) -> _Sums:
     stack = _to_directions(steps.stack("activations"), steps.labels)
-    return _average_rows(stack, lambda rows: 1.0 - rows @ rows.transpose(0, 2, 1))
+    return _sum_rows(stack, lambda rows: 1.0 - rows @ rows.transpose(0, 2, 1))
 
 
-def _compare_squares(steps: Steps) -> tuple[Array, Array]:
+def _sum_squares(steps: Steps) -> _Sums:
     stack = steps.stack("activations")
 
     def compare(rows: Array) -> Array:
@@ -48,7 +61,7 @@ def _compare_squares(steps: Steps) -> tuple[Array, Array]:
         squared = norms[:, :, None] + norms[:, None, :] - 2.0 * product
         return np.asarray(np.maximum(squared, 0.0) / rows.shape[2])
 
-    return _average_rows(stack, compare)
+    return _sum_rows(stack, compare)
 
 
 def _compare_kernels(steps: Steps) -> tuple[Array, Array]:
@@ -62,9 +75,14 @@ def _compare_kernels(steps: Steps) -> tuple[Array, Array]:
     return 1.0 - similarity, np.full_like(similarity, np.nan)
 
 
+# Of single rows, so that batches of them add up.
+ROW_MEASURES: dict[str, Callable[[Steps], _Sums]] = {
+    "cosine": _sum_cosines,
+    "squared": _sum_squares,
+}
 MEASURES: dict[str, Callable[[Steps], tuple[Array, Array]]] = {
-    "cosine": _compare_cosine,
-    "squared": _compare_squares,
+    "cosine": lambda steps: _sum_cosines(steps).average(),
+    "squared": lambda steps: _sum_squares(steps).average(),
     "cka": _compare_kernels,
 }
 
@@ -118,14 +136,84 @@ def compare_steps(
         mean = steps.stack("activations").mean(axis=(0, 1))
         steps = steps._replace(matrices=[matrix - mean for matrix in steps.matrices])
     values, error = compare(steps)
+    result = _wrap_square(values, error, steps.labels, over)
+    parameters = {"over": over, "measure": measure, "center": center, **_count(steps)}
+    return sign(result, "compare_steps", steps.inputs(), parameters, "dissimilarity")
+
+
+def stream_steps(
+    batches: Iterable[Any], *, over: str = "layer", measure: str = "cosine"
+) -> xr.Dataset:
+    """Compare every layer with every layer over more samples than fit in memory.
+
+    Parameters
+    ----------
+    batches : iterable of what ``compare_steps`` takes
+        The same steps in every batch, other samples. One batch is held at a time.
+    over : str
+        The dim of steps.
+    measure : {"cosine", "squared"}
+        See ``compare_steps``; both are sums over samples, so that the answer is that of all
+        samples at once. For kernel alignment over batches see `neuroalign.similarity.stream_cka`.
+
+    Returns
+    -------
+    Dataset
+        As of ``compare_steps``, for ``segment_steps`` too.
+
+    Raises
+    ------
+    SchemaError
+        When there is no batch, or one holds other steps.
+    AlignError, ValueError
+
+    References
+    ----------
+    Block-Recurrent Dynamics in Vision Transformers (2025), arXiv:2512.19941.
+
+    Examples
+    --------
+    >>> layers = np.random.default_rng(0).normal(size=(4, 30, 10))
+    >>> found = stream_steps(layers[:, start : start + 10] for start in (0, 10, 20))
+    >>> whole = compare_steps(layers)
+    >>> np.allclose(found["dissimilarity"], whole["dissimilarity"])
+    True
+    """
+    add_up = choose(ROW_MEASURES, measure, "measure")
+    sums: _Sums | None = None
+    labels, inputs = np.empty(0), {}
+    for number, batch in enumerate(batches):
+        steps = read_steps(batch, over, f"batches[{number}]")
+        one = add_up(steps)
+        if sums is None:
+            sums, labels = one, steps.labels
+        elif not np.array_equal(labels, steps.labels):
+            raise SchemaError(
+                f"batches[{number}]: expected the steps {some(labels)}, got {some(steps.labels)}. "
+                "Give the same steps in the same order."
+            )
+        else:
+            sums = _Sums(
+                sums.n_rows + one.n_rows, sums.total + one.total, sums.squares + one.squares
+            )
+        # Only hashes are kept of a batch.
+        hashes = [provenance.hash_array(matrix) for matrix in steps.matrices]
+        inputs[f"batch_{number}"] = np.array(hashes)
+    if sums is None:
+        raise SchemaError("batches: expected one batch or more, got none. Pass a fresh iterable.")
+    result = _wrap_square(*sums.average(), labels, over)
+    parameters: dict[str, Any] = {"over": over, "measure": measure, "center": False, "seed": 0}
+    parameters |= {"n": sums.n_rows, "n_steps": len(labels), "n_batches": len(inputs)}
+    return sign(result, "compare_steps", inputs, parameters, "dissimilarity")
+
+
+def _wrap_square(values: Array, error: Array, labels: Array, over: str) -> xr.Dataset:
     np.fill_diagonal(values, 0.0)
     dims = (over, f"{over}_other")
-    result = xr.Dataset(
+    return xr.Dataset(
         {"dissimilarity": (dims, (values + values.T) / 2), "standard_error": (dims, error)},
-        coords={over: steps.labels, f"{over}_other": steps.labels},
+        coords={over: labels, f"{over}_other": labels},
     )
-    parameters = {"over": over, "measure": measure, "center": center, **_count(steps)}
-    return sign(result, "compare_steps", steps.inputs(), parameters)
 
 
 def trace_dynamics(activations: Any, *, over: str = "layer") -> xr.Dataset:
@@ -189,7 +277,8 @@ def trace_dynamics(activations: Any, *, over: str = "layer") -> xr.Dataset:
         "end": ("transition", steps.labels[1:]),
     }
     parameters = {"over": over, "speed_units": "rad", **_count(steps)}
-    return sign(xr.Dataset(variables, coords), "trace_dynamics", steps.inputs(), parameters)
+    result = xr.Dataset(variables, coords)
+    return sign(result, "trace_dynamics", steps.inputs(), parameters, "speed")
 
 
 def estimate_modes(before: Any, after: Any, *, rank: int | None = None) -> xr.Dataset:
@@ -248,7 +337,8 @@ def estimate_modes(before: Any, after: Any, *, rank: int | None = None) -> xr.Da
             "r2": r2,
         }
     )
-    return sign(result, "estimate_modes", steps.inputs(), {"rank": kept, **_count(steps)})
+    parameters = {"rank": kept, **_count(steps)}
+    return sign(result, "estimate_modes", steps.inputs(), parameters, "magnitude")
 
 
 def _to_directions(stack: Array, labels: Array) -> Array:

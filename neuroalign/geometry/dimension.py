@@ -190,7 +190,7 @@ def estimate_dimension(
     if method == "two_nn":
         parameters["discard"] = discard
     named = {layer or "X": matrix for layer, matrix in layers.items()}
-    return sign(join_layers(rows), method, named, parameters)
+    return sign(join_layers(rows), method, named, parameters, "dimension")
 
 
 def _read_off(method: Method, parts: Array, discard: float, name: str) -> float:
@@ -283,4 +283,5 @@ def trace_dimension(
         coords={"share": list(shares)},
     )
     parameters: dict[str, Any] = {"n_neighbors": n_neighbors, "n_draws": n_draws, "seed": seed}
-    return sign(result, f"{method} by scale", {"X": X}, parameters | {"n": len(values)})
+    parameters["n"] = len(values)
+    return sign(result, f"{method} by scale", {"X": X}, parameters, "dimension")

@@ -158,7 +158,6 @@ def audit_similarity(
         measure=("feature", np.array(measures)),
     )
     parameters: dict[str, Any] = {
-        "verdict": verdict,
         "meaning": VERDICTS[verdict],
         "dominant": dominant.name,
         "n": n,
@@ -170,7 +169,7 @@ def audit_similarity(
         "n_bootstrap": n_bootstrap,
     }
     inputs = {**pair, **{f"features.{one.name}": one.design for one in named}}
-    return sign(result, "audit_similarity", inputs, parameters)
+    return sign(result, "audit_similarity", inputs, parameters, "rsa", verdict)
 
 
 def _judge(held: bool, dissociated: bool, biased: bool) -> str:

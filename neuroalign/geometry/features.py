@@ -158,7 +158,7 @@ def explain_variance(
         "n_permutations": n_permutations,
     }
     inputs = {"X": X, **{f"features.{one.name}": one.design for one in named}}
-    return sign(result, "explain_variance", inputs, parameters)
+    return sign(result, "explain_variance", inputs, parameters, "total")
 
 
 def equalize_features(X: Any, features: Features) -> xr.DataArray:

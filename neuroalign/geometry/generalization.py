@@ -276,4 +276,8 @@ def generalize_across_conditions(
     names = [trials.names[i] for i in np.flatnonzero(side)]
     parameters: dict[str, Any] = {"positive": names, "C": C, "n_null": n_null, "seed": seed}
     parameters |= {"standardise": standardise, "folds": len(folds), "n": len(trials.codes)}
-    return sign(result, "ccgp", {"responses": responses}, parameters)
+    told = ""
+    if n_null:
+        told = f", null {made.null.mean():.3f}, p = {float(result['p_value']):.3g}"
+    verdict = f"Accuracy on conditions left out (CCGP) {ccgp:.3f}{told}."
+    return sign(result, "ccgp", {"responses": responses}, parameters, "ccgp", verdict)

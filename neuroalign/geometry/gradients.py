@@ -153,8 +153,11 @@ def find_gradients(
     -----
     Signs and, where eigenvalues are near each other, order are arbitrary: compare subjects by
     ``aligned``. The group connectome of 400 regions distributed with BrainSpace, at these defaults,
-    has first gradients that correlate .989 and .967 with the published ones, which were computed
-    over vertices; with ``normalized_angle`` .93 and .90, as its two slowest axes are turned.
+    has first gradients that correlate .989 and .967 with the published ones. Those kept a tenth of
+    vertices, not of regions: ``sparsity=0.89`` comes closest, with .990 and .973, and the second
+    falls off on both sides (.950 at .86 and at .92). Fisher's z, a diagonal of 0 and ``alpha``
+    from 0 to 1 move either by .002 at most. With ``normalized_angle`` r is .93 and .90 (at .89: .97
+    and .94), as its two slowest axes are turned.
 
     References
     ----------
@@ -213,7 +216,9 @@ def find_gradients(
         "n": n,
         "seed": 0,
     }
-    return sign(result, "gradients", inputs, parameters)
+    slow = ", ".join(f"{value:.3f}" for value in eigenvalues[:3])
+    verdict = f"{n_gradients} gradients of {n} items; the slowest keep {slow} of a step."
+    return sign(result, "gradients", inputs, parameters, "gradient", verdict)
 
 
 def _read(data: Any) -> tuple[Array, str, dict[Any, Any], str]:

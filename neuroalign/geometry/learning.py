@@ -160,7 +160,8 @@ def compare_weights(before: Mapping[str, Any], after: Mapping[str, Any]) -> xr.D
     inputs = {
         f"{side}.{n}": p[k] for k, side in enumerate(("before", "after")) for n, p in pairs.items()
     }
-    return sign(result, "compare_weights", inputs, {"n": len(every[0]), "seed": 0})
+    parameters = {"n": len(every[0]), "seed": 0}
+    return sign(result, "compare_weights", inputs, parameters, "total_relative_change")
 
 
 def measure_laziness(
@@ -248,7 +249,8 @@ def measure_laziness(
         record["parameters"] = list(parameters)
     inputs = {"hidden_before": hidden[0], "hidden_after": hidden[1]}
     inputs |= {"tangent_before": kernels[0].values, "tangent_after": kernels[1].values}
-    return sign(weights.assign(variables), "measure_laziness", inputs, record)
+    result = weights.assign(variables)
+    return sign(result, "measure_laziness", inputs, record, "tangent_alignment")
 
 
 def _read(weights: Mapping[str, Any], name: str, side: str) -> Array:

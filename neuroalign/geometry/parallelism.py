@@ -172,7 +172,9 @@ def parallelism_score(
         "pairing": "best" if pairs is None else "given",
     }
     parameters |= {"folds": fold is not None, "n": len(trials.codes)}
-    return sign(result, "parallelism", {"responses": responses}, parameters)
+    freed = f"{corrected.score:.3f} ± {corrected.score_error:.3f}" if strong else "undefined"
+    verdict = f"Parallelism {score:.3f}, freed of noise {freed} (standard error)."
+    return sign(result, "parallelism", {"responses": responses}, parameters, "parallelism", verdict)
 
 
 def warn_weak(n_weak: int, n_total: int) -> None:

@@ -49,12 +49,13 @@ def label_phases(
     Returns
     -------
     Dataset
-        Over ``step``: ``phase`` ("warmup" for the first fall, "entropy-seeking" for a rise,
-        "compression-seeking" for a later fall, "" while nothing has moved by ``min_change``) and
-        ``smoothed``. Over ``segment``, the phases in their order: ``name``, ``first`` and ``last``
-        (steps; the first is the turning point it starts from), ``change`` of the rank relative to
-        its start, ``z`` = change over its standard error (NaN without ``error``), ``alpha_change``
-        and ``opposed``, 1 where alpha moves the other way (NaN without ``alpha``).
+        Over ``step``: coord ``phase`` ("warmup" for the first fall, "entropy-seeking" for a rise,
+        "compression-seeking" for a later fall, "" while nothing has moved by ``min_change``), and
+        ``smoothed``. Over ``segment``, the phases in their order: coord ``name``, ``first`` and
+        ``last`` (steps; the first is the turning point it starts from), ``change`` of the rank
+        relative to its start, ``z`` = change over its standard error (NaN without ``error``),
+        ``alpha_change`` and ``opposed``, 1 where alpha moves the other way (NaN without
+        ``alpha``).
 
     Raises
     ------
@@ -105,9 +106,7 @@ def label_phases(
     opposed = np.where(np.isnan(moved), np.nan, np.sign(moved) == -np.sign(difference))
     result = xr.Dataset(
         {
-            "phase": ("step", phase),
             "smoothed": ("step", smooth),
-            "name": ("segment", phase[last]),
             "first": ("segment", step[first]),
             "last": ("segment", step[last]),
             "change": ("segment", difference / smooth[first]),
@@ -115,10 +114,18 @@ def label_phases(
             "alpha_change": ("segment", moved),
             "opposed": ("segment", opposed),
         },
-        coords={"step": step},
+        coords={
+            "step": step,
+            "phase": ("step", phase),
+            "name": ("segment", phase[last]),
+        },
     )
     parameters: dict[str, Any] = {"min_change": min_change, "window": window, "n": len(step)}
-    return sign(result, "phases", {"rank": values}, {**parameters, "seed": 0})
+    parameters["seed"] = 0
+    rows = zip(phase[last].tolist(), step[first].tolist(), step[last].tolist(), strict=True)
+    told = ", ".join(f"{name} from {start:g} to {end:g}" for name, start, end in rows)
+    verdict = f"Phases: {told or 'none, the rank keeps still'}."
+    return sign(result, "phases", {"rank": values}, parameters, "change", verdict)
 
 
 def trace_spectra(
@@ -197,7 +204,8 @@ def trace_spectra(
     )
     inputs = {str(step): matrix for step, matrix in zip(order, matrices, strict=True)}
     parameters: dict[str, Any] = {"ranks": f"{ranks[0]}-{ranks[1]}", "n_blocks": n_blocks}
-    return sign(result, "trace_spectra", inputs, {**parameters, "n": n, "seed": seed})
+    parameters |= {"n": n, "seed": seed}
+    return sign(result, "trace_spectra", inputs, parameters, "rankme")
 
 
 def _measure(matrix: Array, ranks: tuple[int, int]) -> tuple[float, float]:

@@ -140,7 +140,11 @@ def cross_validate_spectrum(
     )
     parameters: dict[str, Any] = {"by": by, "fold": fold or "", "ranks": f"{first}-{last}"}
     parameters |= {"weight": "1/rank", "n_splits": n_splits, "seed": seed, "n": n}
-    return sign(result, "cross-validated spectrum", {"responses": responses}, parameters)
+    told = f"α = {float(result['alpha']):.2f}" if positive >= LEAST_POSITIVE else "α undefined"
+    verdict = f"Cross-validated spectrum: {told} over ranks {first} to {last}, "
+    verdict += f"reliability {float(result['reliability']):.2f}."
+    inputs = {"responses": responses}
+    return sign(result, "cross-validated spectrum", inputs, parameters, "alpha", verdict)
 
 
 def _read(responses: Matrix, by: str, fold: str | None) -> tuple[Array, Array, Array | None]:

@@ -58,7 +58,8 @@ def segment_steps(
         ``phase`` (step) from 0; ``boundary`` (boundary), the place of the first step of every
         phase but the first; over ``n_phases`` = 1, 2, ...: ``cost`` as a share of that of one
         phase, ``reference_cost`` and ``gap``, their difference; ``p_value``, the share of
-        surrogates whose largest gap reaches the observed one. attrs ``chosen``: how many phases.
+        surrogates whose largest gap reaches the observed one; ``dissimilarity`` as given. attrs
+        ``chosen``: how many phases.
 
     Raises
     ------
@@ -132,6 +133,7 @@ def segment_steps(
         "reference_cost": ("n_phases", expected),
         "gap": ("n_phases", gap),
         "p_value": ((), p_value if n_surrogates else np.nan),
+        "dissimilarity": ((name, f"{name}_other"), values),
     }
     parameters: dict[str, Any] = {
         "chosen": k,
@@ -144,8 +146,15 @@ def segment_steps(
         "n_surrogates": n_surrogates,
         "degrees_of_freedom": df,
     }
-    result = xr.Dataset(variables, {name: labels, "n_phases": np.arange(1, most + 1)})
-    return sign(result, "segment_steps", {"dissimilarity": values}, parameters)
+    if isinstance(dissimilarity, xr.Dataset) and "measure" in dissimilarity.attrs:
+        parameters["measure"] = str(dissimilarity.attrs["measure"])
+    coords = {name: labels, f"{name}_other": labels, "n_phases": np.arange(1, most + 1)}
+    result = xr.Dataset(variables, coords)
+    starts = ", ".join(str(labels[place]) for place in bounds)
+    verdict = f"{k} phases of {len(values)} {name}s"
+    verdict += f", new ones from {name} {starts}" if len(bounds) else ""
+    verdict += f" (p = {p_value:.3g})." if n_surrogates else " (not tested)."
+    return sign(result, "segment_steps", {"dissimilarity": values}, parameters, "gap", verdict)
 
 
 def _stationary_costs(

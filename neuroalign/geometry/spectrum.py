@@ -312,7 +312,8 @@ def describe_spectrum(
     if max_components is not None:
         parameters["max_components"] = max_components
     named = {layer or "X": matrix for layer, matrix in layers.items()}
-    return sign(join_layers(rows), "spectrum", named, parameters)
+    headline = "alpha" if any(np.isfinite(row["alpha"]) for row in rows.values()) else "rankme"
+    return sign(join_layers(rows), "spectrum", named, parameters, headline)
 
 
 def _describe(layer: str, X: Matrix, ranks: tuple[int, int], cap: int | None) -> xr.Dataset:
@@ -395,4 +396,5 @@ def subsample_spectrum(
     curve = xr.concat(drawn, xr.DataArray(list(shares), dims="share", name="share"))
     parameters: dict[str, Any] = {"ranks": f"{ranks[0]}-{ranks[1]}", "n_draws": n_draws}
     parameters |= {"seed": seed, "n": len(values)}
-    return sign(curve.drop_vars("n_units"), "subsampled spectrum", {"X": X}, parameters)
+    curve = curve.drop_vars("n_units")
+    return sign(curve, "subsampled spectrum", {"X": X}, parameters, "rankme")

@@ -1,14 +1,27 @@
+from .eigenvalue_figures import plot_eigenvalues as plot_eigenvalues
 from .figures import plot_layer_roi as plot_layer_roi
 from .figures import plot_roi_bars as plot_roi_bars
 from .figures import plot_score_histogram as plot_score_histogram
 from .figures import plot_time_course as plot_time_course
 from .frames import plot_frames as plot_frames
+from .geometry_figures import plot_dichotomies as plot_dichotomies
+from .geometry_figures import plot_learning as plot_learning
+from .geometry_figures import plot_spectra as plot_spectra
+from .geometry_figures import plot_steps as plot_steps
 from .html import write_html as write_html
+from .latent_figures import plot_trajectories as plot_trajectories
+from .latent_scores import plot_score_report as plot_score_report
 from .matrices import plot_mds as plot_mds
 from .matrices import plot_rdm as plot_rdm
+from .motif_figures import plot_motifs as plot_motifs
 from .notebook import show as show
+from .rate_figures import plot_rates as plot_rates
 from .rsa_figures import plot_model_courses as plot_model_courses
 from .rsa_figures import plot_models as plot_models
+from .rsa_time_figures import plot_ceilings as plot_ceilings
+from .rsa_time_figures import plot_commonality as plot_commonality
+from .rsa_time_figures import plot_rdm_generalization as plot_rdm_generalization
+from .state_figures import plot_states as plot_states
 from .surface import plot_cortex as plot_cortex
 from .surface import plot_volume as plot_volume
 from .tables import tabulate_latencies as tabulate_latencies
@@ -18,20 +31,39 @@ from .tables import tabulate_recovery as tabulate_recovery
 from .tables import tabulate_rois as tabulate_rois
 from .time_figures import plot_fusion as plot_fusion
 from .time_figures import plot_generalization as plot_generalization
+from .topology_figures import plot_angles as plot_angles
+from .topology_figures import plot_persistence as plot_persistence
+from .topology_figures import plot_thresholds as plot_thresholds
 
 __all__ = [
+    "plot_angles",
+    "plot_ceilings",
+    "plot_commonality",
     "plot_cortex",
+    "plot_dichotomies",
+    "plot_eigenvalues",
     "plot_frames",
     "plot_fusion",
     "plot_generalization",
     "plot_layer_roi",
+    "plot_learning",
     "plot_mds",
     "plot_model_courses",
     "plot_models",
+    "plot_motifs",
+    "plot_persistence",
+    "plot_rates",
     "plot_rdm",
+    "plot_rdm_generalization",
     "plot_roi_bars",
     "plot_score_histogram",
+    "plot_score_report",
+    "plot_spectra",
+    "plot_states",
+    "plot_steps",
+    "plot_thresholds",
     "plot_time_course",
+    "plot_trajectories",
     "plot_volume",
     "show",
     "tabulate_latencies",

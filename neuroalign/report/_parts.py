@@ -34,15 +34,19 @@ def picture(
 
 
 def map_values(
-    values: xr.DataArray, label: str, categories: list[str] | None = None, caption: str = ""
+    values: xr.DataArray,
+    label: str,
+    categories: list[str] | None = None,
+    caption: str = "",
+    limits: tuple[float, float] | None = None,
 ) -> Block:
     """Draw on the cortex where there are vertices, in slices where there are voxels."""
     if "vertex" in values.coords:
-        figure = plot_cortex(values, label=label, categories=categories)
+        figure = plot_cortex(values, label=label, categories=categories, limits=limits)
         title, ground = "Cortical map", "the inflated fsaverage5 cortex"
         caption += " Grey: sulci (dark), gyri (light), and wherever there is no value."
     elif {"i", "j", "k"} <= set(values.coords) and categories is None:
-        figure = plot_volume(values, label=label)
+        figure = plot_volume(values, label=label, limits=limits)
         title, ground = "Volume map", "slices of the volume"
     else:
         raise SchemaError(

@@ -15,6 +15,7 @@ from neuroalign.errors import SchemaError, choose
 from neuroalign.report._scaling import compute_mds, compute_smacof, compute_stress
 from neuroalign.report._style import INK, MUTED, PALETTE, name_ticks, new_figure, tidy, write_label
 from neuroalign.report._summaries import name_place
+from neuroalign.report.rsa_labels import label_points
 
 Array = npt.NDArray[Any]
 MOST_PANELS = 12
@@ -255,16 +256,14 @@ def plot_mds(rdm: xr.DataArray, *, method: str = "metric") -> Figure:
             points[inside, 0], points[inside, 1], s=42, color=PALETTE[number % len(PALETTE)],
             edgecolors="white", linewidths=0.7, label=write_label(names[number]) if names else None,
         )  # fmt: skip
-    if len(conditions) <= MOST_NAMES:
-        for name, (x, y) in zip(conditions, points, strict=True):
-            axes.annotate(
-                write_label(name, 18), (float(x), float(y)), (5, 4), textcoords="offset points",
-                fontsize=7, color=INK,
-            )  # fmt: skip
     axes.set_aspect("equal", adjustable="datalim")
     axes.set_xlabel(f"axis 1 ({method} scaling, stress-1 {stress:.3f})")
     axes.set_ylabel("axis 2")
     tidy(axes)
     if names:
         axes.legend(frameon=False, fontsize=9, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    if len(conditions) <= MOST_NAMES:
+        # Room for names at the border, and for those that stand aside.
+        axes.margins(0.15)
+        label_points(axes, points, conditions)
     return figure

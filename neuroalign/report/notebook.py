@@ -11,12 +11,18 @@ from neuroalign import schema
 from neuroalign.errors import SchemaError
 from neuroalign.report._blocks import Table
 from neuroalign.report._style import clean
-from neuroalign.report.tables import tabulate_models, tabulate_recovery, tabulate_rois
+from neuroalign.report.tables import (
+    tabulate_estimate,
+    tabulate_models,
+    tabulate_recovery,
+    tabulate_rois,
+)
 from neuroalign.report.verdicts import state_verdict
 
 MOST_ROWS = 20
 TABLES: dict[str, Callable[[xr.Dataset], Table]] = {
     "encoding": tabulate_rois,
+    "estimate": tabulate_estimate,
     "layers": tabulate_recovery,
     "rsa": tabulate_models,
 }

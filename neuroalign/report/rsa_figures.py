@@ -110,16 +110,7 @@ def spread_wings(beats: Array) -> list[Line]:
 
 
 def leave_out(beats: Array) -> list[Line]:
-    """No line.
-
-    Parameters
-    ----------
-    beats : array of bool (model, model)
-
-    Returns
-    -------
-    list of Line
-    """
+    """No line."""
     return []
 
 
@@ -197,21 +188,11 @@ def _draw_models(axes: Axes, one: xr.Dataset, subjects: str, pairs: str) -> None
 
 
 def check_result(result: xr.Dataset) -> str:
-    """Check an RSA result and name its dim of subjects.
-
-    Parameters
-    ----------
-    result : Dataset
-        Of kind ``rsa``.
-
-    Returns
-    -------
-    str
+    """Check that a Dataset is a whole RSA result with a finite mean, and name its dim of subjects.
 
     Raises
     ------
     SchemaError
-        When it is of another form, or no mean is finite.
     """
     schema.check_rsa(result)
     apart = [str(dim) for dim in result["score"].dims if dim not in result["mean"].dims]

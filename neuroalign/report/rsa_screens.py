@@ -11,12 +11,18 @@ from neuroalign.report._parts import attempt, map_values, picture, warn
 from neuroalign.report._summaries import ALPHA, name_place
 from neuroalign.report.frames import plot_frames
 from neuroalign.report.rsa_figures import MOST_SLICES, plot_model_courses, plot_models
+from neuroalign.report.rsa_time_figures import (
+    plot_ceilings,
+    plot_commonality,
+    plot_rdm_generalization,
+)
 from neuroalign.report.tables import tabulate_latencies, tabulate_models, tabulate_provenance
 from neuroalign.report.time_figures import MOST_PANELS, plot_fusion, plot_generalization
 from neuroalign.report.verdicts import state_verdict
 
 Part = tuple[str, Callable[[], Block]]
 MOST_MAPS = 4
+SCALE = "All maps of this result share one colour scale."
 STARS = (
     "Stars: above 0 at q < 0.05 (*), 0.01 (**), 0.001 (***), false discovery rate over all models "
     "and panels. Lines above the bars join two models that differ at q < 0.05; a line with a dot "
@@ -109,17 +115,65 @@ def list_estimate_parts(result: xr.Dataset) -> list[Part]:
             )
         ]  # fmt: skip
         timed = [("Onsets and peaks", lambda: tabulate_latencies(result))]
-        return fused + (timed if "peak" in result else [])
+        return fused + _list_fusion_parts(result) + (timed if "peak" in result else [])
+    if {"time", "time_other"} <= set(score.dims):
+        return [
+            picture(
+                "Geometry from time to time", f"Matrices of time by time. {state_verdict(result)}",
+                "Left: similarity of RDMs of different units (subjects, halves), whose noise is "
+                "not shared. Middle: divided by the root of both reliabilities; grey where there "
+                "is none, cut at -1 and 1. Right: reliability, ± standard error by leaving out "
+                "units. Dashed: equal times.",
+                lambda: plot_rdm_generalization(result),
+            )
+        ]  # fmt: skip
     if "neuroid" not in score.dims or not {"vertex", "i", "x"} & set(result.coords):
         return []
     name = "score" if "score" in result else "mean"
-    parts = [part for title, one in _split(score, name) for part in _map(result, title, one)]
+    maps = _split(score, name)
+    limits = _find_limits(xr.concat([one for _, one in maps], "map", join="exact"))
+    parts = [part for title, one in maps for part in _map(result, title, one, limits)]
     if "p_value" in result and result["p_value"].dims == score.dims:
         passed = score.where(result["p_value"] < ALPHA)
         for title, one in _split(passed, name):
             if one.notnull().any():
-                parts += _map(result, f"{title} where p < {ALPHA:g}", one)
+                parts += _map(result, f"{title} where p < {ALPHA:g}", one, limits)
     return parts
+
+
+def _list_fusion_parts(result: xr.Dataset) -> list[Part]:
+    """Noise ceilings, and what models and regions explain in common, where they are known."""
+    parts: list[Part] = []
+    if {"time_ceiling_lower", "roi_ceiling_lower"} & set(result.data_vars):
+        parts.append(
+            picture(
+                "Noise ceilings", "Bands of noise ceilings, and mean similarity by region.",
+                "Grey: from the lower ceiling (each subject with the mean of the others) to the "
+                "upper one. The ceiling of the side whose subjects are kept bounds the curves: "
+                f"{result.attrs.get('units', 'time')}.",
+                lambda: plot_ceilings(result),
+            )
+        )  # fmt: skip
+    if "commonality" in result:
+        parts.append(
+            picture(
+                "Variance shared with models", "Curves of shared variance by region and model.",
+                "Variance of RDMs in time that a region and a model explain in common; negative "
+                "where one suppresses noise of the other. Band: 95 % t-interval over subjects. "
+                "Squares: times below 0.05, corrected over times and regions.",
+                lambda: plot_commonality(result),
+            )
+        )  # fmt: skip
+    return parts
+
+
+def _find_limits(score: xr.DataArray) -> tuple[float, float] | None:
+    """One scale of colours for all maps of a result: from 0, or what lies below, to the top."""
+    finite = score.values[np.isfinite(score.values)]
+    if not finite.size:
+        return None
+    low, high = min(0.0, float(np.quantile(finite, 0.02))), float(np.quantile(finite, 0.98))
+    return (low, high) if high > low else None
 
 
 def _split(score: xr.DataArray, name: str) -> list[tuple[str, xr.DataArray]]:
@@ -135,12 +189,16 @@ def _split(score: xr.DataArray, name: str) -> list[tuple[str, xr.DataArray]]:
     return found
 
 
-def _map(result: xr.Dataset, title: str, one: xr.DataArray) -> list[Part]:
+def _map(
+    result: xr.Dataset, title: str, one: xr.DataArray, limits: tuple[float, float] | None
+) -> list[Part]:
     placed = copy_geometry(result, one)
     if "time" not in one.dims:
         if not {"vertex", "i"} & set(one.coords):
             return []
-        return [(f"Map of {title}", lambda: map_values(placed, title))]
+        return [
+            (f"Map of {title}", lambda: map_values(placed, title, caption=SCALE, limits=limits))
+        ]
     return [
         picture(
             f"Frames of {title}", f"Maps of {title} at up to 6 times.",

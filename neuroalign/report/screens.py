@@ -23,8 +23,10 @@ from neuroalign.report.figures import (
     plot_score_histogram,
     plot_time_course,
 )
+from neuroalign.report.latent_screens import list_fit_parts, show_latents
 from neuroalign.report.matrices import MOST_PANELS, plot_mds, plot_rdm
 from neuroalign.report.rsa_screens import list_estimate_parts, show_generalization, show_rsa
+from neuroalign.report.shape_screens import list_shape_parts
 from neuroalign.report.tables import (
     tabulate_estimate,
     tabulate_provenance,
@@ -186,7 +188,8 @@ def show_estimate(result: xr.Dataset) -> list[Block]:
     -------
     list of Block
     """
-    drawn = [attempt(title, make) for title, make in list_estimate_parts(result)]
+    parts = [*list_estimate_parts(result), *list_shape_parts(result), *list_fit_parts(result)]
+    drawn = [attempt(title, make) for title, make in parts]
     return [*warn(result), *drawn, tabulate_estimate(result), tabulate_provenance(result)]
 
 
@@ -217,7 +220,7 @@ SCREENS: dict[str, Callable[[Any], list[Block]]] = {
     "responses": show_plain,
     "features": show_plain,
     "matched": show_plain,
-    "latents": show_plain,
+    "latents": show_latents,
     "estimate": show_estimate,
     "rsa": show_rsa,
     "generalisation": show_generalization,

@@ -277,7 +277,9 @@ def _add_bar(
         bar.set_ticks(list(range(len(categories))), labels=[write_label(c, 20) for c in categories])
 
 
-def plot_volume(values: xr.DataArray, *, label: str = "score") -> Figure:
+def plot_volume(
+    values: xr.DataArray, *, label: str = "score", limits: tuple[float, float] | None = None
+) -> Figure:
     """Draw values on voxels as a mosaic of up to 12 slices along the third axis.
 
     Parameters
@@ -287,6 +289,8 @@ def plot_volume(values: xr.DataArray, *, label: str = "score") -> Figure:
         from the largest indices when absent.
     label : str
         Beside the colour bar.
+    limits : (float, float), optional
+        Range of colours; otherwise as in `plot_cortex`. Slices share it.
 
     Returns
     -------
@@ -316,7 +320,7 @@ def plot_volume(values: xr.DataArray, *, label: str = "score") -> Figure:
     filled = np.flatnonzero(np.isfinite(box).any(axis=(0, 1)))
     chosen = filled[np.linspace(0, len(filled) - 1, min(MOST_SLICES, len(filled))).astype(int)]
     finite = values.values[np.isfinite(values.values)]
-    cmap, norm = _choose_colors(finite, None, None)
+    cmap, norm = _choose_colors(finite, None, limits)
     n_columns = min(6, len(chosen))
     n_rows = -(-len(chosen) // n_columns)
     panel = 1.5 if len(chosen) > 3 else 3.0

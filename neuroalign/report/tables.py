@@ -20,6 +20,7 @@ from neuroalign.report._summaries import (
 from neuroalign.report.rsa_figures import check_result, iterate_slices
 
 MOST_ROWS = 500
+ENDS = ("ceiling_lower", "ceiling_upper")
 # Attrs that are true when something is wrong, and what to say then.
 SPOKEN = {
     "fitted_without_cross_validation": (
@@ -35,6 +36,16 @@ SPOKEN = {
 def _to_cell(value: float, digits: int = 3) -> Cell:
     """Round a number; None where there is none."""
     return round(float(value), digits) if np.isfinite(value) else None
+
+
+def _to_p_cell(value: float) -> Cell:
+    """Round a p value; never to 0, which no test gives."""
+    return "< .001" if value < 0.001 else _to_cell(value, 4)
+
+
+def _is_p(name: str) -> bool:
+    """Whether a variable holds p or q values, by its name."""
+    return any(word in ("p", "q") for word in name.split("_"))
 
 
 def tabulate_rois(result: xr.Dataset) -> Table:
@@ -104,10 +115,11 @@ def tabulate_models(result: xr.Dataset) -> Table:
                 "p_ceiling")  # fmt: skip
     empty = np.full(result.sizes["model"], np.nan)
     for title, one in iterate_slices(result):
-        ends = [float(one[f"ceiling_{end}"]) for end in ("lower", "upper")]
+        ends = [float(one[name]) for name in ENDS]
         columns = [one[name].values if name in one else empty for name in by_model]
         for name, *values in zip(one["model"].values.astype(str), *columns, strict=True):
-            cells = [_to_cell(value, 4) for value in (*values, *ends)]
+            known = zip((*by_model, *ENDS), (*values, *ends), strict=True)
+            cells = [_to_p_cell(v) if _is_p(key) else _to_cell(v, 4) for key, v in known]
             rows.append((title or "all", str(name), *cells))
     level = f"{100 * float(result.attrs.get('level', 0.95)):g} %"
     named = ("slice", "model", name_metric(result), "standard error", f"{level} low",
@@ -160,13 +172,24 @@ def tabulate_estimate(result: xr.Dataset) -> Table:
     Table
         Columns: variable, finite values, median, 5th and 95th percentile.
     """
-    rows = []
+    rows: list[tuple[Cell, ...]] = []
     for name, variable in result.data_vars.items():
+        if variable.dtype.kind not in "biuf":
+            rows.append((str(name), variable.size, *_sketch_text(variable.values)))
+            continue
         middle, low, high, n = summarise(variable.values)
-        rows.append((str(name), n, *map(_to_cell, (middle, low, high))))
+        write = _to_p_cell if _is_p(str(name)) else _to_cell
+        rows.append((str(name), n, *map(write, (middle, low, high))))
     settings = "; ".join(f"{key} {value}" for key, value in result.attrs.items() if key != "kind")
     columns = ("variable", "values", "median", "5th percentile", "95th percentile")
     return Table("Estimates", columns, tuple(rows), settings)
+
+
+def _sketch_text(values: np.ndarray) -> tuple[str, str, str]:
+    """The commonest value in the middle, and how many others there are."""
+    names, counts = np.unique(values.astype(str), return_counts=True)
+    others = f"and {len(names) - 1} other values" if len(names) > 1 else ""
+    return str(names[counts.argmax()]), others, ""
 
 
 def _get_significant(result: xr.Dataset) -> np.ndarray:

@@ -39,7 +39,7 @@ def get_times(array: xr.DataArray, dim: str = "time") -> tuple[Array, str]:
     return np.arange(array.sizes[dim], dtype=np.float64), "samples"
 
 
-def _find_edges(times: Array) -> tuple[float, float]:
+def find_edges(times: Array) -> tuple[float, float]:
     """Outer edges of cells around times, for a picture."""
     half = float(np.median(np.diff(times))) / 2 if len(times) > 1 else 0.5
     return float(times[0]) - half, float(times[-1]) + half
@@ -124,12 +124,12 @@ def plot_fusion(result: xr.Dataset) -> Figure:
             top.plot(time[peak], values[row, peak], "o", color=color, markersize=6, mec="white")
     passed = find_passed(result)
     if passed is not None:
-        _mark_passed(top, time, passed.values)
+        mark_passed(top, time, passed.values)
     top.axhline(0, color=MUTED, linewidth=0.8)
     top.set_ylabel(f"similarity ({write_label(name_metric(result))})")
     tidy(top, grid="y")
     limit = _find_limit(values)
-    edges = np.r_[_find_edges(time)[0], (time[1:] + time[:-1]) / 2, _find_edges(time)[1]]
+    edges = np.r_[find_edges(time)[0], (time[1:] + time[:-1]) / 2, find_edges(time)[1]]
     image = below.pcolormesh(
         edges, np.arange(n_rows + 1) - 0.5, values[:n_rows], cmap="RdBu_r", vmin=-limit, vmax=limit
     )
@@ -146,7 +146,7 @@ def plot_fusion(result: xr.Dataset) -> Figure:
     return figure
 
 
-def _mark_passed(axes: Axes, time: Array, passed: Array) -> None:
+def mark_passed(axes: Axes, time: Array, passed: Array) -> None:
     """Draw a row of squares under the curves for each that has any."""
     low, high = axes.get_ylim()
     step = 0.05 * (high - low)
@@ -222,9 +222,9 @@ def plot_generalization(result: xr.Dataset) -> Figure:
         title, values = panels[number]
         image = axes.imshow(
             values, cmap="RdBu_r", vmin=chance - limit, vmax=chance + limit, origin="lower",
-            extent=(*_find_edges(test), *_find_edges(train)), interpolation="nearest",
+            extent=(*find_edges(test), *find_edges(train)), interpolation="nearest",
         )  # fmt: skip
-        _mark_diagonal(axes, train, test)
+        mark_diagonal(axes, train, test)
         axes.set_title(write_label(title, 30), fontsize=10, color=INK, loc="left")
         tidy(axes)
         if number % n_columns == 0:
@@ -240,7 +240,7 @@ def plot_generalization(result: xr.Dataset) -> Figure:
     return figure
 
 
-def _mark_diagonal(axes: Axes, train: Array, test: Array) -> None:
+def mark_diagonal(axes: Axes, train: Array, test: Array) -> None:
     """Mark equal times, and onset where it is inside."""
     ends = (max(train[0], test[0]), min(train[-1], test[-1]))
     axes.plot(ends, ends, color=INK, linewidth=0.9, linestyle="--", gid="diagonal")

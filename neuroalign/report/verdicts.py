@@ -14,6 +14,7 @@ from neuroalign.report._summaries import (
     name_metric,
     summarise,
 )
+from neuroalign.report.latent_verdicts import judge_fit, judge_latents
 from neuroalign.report.rsa_verdicts import judge_fusion, judge_generalization, judge_rsa
 
 
@@ -58,6 +59,9 @@ def _judge_estimate(result: xr.Dataset) -> str:
     if "verdict" in result.attrs:
         meaning = str(result.attrs.get("meaning", ""))
         return f"{result.attrs['verdict']}: {meaning}" if meaning else str(result.attrs["verdict"])
+    said = judge_fit(result)
+    if said is not None:
+        return said
     if "score" in result and set(result["score"].dims) - {"subject"} == {"roi", "time"}:
         return judge_fusion(result)
     name = str(result.attrs.get("headline", next(iter(result.data_vars))))
@@ -86,7 +90,7 @@ VERDICTS: dict[str, Callable[[Any], str]] = {
     "responses": _judge_plain,
     "features": _judge_plain,
     "matched": _judge_plain,
-    "latents": _judge_plain,
+    "latents": judge_latents,
     "estimate": _judge_estimate,
     "rsa": judge_rsa,
     "generalisation": judge_generalization,

@@ -5,6 +5,8 @@ from .comparisons import COMPARISONS as COMPARISONS
 from .comparisons import compare_rdms as compare_rdms
 from .comparisons import fisher_z as fisher_z
 from .comparisons import regress_rdms as regress_rdms
+from .conversion import from_rsatoolbox as from_rsatoolbox
+from .conversion import to_rsatoolbox as to_rsatoolbox
 from .crosstime import generalize_distances as generalize_distances
 from .distances import CROSS_DISTANCES as CROSS_DISTANCES
 from .distances import DISTANCES as DISTANCES
@@ -74,6 +76,7 @@ __all__ = [
     "fisher_z",
     "frame_responses",
     "from_matrix",
+    "from_rsatoolbox",
     "fuse",
     "generalize_distances",
     "generalize_rdms",
@@ -90,6 +93,7 @@ __all__ = [
     "split_rdms",
     "stack_rdms",
     "to_condensed",
+    "to_rsatoolbox",
     "to_square",
     "whiten",
 ]

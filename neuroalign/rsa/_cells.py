@@ -68,15 +68,18 @@ def average_cells(rows: Rows, *, narrow: bool = False) -> tuple[Array, Array]:
     return means.reshape(shape4), (counts > 0).reshape(n, n_folds)
 
 
+def find_noise_fold(rows: Rows) -> str | None:
+    """Name the folds within which conditions repeat, so that noise is what differs there."""
+    cells = rows.codes * len(rows.fold_names) + rows.folds
+    return rows.fold if rows.fold is not None and np.bincount(cells).max() > 1 else None
+
+
 def find_noise(rows: Rows, noise: NoiseLike) -> xr.DataArray | None:
     """Estimate the noise when it was only named: from repeats in a fold, else from those across."""
     if not isinstance(noise, str):
         return noise
-    cells = rows.codes * len(rows.fold_names) + rows.folds
-    repeated = rows.fold is not None and np.bincount(cells).max() > 1
-    return estimate_noise(
-        rows.responses, by=rows.by, fold=rows.fold if repeated else None, method=noise
-    )
+    fold = find_noise_fold(rows)
+    return estimate_noise(rows.responses, by=rows.by, fold=fold, method=noise)
 
 
 def whiten_cells(B: Array, rows: Rows, noise: xr.DataArray | None) -> Array:

@@ -48,24 +48,45 @@ def _second_moments(A: Array) -> Array:
     return moments
 
 
-def riemannian_distance(A: Array, B: Array) -> Array:
+def _add_noise(A: Array, ridge: float) -> Array:
+    """Add a share of the mean distance to each distance, as independent noise does."""
+    if not ridge:
+        return A
+    return np.asarray(A + ridge * np.clip(A.mean(axis=1, keepdims=True), 0, None))
+
+
+def find_definite(A: Array, ridge: float = 0.0) -> Array:
+    """Which RDMs (a, pair) have positive definite second moments."""
+    low = np.linalg.eigvalsh(_second_moments(_add_noise(A, ridge)))
+    return np.asarray(low[:, 0] > FLOOR * low[:, -1])
+
+
+def riemannian_distance(
+    A: Array, B: Array, *, ridge: float = 0.0, names: tuple[str, str] = ("a", "b")
+) -> Array:
     """Negative affine-invariant distance of second moments, over scale and added noise of A.
 
     ``min |log eig(exp(s) G_a + exp(t) N, G_b)|`` over s and t, N the moments of equal noise.
     Shahbazi et al. (2021), NeuroImage 239, doi:10.1016/j.neuroimage.2021.118271.
+
+    Raises
+    ------
+    SchemaError
+        When second moments are not positive definite.
     """
     noise = np.ones((count_conditions(A.shape[1]) - 1,) * 2)
     noise.flat[:: len(noise) + 1] += 1
+    A, B = _add_noise(A, ridge), _add_noise(B, ridge)
     first, second = _second_moments(A), _second_moments(B)
-    for name, moments in (("a", first), ("b", second)):
-        low = np.linalg.eigvalsh(moments)
-        flat = int((low[:, 0] <= FLOOR * low[:, -1]).sum())
+    for name, rows, moments in zip(names, (A, B), (first, second), strict=True):
+        flat = int((~find_definite(rows)).sum())
         if flat:
             raise SchemaError(
                 f"{name}: expected RDMs whose second moments are positive definite for method "
                 f"'riemannian', got {flat} of {len(moments)} that are not (conditions with equal "
                 "patterns, fewer channels than conditions, or noisy crossvalidated distances). "
-                "Use 'bures' or 'whitened_cosine', or average more data."
+                f"Use ridge={max(2 * ridge, 0.1):g} or more, which adds noise, or 'bures' or "
+                "'whitened_cosine', or average more data."
             )
     return -np.array([[_fit_distance(a, b, noise) for b in second] for a in first])
 

@@ -8,9 +8,10 @@ import xarray as xr
 from scipy.sparse import csr_array, diags_array
 
 from neuroalign.errors import SchemaError, choose
-from neuroalign.rsa import _cells, _searchlight, distances
+from neuroalign.rsa import _cells, _jobs, _searchlight
 from neuroalign.rsa._cells import NoiseLike, Rows
 from neuroalign.rsa._searchlight import Covariance, Light, Residuals
+from neuroalign.rsa.distances import DISTANCES
 from neuroalign.rsa.neighborhoods import neighbor_matrix
 from neuroalign.rsa.noise import METHODS, find_codes, invert, read_noise, remove_means
 
@@ -23,14 +24,14 @@ class Request(NamedTuple):
     responses: xr.DataArray
     neighbors: Any
     by: str
-    distance: str | distances.Custom
+    distance: str | _jobs.Custom
     fold: str | None
     noise: NoiseLike
     nan: str
     remove_mean: bool
 
 
-def name_distance(distance: str | distances.Custom) -> str:
+def name_distance(distance: str | _jobs.Custom) -> str:
     """Name a distance, also a function of the user."""
     return getattr(distance, "__name__", "custom") if callable(distance) else distance
 
@@ -39,25 +40,25 @@ def prepare_light(request: Request) -> tuple[Light, Array, Array]:
     """Read everything; give the light, names of conditions, and sizes of neighbourhoods."""
     if callable(request.distance):
         # Never under its own name, which may be that of a row of the table.
-        name, chosen = "custom", distances.adapt_function(request.distance)
+        name, chosen = "custom", _jobs.adapt_function(request.distance)
     else:
-        name, chosen = request.distance, choose(distances.DISTANCES, request.distance, "distance")
-    job = distances.Job(
+        name, chosen = request.distance, choose(DISTANCES, request.distance, "distance")
+    job = _jobs.Job(
         name, chosen, request.by, request.fold, request.noise, request.nan, request.remove_mean
     )
-    distances.check_job(job)
+    _jobs.check_job(job)
     if request.responses.dims != ("sample", "neuroid"):
         raise SchemaError(
             f"responses: expected (sample, neuroid), got {request.responses.dims}. Average a "
             "window of time first, or run one searchlight for each."
         )
-    responses = distances.read_responses(request.responses, job)
+    responses = _jobs.read_responses(request.responses, job)
     members, size = _drop_missing(request, neighbor_matrix(request.neighbors, responses))
-    labels = distances.find_labels(responses, request.by)
+    labels = _jobs.find_labels(responses, request.by)
     known = np.isfinite(responses.values)
     # What is missing is in no neighbourhood any more; it must not spoil sums on the way either.
     finite = responses if known.all() else responses.where(known, 0.0)
-    rows = distances.make_rows(finite, labels, job)
+    rows = _jobs.make_rows(finite, labels, job)
     return _make_light(job, rows, members), labels, size
 
 
@@ -82,7 +83,7 @@ def _drop_missing(request: Request, members: csr_array) -> tuple[csr_array, Arra
     return kept, np.diff(kept.indptr)
 
 
-def _make_light(job: distances.Job, rows: Rows, members: csr_array) -> Light:
+def _make_light(job: _jobs.Job, rows: Rows, members: csr_array) -> Light:
     """Average cells, and find how their noise is removed: at once, or in each neighbourhood."""
     alone = job.distance.run is _cells.run_trials
     alone = alone or (isinstance(job.noise, xr.DataArray) and job.noise.ndim != 2)
@@ -112,9 +113,7 @@ def _read_noise(
         matrix, inverse = read_noise(noise, rows.responses["neuroid"].values)
         return cells, Covariance(invert(matrix) if inverse else matrix)
     choose(METHODS, noise, "noise")
-    cells_of_rows = rows.codes * len(rows.fold_names) + rows.folds
-    repeated = rows.fold is not None and np.bincount(cells_of_rows).max() > 1
-    codes = find_codes(rows.responses, rows.by, rows.fold if repeated else None)
+    codes = find_codes(rows.responses, rows.by, _cells.find_noise_fold(rows))
     residuals, dof = remove_means(rows.responses.values, codes)
     if dof < 1:
         raise SchemaError(

@@ -17,7 +17,7 @@ from scipy.sparse import csr_array
 
 from neuroalign.errors import NeuroalignError
 from neuroalign.rsa._cells import Rows
-from neuroalign.rsa.distances import Distance
+from neuroalign.rsa._jobs import Distance
 from neuroalign.rsa.noise import METHODS, factorise
 
 Array = npt.NDArray[Any]

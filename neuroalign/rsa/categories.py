@@ -8,6 +8,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from neuroalign.errors import choose
+from neuroalign.rsa._labelled import need_mapping
 from neuroalign.rsa._stacks import fold
 from neuroalign.schema import as_labels
 
@@ -30,7 +31,7 @@ def categorical_rdm(categories: Mapping[str, str]) -> xr.DataArray:
     Raises
     ------
     SchemaError
-        When a label is no string.
+        When it is no mapping, or a label is no string.
     ValueError
         When all conditions share one category.
 
@@ -39,6 +40,7 @@ def categorical_rdm(categories: Mapping[str, str]) -> xr.DataArray:
     >>> categorical_rdm({"cat": "animal", "dog": "animal", "car": "thing"}).values.tolist()
     [0.0, 1.0, 1.0]
     """
+    need_mapping(categories, "categories", "{'cat': 'animal', 'car': 'thing'}")
     labels = as_labels(list(categories), "categories")
     groups = as_labels(list(categories.values()), "categories")
     if len(set(groups.tolist())) < 2:
@@ -103,6 +105,8 @@ def magnitude_rdm(
 
     Raises
     ------
+    SchemaError
+        When it is no mapping.
     ValueError
         On an unknown scale, values that are not finite, or 0 and less under ``log``.
 
@@ -112,6 +116,7 @@ def magnitude_rdm(
     [0.693, 1.386, 0.693]
     """
     felt = choose(SCALES, scale, "scale")
+    need_mapping(values, "values", "{'soft': 1.0, 'loud': 4.0}")
     labels = as_labels(list(values), "values")
     numbers = np.array(list(values.values()), dtype=np.float64)
     if not np.isfinite(numbers).all():

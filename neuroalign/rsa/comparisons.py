@@ -1,18 +1,46 @@
-"""Similarity of RDMs, aligned by condition label first."""
+"""Similarity of RDMs, aligned by condition label first.
 
-from collections.abc import Callable
+========================  ======================================================================
+``cosine``                cosine of the lists of distances: keeps the zero, so 0 must mean equal
+``pearson``               linear correlation: blind to a constant and to scale
+``spearman``              correlation of ranks; favours RDMs with ties, such as of categories
+``rho_a``                 the same without that favour: mean over random breaking of ties
+``tau_a``                 share of couples of pairs in one order less share in the other one
+``tau_b``                 the same over couples without ties, which favours RDMs with ties
+``whitened_cosine``       ``cosine`` after errors that pairs with a common condition share are
+                          whitened; equal to linear CKA where noise is equal
+``whitened_correlation``  the same after the mean, as ``pearson``
+``bures``                 overlap of the shapes of both sets of points, 1 when they can be rotated
+                          and scaled into each other
+``riemannian``            minus the distance of second moments, over scale and added noise; 0 when
+                          equal; takes positive definite ones only, see ``ridge``
+========================  ======================================================================
+
+Use the whitened ones for power with estimated distances, ``rho_a`` where only an order is meant.
+"""
+
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from neuroalign.errors import AlignError, SchemaError, choose, some
+from neuroalign.errors import SchemaError, choose
 from neuroalign.rsa import _comparison_kernels as kernels
+from neuroalign.rsa._comparison_inputs import (
+    align_controls,
+    find_observed,
+    read_rows,
+    read_sigma,
+    read_signal,
+)
 from neuroalign.rsa._geometry import bures_similarity, riemannian_distance
+from neuroalign.rsa.joining import gather_rdms
 from neuroalign.rsa.rdms import align_rdms, find_conditions, to_condensed
 
 Array = npt.NDArray[Any]
+RDMs = xr.DataArray | Mapping[str, xr.DataArray]
 NAN = ("raise", "omit")
 # Comparisons that are a product of centred, normalised RDMs: others have no residuals.
 RESIDUAL = ("pearson", "spearman")
@@ -25,6 +53,7 @@ class Noise(NamedTuple):
     sigma: Array | None
     signal: Array | None
     n_folds: int
+    ridge: float = 0.0
 
 
 def _plain(name: str) -> Callable[[Array, Array, kernels.Weights, Noise], Array]:
@@ -56,15 +85,24 @@ def _whitened(name: str, center: bool) -> Callable[[Array, Array, kernels.Weight
     return compare
 
 
+def _riemannian(A: Array, B: Array, weights: kernels.Weights, noise: Noise) -> Array:
+    check_complete(weights)
+    return riemannian_distance(A, B, ridge=noise.ridge)
+
+
+def check_complete(weights: kernels.Weights) -> None:
+    if not (weights.pairs == 1).all():
+        raise SchemaError(
+            "nan: expected complete RDMs for this method, got missing pairs. Drop the conditions "
+            "that lack them."
+        )
+
+
 def _geometric(
     compute: Callable[[Array, Array], Array],
 ) -> Callable[[Array, Array, kernels.Weights, Noise], Array]:
     def compare(A: Array, B: Array, weights: kernels.Weights, _noise: Noise) -> Array:
-        if not (weights.pairs == 1).all():
-            raise SchemaError(
-                "nan: expected complete RDMs for this method, got missing pairs. Drop the "
-                "conditions that lack them."
-            )
+        check_complete(weights)
         return compute(A, B)
 
     return compare
@@ -80,9 +118,10 @@ COMPARISONS: dict[str, Callable[[Array, Array, kernels.Weights, Noise], Array]] 
     "whitened_cosine": _whitened("whitened_cosine", False),
     "whitened_correlation": _whitened("whitened_correlation", True),
     "bures": _geometric(bures_similarity),
-    "riemannian": _geometric(riemannian_distance),
+    "riemannian": _riemannian,
 }
 WHITENED = ("whitened_cosine", "whitened_correlation")
+SHAPES = ("bures", "riemannian")
 
 
 # What rsatoolbox calls a comparison that has another name here.
@@ -112,9 +151,25 @@ def check_name(method: str) -> None:
         )
 
 
+def refuse_shapes(method: str) -> None:
+    """Say where a comparison of shapes is taken, which has no average RDM and so no ceiling.
+
+    Raises
+    ------
+    ValueError
+    """
+    if method in SHAPES:
+        raise ValueError(
+            f"method: expected a comparison with an average RDM, and so a noise ceiling, got "
+            f"'{method}'. Use 'whitened_cosine', or compare_rdms(models, rdms, "
+            f"method='{method}'{', ridge=0.1' if method == 'riemannian' else ''}) for each subject "
+            "and a t test over subjects."
+        )
+
+
 def compare_rdms(
-    a: xr.DataArray,
-    b: xr.DataArray,
+    a: RDMs,
+    b: RDMs,
     *,
     method: str = "pearson",
     how: str = "strict",
@@ -124,12 +179,13 @@ def compare_rdms(
     n_folds: int = 2,
     controls: xr.DataArray | None = None,
     remove_from: str = "both",
+    ridge: float = 0.0,
 ) -> xr.DataArray:
     """Compare every RDM of one stack with every RDM of another.
 
     Parameters
     ----------
-    a, b : DataArray (..., first, second) or (..., pair)
+    a, b : DataArray (..., first, second) or (..., pair), or mapping of name to RDM
         In any order of conditions: they are brought into one by label.
     method : str
         A name in ``COMPARISONS``. ``rho_a`` and ``tau_a`` do not favour RDMs with ties;
@@ -152,6 +208,9 @@ def compare_rdms(
         correlation.
     remove_from : {"both", "a", "b"}
         Take ``controls`` out of both sides, or of one (semi-partial correlation).
+    ridge : float
+        For ``riemannian``: this share of its mean distance is added to each distance of an RDM,
+        as equal independent noise would do, so that second moments become positive definite.
 
     Returns
     -------
@@ -189,76 +248,37 @@ def compare_rdms(
             f"sigma, signal: expected None with method '{method}', got a covariance. "
             "Use 'whitened_cosine' or 'whitened_correlation'."
         )
+    check_ridge(ridge, method)
+    a, b = gather_rdms(a, "a", "rdm"), gather_rdms(b, "b", "rdm")
     a, b = align_rdms(a, b, how=how)
     labels = find_conditions(a)
-    A, B = _rows(a), _rows(b)
-    C = None if controls is None else _align_controls(controls, labels)
-    observed = _find_observed([A, B] if C is None else [A, B, C], nan)
+    A, B = read_rows(a), read_rows(b)
+    C = None if controls is None else align_controls(controls, labels)
+    observed = find_observed([A, B] if C is None else [A, B, C], nan)
     A, B = (np.where(observed, X, 0.0) for X in (A, B))
     weights = kernels.weigh(A.shape[1], observed=observed)
     if C is not None:
         similarity = _compare_partial(A, B, np.where(observed, C, 0.0), weights, method, sides)
     else:
-        noise = Noise(_read_sigma(sigma, labels), _read_signal(signal, labels), n_folds)
+        noise = Noise(read_sigma(sigma, labels), read_signal(signal, labels), n_folds, ridge)
         if n_folds < 2:
             raise ValueError(f"n_folds: expected 2 or more, got {n_folds}.")
         similarity = compute(A, B, weights, noise)
     return _wrap(similarity, a, b, method)
 
 
-def _rows(rdm: xr.DataArray) -> Array:
-    return np.asarray(rdm.values, dtype=np.float64).reshape(-1, rdm.shape[-1])
+def check_ridge(ridge: float, method: str) -> None:
+    """Refuse a ridge where it is not used.
 
-
-def _find_observed(stacks: list[Array], nan: str) -> Array:
-    observed = np.all([np.isfinite(X).all(axis=0) for X in stacks], axis=0)
-    lost = int((~observed).sum())
-    if lost and nan == "raise":
-        raise SchemaError(
-            f"a, b: expected finite dissimilarities, got {lost} of {len(observed)} pairs missing "
-            "in some RDM. Use nan='omit' to leave them out of all."
-        )
-    if observed.sum() < 3:
-        raise SchemaError(
-            f"a, b: expected 3 or more pairs that no RDM lacks, got {int(observed.sum())}. "
-            "Drop the RDMs that lack most."
-        )
-    return np.asarray(observed)
-
-
-def _align_controls(controls: xr.DataArray, labels: Array) -> Array:
-    return _rows(to_condensed(controls, labels))
-
-
-def _read_sigma(sigma: xr.DataArray | None, labels: Array) -> Array | None:
-    if sigma is None:
-        return None
-    if not isinstance(sigma, xr.DataArray) or sigma.dims != ("first", "second"):
-        raise SchemaError(
-            "sigma: expected a DataArray (first, second) with names of conditions, got "
-            f"{sigma.dims if isinstance(sigma, xr.DataArray) else type(sigma).__name__}."
-        )
-    absent = set(labels.tolist()) - set(sigma["first"].values.tolist())
-    if absent:
-        raise AlignError(
-            f"sigma: expected every condition of a, missing {some(sorted(absent))}. Name them."
-        )
-    values = np.asarray(sigma.sel(first=labels, second=labels).values, dtype=np.float64)
-    if not np.allclose(values, values.T) or np.linalg.eigvalsh(values)[0] <= 0:
+    Raises
+    ------
+    ValueError
+    """
+    if not (np.isfinite(ridge) and ridge >= 0) or (ridge and method != "riemannian"):
         raise ValueError(
-            "sigma: expected a symmetric positive definite covariance, got none. Shrink it."
+            f"ridge: expected 0, or more with method 'riemannian', got {ridge} with '{method}'. "
+            "Leave it out."
         )
-    return values
-
-
-def _read_signal(signal: xr.DataArray | None, labels: Array) -> Array | None:
-    if signal is None:
-        return None
-    rows = _rows(to_condensed(signal, labels))
-    if len(rows) != 1:
-        raise SchemaError(f"signal: expected one RDM, got {len(rows)}. Average them.")
-    # A negative estimate of a distance is no signal.
-    return np.asarray(np.clip(rows[0], 0, None))
 
 
 def _compare_partial(
@@ -325,8 +345,8 @@ def regress_rdms(rdms: xr.DataArray, confounds: xr.DataArray) -> xr.DataArray:
     """
     labels = find_conditions(rdms)
     held = to_condensed(rdms, labels)
-    rows, C = _rows(held), _align_controls(confounds, labels)
-    _find_observed([rows, C], "raise")
+    rows, C = read_rows(held), align_controls(confounds, labels)
+    find_observed([rows, C], "raise")
     design = np.concatenate([np.ones((1, C.shape[1])), C - C.mean(axis=1, keepdims=True)])
     scaled = kernels.scale_to_unit(design)
     basis = _span(scaled)

@@ -1,8 +1,30 @@
-"""Representational dissimilarity matrices from responses (or features)."""
+"""Representational dissimilarity matrices from responses (or features).
 
-from collections.abc import Callable, Mapping, Sequence
+Of patterns x and y over P channels, averages over channels where channels are summed:
+
+================================  ==============================================================
+``squared_euclidean``             ``|x - y|^2 / P``: mean squared difference; noise raises it
+``euclidean``                     root of ``squared_euclidean``
+``correlation``                   1 less the correlation: blind to mean and size of a pattern
+``cosine``                        1 less the cosine: blind to the size of a pattern alone
+``city_block``                    mean absolute difference
+``mahalanobis``                   ``squared_euclidean`` of whitened patterns: needs ``noise``
+``poisson``                       symmetrised Kullback-Leibler divergence of counts or rates
+``crossnobis``                    differences in two folds multiplied: 0 on average where patterns
+                                  are equal, negative by chance; whitened where ``noise`` is given
+``linear_discriminant_contrast``  ``crossnobis`` that insists on ``noise``: how far a linear
+                                  discriminant sets both conditions apart in other folds
+``poisson_cv``                    ``poisson`` with rates of one fold and log rates of the others
+``decoding_accuracy``             accuracy of a linear discriminant of each pair, in other folds
+================================  ==============================================================
+
+``compute_cross_rdm`` takes the first six between folds, where a condition has a distance to
+itself.
+"""
+
+from collections.abc import Mapping, Sequence
 from itertools import product
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,24 +32,23 @@ import xarray as xr
 
 from neuroalign.errors import AlignError, SchemaError, choose, some
 from neuroalign.rsa import _cells, _crossvalidated, _kernels
-from neuroalign.rsa._cells import NoiseLike, Rows
+from neuroalign.rsa._cells import NoiseLike
+from neuroalign.rsa._jobs import (
+    Custom,
+    Distance,
+    Job,
+    adapt_function,
+    check_job,
+    find_labels,
+    make_rows,
+    read_responses,
+)
+from neuroalign.rsa._labelled import need_responses
 from neuroalign.rsa.rdms import to_condensed, wrap_square
-from neuroalign.schema import SCHEMA_VERSION, check_features, check_responses
+from neuroalign.schema import SCHEMA_VERSION
 
 Array = npt.NDArray[Any]
-Custom = Callable[[Array], Array]
 FORMS = ("square", "condensed")
-NAN = ("raise", "omit", "propagate")
-
-
-class Distance(NamedTuple):
-    """A kernel, how it is run (which tells what it takes), and what it asks for."""
-
-    kernel: Callable[..., Array]
-    run: Callable[..., Array]
-    folds: bool = False
-    noise: str = "optional"
-    counts: bool = False
 
 
 DISTANCES: dict[str, Distance] = {
@@ -55,18 +76,6 @@ CROSS_DISTANCES: dict[str, Distance] = {
     "city_block": Distance(_kernels.cross_city_block, _cells.run_couples, True),
     "mahalanobis": Distance(_kernels.cross_squared_euclidean, _cells.run_couples, True, "required"),
 }
-
-
-class Job(NamedTuple):
-    """What every RDM of a stack shares."""
-
-    name: str
-    distance: Distance
-    by: str
-    fold: str | None
-    noise: NoiseLike
-    nan: str
-    remove_mean: bool
 
 
 def compute_rdm(
@@ -196,42 +205,6 @@ def _read_over(over: str | Sequence[str] | None) -> tuple[str, ...]:
     return () if over is None else (over,) if isinstance(over, str) else tuple(over)
 
 
-def adapt_function(function: Custom) -> Distance:
-    """Run a user's function of patterns over a stack, and check what it returns."""
-
-    def kernel(X: Array) -> Array:
-        made = [np.asarray(function(x), dtype=np.float64) for x in X]
-        n = X.shape[1]
-        wrong = [one.shape for one in made if one.shape != (n, n)]
-        if wrong:
-            raise ValueError(
-                f"distance: expected the function to return ({n}, {n}), got {wrong[0]}. "
-                "It takes all patterns (condition, channel) at once."
-            )
-        return np.stack(made)
-
-    return Distance(kernel, _cells.run_patterns)
-
-
-def check_job(job: Job) -> None:
-    choose(dict.fromkeys(NAN), job.nan, "nan")
-    if job.distance.folds != (job.fold is not None):
-        wanted = "the name of a coord such as 'run'" if job.distance.folds else "None"
-        use = "" if job.distance.folds else " Use 'crossnobis' or 'poisson_cv' to cross-validate."
-        raise ValueError(
-            f"fold: expected {wanted} for distance '{job.name}', got {job.fold!r}.{use}"
-        )
-    if job.distance.noise == "required" and job.noise is None:
-        raise ValueError(
-            f"noise: expected a covariance for distance '{job.name}', got None. "
-            "Pass noise='shrinkage', or what rsa.estimate_noise returns."
-        )
-    if job.distance.noise == "refused" and job.noise is not None:
-        raise ValueError(
-            f"noise: expected None for distance '{job.name}', got one. Rates carry their own."
-        )
-
-
 def _stack(
     responses: xr.DataArray | Mapping[str, xr.DataArray],
     job: Job,
@@ -239,6 +212,7 @@ def _stack(
     kind: str,
 ) -> xr.DataArray:
     check_job(job)
+    need_responses(responses)
     if isinstance(responses, xr.DataArray):
         return _compute(responses, job, over, kind)
     if not over or not responses:
@@ -266,33 +240,6 @@ def _stack(
         combine_attrs="drop_conflicts",
     )
     return stacked.assign_coords({over[0]: np.array(list(made))})
-
-
-def read_responses(responses: xr.DataArray, job: Job) -> xr.DataArray:
-    """Check responses; features are channels too."""
-    if "feature" in responses.dims:
-        check_features(responses)
-        if "token" in responses.dims:
-            raise SchemaError(
-                "responses: expected (sample, feature[, time]), got tokens. Pool them first."
-            )
-        responses = responses.drop_vars(["neuroid"], errors="ignore").rename(feature="neuroid")
-        names = np.array([str(i) for i in range(responses.sizes["neuroid"])])
-        responses = responses.assign_coords(neuroid=names)
-    else:
-        check_responses(responses)
-    for coord in filter(None, (job.by, job.fold)):
-        if coord not in responses.coords or responses[coord].dims != ("sample",):
-            raise SchemaError(
-                f"responses: expected coord '{coord}' on 'sample', got {some(responses.coords)}. "
-                "Assign it, or name another."
-            )
-    if job.distance.counts and (responses.values < 0).any():
-        raise ValueError(
-            f"responses: expected counts or rates of 0 or more for distance '{job.name}', got "
-            f"{float(np.nanmin(responses.values)):.3g}. Do not centre or z-score them."
-        )
-    return responses
 
 
 def _split(responses: xr.DataArray, over: tuple[str, ...]) -> dict[str, tuple[str, Array]]:
@@ -346,33 +293,6 @@ def _compute(responses: xr.DataArray, job: Job, over: tuple[str, ...], kind: str
     if job.fold is not None:
         attrs["fold"] = job.fold
     return rdm.assign_attrs(attrs)
-
-
-def find_labels(responses: xr.DataArray, by: str) -> Array:
-    """Conditions in the order of their first appearance, two or more."""
-    names = responses[by].values
-    _, place = np.unique(names, return_index=True)
-    if len(place) < 2:
-        raise SchemaError(
-            f"responses: expected 2 conditions or more in '{by}', got {len(place)}. "
-            "Name another coord."
-        )
-    return np.asarray(names[np.sort(place)])
-
-
-def make_rows(responses: xr.DataArray, labels: Array, job: Job) -> Rows:
-    """Number the condition and the fold of each row."""
-    order = np.argsort(labels)
-    codes = order[np.searchsorted(labels, responses[job.by].values, sorter=order)]
-    fold_names, folds = np.array(["all"]), np.zeros(len(codes), dtype=np.intp)
-    if job.fold is not None:
-        fold_names, folds = np.unique(responses[job.fold].values, return_inverse=True)
-        if len(fold_names) < 2:
-            raise SchemaError(
-                f"responses: expected 2 or more different '{job.fold}', got {len(fold_names)}. "
-                "Cross-validation needs independent data."
-            )
-    return Rows(responses, codes, len(labels), folds, fold_names.astype(str), job.by, job.fold)
 
 
 def _compute_one(part: xr.DataArray, labels: Array, job: Job, joined: bool) -> tuple[Array, int]:

@@ -1,5 +1,6 @@
 """When a region's geometry appears: RDMs in time (MEG, EEG) against RDMs in space (fMRI)."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ from neuroalign.rsa._label_permutations import (
 from neuroalign.rsa._stacks import Stack, fold, reorder, unfold
 from neuroalign.rsa.comparisons import RESIDUAL
 from neuroalign.rsa.inference import noise_ceiling
+from neuroalign.rsa.joining import gather_rdms
 from neuroalign.rsa.models import Models, as_models
 
 Array = npt.NDArray[Any]
@@ -40,8 +42,8 @@ UNITS: dict[str, tuple[bool, bool]] = {
 
 
 def fuse(
-    rdms_time: xr.DataArray,
-    rdms_roi: xr.DataArray,
+    rdms_time: xr.DataArray | Mapping[str, xr.DataArray],
+    rdms_roi: xr.DataArray | Mapping[str, xr.DataArray],
     *,
     method: str = "spearman",
     units: str = "auto",
@@ -61,7 +63,7 @@ def fuse(
     Parameters
     ----------
     rdms_time : DataArray ([subject,] time, pair) or square
-        Such as of M/EEG. Dims in any order; time in s.
+        Such as of M/EEG. Dims in any order; time in s. Or a mapping of subject to RDMs.
     rdms_roi : DataArray ([subject,] roi, pair) or square
         Such as of fMRI, of the same conditions, of these or of other subjects.
     method : {"spearman", "pearson", "cosine", "rho_a", "whitened_cosine", "whitened_correlation"}
@@ -135,6 +137,8 @@ def fuse(
     [0.1, 0.2]
     """
     _check_levels(cluster_level=cluster_level, alpha=alpha, level=level)
+    rdms_time = gather_rdms(rdms_time, "rdms_time", SUBJECT)
+    rdms_roi = gather_rdms(rdms_roi, "rdms_roi", SUBJECT)
     in_time, in_space = _read(rdms_time, "time", "rdms_time"), _read(rdms_roi, "roi", "rdms_roi")
     in_space = _reorder(in_space, in_time.labels)
     if units == "auto":

@@ -6,11 +6,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
-from scipy.sparse import csr_array, sparray, spmatrix
+from scipy.sparse import csr_array, issparse, sparray, spmatrix
 
 from neuroalign._arrays import copy_geometry
 from neuroalign.errors import AlignError, SchemaError
+from neuroalign.rsa._sentences import describe_group_map
 from neuroalign.rsa.comparisons import fisher_z
+from neuroalign.rsa.neighborhoods import neighbor_matrix
 from neuroalign.stats.clusters import find_clusters
 
 Array = npt.NDArray[Any]
@@ -18,7 +20,7 @@ Array = npt.NDArray[Any]
 
 def infer_group_map(
     maps: Mapping[str, xr.DataArray | xr.Dataset] | xr.DataArray,
-    adjacency: sparray | spmatrix,
+    adjacency: sparray | spmatrix | xr.Dataset,
     *,
     chance: float = 0.0,
     fisher: bool = False,
@@ -35,8 +37,10 @@ def infer_group_map(
     maps : mapping of subject to DataArray or Dataset with ``score``, or DataArray
         Maps ([model,] neuroid) on common places, or one array with dim ``subject`` first. For a
         contrast of two models pass the differences of their maps.
-    adjacency : scipy sparse array (neuroid, neuroid)
-        Direct neighbours, as ``loaders.adjacency_of`` gives.
+    adjacency : scipy sparse array (neuroid, neuroid), or Dataset of `find_neighborhoods`
+        Direct neighbours, as ``loaders.adjacency_of`` gives. Of neighbourhoods all places within
+        their radius are neighbours, which joins clusters across gaps: for the voxels that share
+        a side give ``find_neighborhoods(responses, 1, unit="voxel")``.
     chance : float
         Subtracted first.
     fisher : bool
@@ -76,7 +80,7 @@ def infer_group_map(
                 "whose z is infinite. Look at those places, or use fisher=False."
             )
     stack = stack - chance
-    graph = csr_array(adjacency)
+    graph = _read_adjacency(adjacency, stack)
     n = stack.sizes["neuroid"]
     if graph.shape != (n, n):
         raise AlignError(
@@ -102,10 +106,31 @@ def infer_group_map(
             compat="override", combine_attrs="drop_conflicts", join="exact",
         )  # fmt: skip
         result = result.assign_coords(model=stack["model"].values)
-    result.attrs |= {"chance": float(chance), "fisher": int(fisher)}
+    result.attrs |= {"chance": float(chance), "fisher": int(fisher), "headline": "p_value"}
+    result.attrs["verdict"] = describe_group_map(result)
     for name in result.data_vars:
         result[name] = copy_geometry(stack, result[name])
     return copy_geometry(stack, result)
+
+
+def _read_adjacency(adjacency: Any, stack: xr.DataArray) -> csr_array:
+    """Neighbours both ways, none of itself."""
+    if not issparse(adjacency) and not isinstance(adjacency, xr.Dataset):
+        raise SchemaError(
+            "adjacency: expected a scipy sparse array (neuroid, neuroid) or what "
+            f"find_neighborhoods returns, got {type(adjacency).__name__}. Take "
+            "loaders.adjacency_of(responses)."
+        )
+    if not isinstance(adjacency, xr.Dataset):
+        return csr_array(adjacency)
+    named = stack if "neuroid" in stack.coords else None
+    graph = neighbor_matrix(adjacency, named).astype(np.float64)
+    # A neighbourhood that was left out still is in those of others.
+    graph = csr_array(graph + graph.T)
+    graph.setdiag(0)
+    graph.eliminate_zeros()
+    graph.data[:] = 1.0
+    return graph
 
 
 def _stack_maps(maps: Any) -> xr.DataArray:

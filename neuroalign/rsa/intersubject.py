@@ -18,6 +18,7 @@ from neuroalign.rsa._label_permutations import (
     normalise_rows,
     permute_rows_of,
 )
+from neuroalign.rsa._sentences import describe_subjects
 from neuroalign.rsa._stacks import MIN_CONDITIONS, reorder, unfold
 from neuroalign.schema import SCHEMA_VERSION, check_responses
 from neuroalign.stats.multiple import fdr
@@ -378,4 +379,6 @@ def relate_subjects(
     }  # fmt: skip
     shape = brains.values.shape[:-1]
     made = {key: (brains.lead, value.reshape(shape)) for key, value in columns.items()}
-    return schema.check_estimate(xr.Dataset(made, coords=brains.coords, attrs=attrs))
+    result = xr.Dataset(made, coords=brains.coords, attrs=attrs)
+    result = result.assign_attrs(headline="score", verdict=describe_subjects(result))
+    return schema.check_estimate(result)

@@ -7,6 +7,7 @@ import numpy as np
 import xarray as xr
 
 from neuroalign.errors import AlignError, SchemaError, some
+from neuroalign.rsa._labelled import need_rdm
 from neuroalign.rsa.rdms import find_conditions, to_condensed
 
 
@@ -84,12 +85,8 @@ def stack_rdms(rdms: Mapping[str, xr.DataArray], *, over: str = "subject") -> xr
             f"{len(rdms) if isinstance(rdms, Mapping) else 'no names'}. "
             "Name them: {'sub-01': rdm, ...}."
         )
-    wrong = [name for name, one in rdms.items() if not isinstance(one, xr.DataArray)]
-    if wrong:
-        raise SchemaError(
-            f"rdms['{wrong[0]}']: expected a labelled RDM, got {type(rdms[wrong[0]]).__name__}. "
-            "Label arrays by rsa.from_matrix."
-        )
+    for name, one in rdms.items():
+        need_rdm(one, f"rdms['{name}']")
     wanted = find_conditions(next(iter(rdms.values())))
     aligned: list[xr.DataArray] = []
     for name, one in rdms.items():
@@ -119,6 +116,20 @@ def stack_rdms(rdms: Mapping[str, xr.DataArray], *, over: str = "subject") -> xr
         (over, *first.dims),
         attrs=_join_attrs(aligned),
     )
+
+
+def gather_rdms(
+    rdms: Mapping[str, xr.DataArray] | xr.DataArray, name: str, over: str
+) -> xr.DataArray:
+    """Take RDMs as they come: a labelled stack, or a mapping of names to RDMs.
+
+    Raises
+    ------
+    AlignError, SchemaError
+    """
+    if isinstance(rdms, Mapping) and not isinstance(rdms, xr.Dataset):
+        return stack_rdms(rdms, over=over)
+    return need_rdm(rdms, name)
 
 
 def average_rdms(
@@ -154,7 +165,7 @@ def average_rdms(
     >>> average_rdms(people, weights={"s1": 3, "s2": 1}).values.tolist()
     [1.5, 1.0, 1.0]
     """
-    stack = to_condensed(rdms) if isinstance(rdms, xr.DataArray) else stack_rdms(rdms, over=over)
+    stack = to_condensed(gather_rdms(rdms, "rdms", over))
     if over not in stack.dims:
         raise SchemaError(f"rdms: expected dim '{over}', got {stack.dims}. Name another in over=.")
     share = np.ones(stack.sizes[over])

@@ -8,8 +8,8 @@ import numpy.typing as npt
 import xarray as xr
 
 from neuroalign.errors import SchemaError, choose
+from neuroalign.rsa._labelled import check_rdm
 from neuroalign.rsa.rdms import wrap_condensed, wrap_square
-from neuroalign.schema import check_rdm
 
 KINDS = ("dissimilarity", "cross")
 

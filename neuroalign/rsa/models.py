@@ -14,10 +14,13 @@ from neuroalign.errors import SchemaError, some
 from neuroalign.rsa import _fitting
 from neuroalign.rsa._engine import Plan, fit_weights
 from neuroalign.rsa._fitting import Solver
+from neuroalign.rsa._labelled import need_rdm
 from neuroalign.rsa._stacks import fold, reorder, unfold
+from neuroalign.rsa.joining import gather_rdms
 from neuroalign.schema import check_features
 
 Array = npt.NDArray[Any]
+RDMs = xr.DataArray | Mapping[str, xr.DataArray]
 
 
 class Model:
@@ -25,7 +28,7 @@ class Model:
 
     Parameters
     ----------
-    rdms : DataArray (..., pair) or (..., first, second)
+    rdms : DataArray (..., pair) or (..., first, second), or mapping of name to RDM
         Basis RDMs; leading dims are joined in order.
     name : str
 
@@ -40,8 +43,9 @@ class Model:
     penalties: tuple[float, ...] = (0.0,)
     flexible = True
 
-    def __init__(self, rdms: xr.DataArray, *, name: str) -> None:
-        stack = unfold(rdms, f"model '{name}'")
+    def __init__(self, rdms: RDMs, *, name: str) -> None:
+        place = f"model '{name}'"
+        stack = unfold(gather_rdms(rdms, place, "rdm"), place)
         self.name, self.labels = name, stack.labels
         self.basis = stack.values.reshape(-1, stack.values.shape[-1])
         if not len(self.basis):
@@ -76,12 +80,12 @@ class Model:
             )
         return fold(weights @ self.basis, self.labels).rename(self.name)
 
-    def fit(self, rdms: xr.DataArray, method: str = "cosine") -> Array:
+    def fit(self, rdms: RDMs, method: str = "cosine") -> Array:
         """Find the weights that make the model most similar to RDMs, on average over them.
 
         Parameters
         ----------
-        rdms : DataArray (..., pair) or (..., first, second)
+        rdms : DataArray (..., pair) or (..., first, second), or mapping of name to RDM
             Of the same conditions, in any order.
         method : str
             Comparison. Under rank correlations weights are fitted to ranks by least squares.
@@ -98,7 +102,7 @@ class Model:
         ValueError
             When the comparison is unknown.
         """
-        data = unfold(rdms, "rdms")
+        data = unfold(gather_rdms(rdms, "rdms", "subject"), "rdms")
         basis = reorder(self.basis, self.labels, data.labels, f"model '{self.name}'")
         rows = data.values.reshape(-1, data.values.shape[-1])
         plan = Plan([self], [basis], rows, method)
@@ -111,8 +115,9 @@ class FixedModel(Model):
 
     Parameters
     ----------
-    rdm : DataArray (pair,) or (first, second)
-    name : str
+    rdm : DataArray (pair,) or (first, second), or mapping of its name to it
+    name : str, optional
+        As in the mapping when not given.
 
     Examples
     --------
@@ -124,7 +129,13 @@ class FixedModel(Model):
 
     flexible = False
 
-    def __init__(self, rdm: xr.DataArray, *, name: str) -> None:
+    def __init__(self, rdm: RDMs, *, name: str | None = None) -> None:
+        if name is None and isinstance(rdm, Mapping) and len(rdm) == 1:
+            name = next(iter(rdm))
+        if name is None:
+            raise ValueError(
+                "name: expected a name of the model, got None. Pass name='...', or {name: rdm}."
+            )
         super().__init__(rdm, name=name)
         if len(self.basis) != 1:
             raise SchemaError(
@@ -138,7 +149,7 @@ class SelectionModel(Model):
 
     Parameters
     ----------
-    rdms : DataArray (rdm, pair) or (rdm, first, second)
+    rdms : DataArray (rdm, pair) or (rdm, first, second), or mapping of name to RDM
     name : str
     """
 
@@ -150,7 +161,7 @@ class WeightedModel(Model):
 
     Parameters
     ----------
-    rdms : DataArray (rdm, pair) or (rdm, first, second)
+    rdms : DataArray (rdm, pair) or (rdm, first, second), or mapping of name to RDM
     name : str
     non_negative : bool
         Weights of 0 or more: sums of squared distances of scaled features, which are distances.
@@ -161,7 +172,7 @@ class WeightedModel(Model):
 
     def __init__(
         self,
-        rdms: xr.DataArray,
+        rdms: RDMs,
         *,
         name: str,
         non_negative: bool = True,
@@ -179,7 +190,7 @@ class InterpolatedModel(Model):
 
     Parameters
     ----------
-    rdms : DataArray (rdm, pair) or (rdm, first, second)
+    rdms : DataArray (rdm, pair) or (rdm, first, second), or mapping of name to RDM
         In the order of the parameter.
     name : str
     """
@@ -231,6 +242,20 @@ class FeatureReweightedModel(WeightedModel):
         super().__init__(fold(basis, labels, ("rdm",)), name=name, penalties=penalties)
 
 
+def _read_sequence(models: Any) -> list[Model]:
+    """Models in a sequence; RDMs have no names there."""
+    if not isinstance(models, Sequence):
+        need_rdm(models, "models")
+    wrong = [one for one in models if not isinstance(one, Model)]
+    if wrong:
+        need_rdm(wrong[0], "models")
+        raise SchemaError(
+            "models: expected models in a sequence, got an RDM without a name. Name RDMs in a "
+            "mapping: {'animacy': rdm, ...}."
+        )
+    return list(models)
+
+
 Models = Sequence[Model] | Mapping[str, xr.DataArray] | xr.DataArray | Model
 
 
@@ -268,7 +293,7 @@ def as_models(models: Models) -> list[Model]:
     elif isinstance(models, Mapping):
         found = [FixedModel(rdm, name=name) for name, rdm in models.items()]
     else:
-        found = list(models)
+        found = _read_sequence(models)
     names = [model.name for model in found]
     if not found or len(set(names)) < len(names):
         raise SchemaError(f"models: expected unique names, got {some(names) or 'none'}. Rename.")

@@ -18,6 +18,7 @@ from neuroalign._adjacency import (
 )
 from neuroalign._arrays import copy_geometry
 from neuroalign.errors import AlignError, SchemaError, choose, some
+from neuroalign.rsa._sentences import describe_neighborhoods
 from neuroalign.schema import SCHEMA_VERSION
 
 Array = npt.NDArray[Any]
@@ -134,6 +135,7 @@ def find_neighborhoods(
             "schema_version": SCHEMA_VERSION,
         },
     )
+    result.attrs |= {"headline": "size", "verdict": describe_neighborhoods(result)}
     return copy_geometry(responses, result)
 
 

@@ -7,8 +7,8 @@ import numpy.typing as npt
 import xarray as xr
 
 from neuroalign.errors import AlignError, SchemaError, choose, some
+from neuroalign.rsa._labelled import check_rdm
 from neuroalign.rsa._pairs import find_pairs, name_pairs
-from neuroalign.schema import check_rdm
 
 Array = npt.NDArray[Any]
 HOW = {"strict": True, "inner": False}
@@ -118,7 +118,7 @@ def _place_conditions(labels: Array, wanted: Array) -> Array:
     return np.array([place[label] for label in wanted.tolist()], dtype=np.intp)
 
 
-def _condition_coords(rdm: xr.DataArray, labels: Array) -> dict[str, Array]:
+def find_condition_coords(rdm: xr.DataArray, labels: Array) -> dict[str, Array]:
     """What is known of every condition besides its name, such as its category."""
     ends: dict[str, tuple[str, Array]]
     if rdm.dims[-1] == "second":
@@ -190,7 +190,7 @@ def to_square(rdm: xr.DataArray) -> xr.DataArray:
     square = np.zeros((*rdm.shape[:-1], n, n), dtype=rdm.dtype)
     rows, columns = find_pairs(n)
     square[..., rows, columns] = square[..., columns, rows] = values
-    known = _condition_coords(rdm, labels)
+    known = find_condition_coords(rdm, labels)
     made = wrap_square(square, labels, lead, _lead_coords(rdm, lead), known)
     return made.assign_attrs(rdm.attrs)
 
@@ -221,7 +221,7 @@ def to_condensed(rdm: xr.DataArray, conditions: Any = None) -> xr.DataArray:
     lead = rdm.dims[: -2 if rdm.dims[-1] == "second" else -1]
     labels = find_conditions(rdm)
     chosen = _place_conditions(labels, wanted)
-    known = {key: v[chosen] for key, v in _condition_coords(rdm, labels).items()}
+    known = {key: v[chosen] for key, v in find_condition_coords(rdm, labels).items()}
     condensed = wrap_condensed(values, wanted, lead, _lead_coords(rdm, lead), known)
     return condensed.assign_attrs(rdm.attrs)
 

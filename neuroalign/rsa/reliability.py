@@ -1,25 +1,24 @@
 """How well RDMs repeat: halves of runs or repeats against each other."""
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
 from neuroalign import provenance, schema
-from neuroalign.errors import SchemaError, choose, some
+from neuroalign.errors import SchemaError, choose
 from neuroalign.rsa._bootstrap import MIN_UNIQUE, draw
 from neuroalign.rsa._cells import NoiseLike
 from neuroalign.rsa._comparison_kernels import KERNELS, NORMALISERS, Weights, weigh
+from neuroalign.rsa._halves import HALVES, Given, Job, compute_halves
 from neuroalign.rsa._latencies import bound
-from neuroalign.rsa._stacks import Stack, reorder, unfold
+from neuroalign.rsa._sentences import describe_reliability
+from neuroalign.rsa._stacks import Stack
 from neuroalign.rsa._stacks import fold as label_pairs
-from neuroalign.rsa.distances import compute_rdm
-from neuroalign.schema import check_responses
 
 Array = npt.NDArray[Any]
-HALVES = np.array(["first", "second"])
 
 
 def _alternate(codes: Array, _rng: np.random.Generator) -> Array:
@@ -38,19 +37,8 @@ SPLITS: dict[str, Callable[[Array, np.random.Generator], Array]] = {
 }
 
 
-class Job(NamedTuple):
-    """What every split shares."""
-
-    by: str
-    unit: str | None
-    distance: str
-    fold: str | None
-    noise: NoiseLike
-    over: tuple[str, ...]
-
-
 def split_rdms(
-    responses: xr.DataArray,
+    responses: Given,
     *,
     by: str = "stimulus",
     unit: str | None = "run",
@@ -65,7 +53,11 @@ def split_rdms(
 
     Parameters
     ----------
-    responses : DataArray (sample, neuroid[, time])
+    responses : DataArray (sample, neuroid[, time]), or mapping
+        Also responses of subjects by name, with their dim first in ``over``; or RDMs that are
+        computed already, of the units by name or in a stack (unit, ..., pair): they are dealt in
+        two halves and averaged, and ``by``, ``distance``, ``fold``, ``noise``, ``over`` are not
+        used.
     by, distance, fold, noise, over
         As in `compute_rdm`. A fold needs two runs or more in each half. A named noise is estimated
         in each half.
@@ -100,94 +92,11 @@ def split_rdms(
     """
     order = choose(SPLITS, split, "split")
     job = Job(by, unit, distance, fold, noise, (over,) if isinstance(over, str) else tuple(over))
-    halves = _compute_halves(responses, job, order, np.random.default_rng(seed))
+    halves = compute_halves(responses, job, order, np.random.default_rng(seed))
     values = np.stack([half.values for half in halves])
     first = halves[0]
     coords = {**first.coords, "half": HALVES}
     return label_pairs(values, first.labels, ("half", *first.lead), coords, distance)
-
-
-def _code(responses: xr.DataArray, names: Sequence[str]) -> Array:
-    """Number the rows by their labels, in order of first appearance."""
-    keys = list(zip(*(responses[name].values.tolist() for name in names), strict=True))
-    place = {key: i for i, key in enumerate(dict.fromkeys(keys))}
-    return np.array([place[key] for key in keys]) if names else np.zeros(responses.sizes["sample"])
-
-
-def _deal(
-    responses: xr.DataArray,
-    job: Job,
-    order: Callable[[Array, np.random.Generator], Array],
-    rng: np.random.Generator,
-) -> Array:
-    """Which half each row belongs to, 0 or 1."""
-    groups = [
-        name
-        for name in job.over
-        if name in responses.coords and responses[name].dims == ("sample",)
-    ]
-    within = _code(responses, groups if job.unit else [*groups, job.by])
-    half = np.zeros(responses.sizes["sample"], dtype=np.intp)
-    for one in np.unique(within):
-        rows = np.flatnonzero(within == one)
-        part = responses.isel(sample=rows)
-        codes = np.arange(len(rows)) if job.unit is None else _code(part, [job.unit])
-        if codes.max() < 1:
-            what = "presentations of each condition" if job.unit is None else f"'{job.unit}'"
-            where = [part[name].values[0] for name in (groups if job.unit else [*groups, job.by])]
-            raise SchemaError(
-                f"responses: expected 2 or more {what}, got 1"
-                f"{f' in {some(where)}' if where else ''}. Halves need two."
-            )
-        half[rows] = order(codes, rng) % 2
-    return half
-
-
-def _compute_halves(
-    responses: xr.DataArray,
-    job: Job,
-    order: Callable[[Array, np.random.Generator], Array],
-    rng: np.random.Generator,
-) -> tuple[Stack, Stack]:
-    check_responses(responses)
-    absent = [
-        name
-        for name in (job.by, job.unit)
-        if name is not None
-        and (name not in responses.coords or responses[name].dims != ("sample",))
-    ]
-    if absent:
-        raise SchemaError(
-            f"responses: expected coord '{absent[0]}' on 'sample', got {some(responses.coords)}. "
-            "Name another in by= or unit=; unit=None deals single presentations."
-        )
-    half = _deal(responses, job, order, rng)
-    rdms = [
-        compute_rdm(
-            responses.isel(sample=np.flatnonzero(half == one)),
-            by=job.by,
-            distance=job.distance,
-            fold=job.fold,
-            noise=job.noise,
-            over=job.over,
-            form="condensed",
-        )
-        for one in (0, 1)
-    ]
-    every = set(responses[job.by].values.tolist())
-    for name, rdm in zip(HALVES, rdms, strict=True):
-        held = set(rdm["first"].values.tolist()) | set(rdm["second"].values.tolist())
-        if held != every or not np.isfinite(rdm.values).all():
-            lost = f": no {some(sorted(every - held))}" if held != every else ""
-            raise SchemaError(
-                f"responses: expected every condition in both halves, got a {name} half with "
-                f"missing distances{lost}. Drop conditions that few runs have, or split by another "
-                "unit."
-            )
-    one, other = (unfold(rdm, "rdms") for rdm in rdms)
-    return one, other._replace(
-        values=reorder(other.values, other.labels, one.labels, "rdms"), labels=one.labels
-    )
 
 
 def _correlate(A: Array, B: Array, method: str, weights: Weights) -> Array:
@@ -208,16 +117,16 @@ def _predict_whole(r: Array) -> Array:
 
 
 def _make_splits(
-    responses: xr.DataArray, job: Job, split: str, n_splits: int, seed: int
+    responses: Given, job: Job, split: str, n_splits: int, seed: int
 ) -> Iterator[tuple[Stack, Stack]]:
     order = choose(SPLITS, split, "split")
     # One number a split, so that the first one is that of split_rdms with this seed.
     for one in range(n_splits):
-        yield _compute_halves(responses, job, order, np.random.default_rng(seed + one))
+        yield compute_halves(responses, job, order, np.random.default_rng(seed + one))
 
 
 def estimate_reliability(
-    responses: xr.DataArray,
+    responses: Given,
     *,
     by: str = "stimulus",
     unit: str | None = "run",
@@ -236,7 +145,8 @@ def estimate_reliability(
 
     Parameters
     ----------
-    responses : DataArray (sample, neuroid[, time])
+    responses : DataArray (sample, neuroid[, time]), or mapping
+        Also of subjects by name, or RDMs of units by name or in a stack, as in `split_rdms`.
     by, unit, split, distance, fold, noise, over
         As in `split_rdms`: "subject", "roi" and "time" in ``over`` give one value each.
     method : str
@@ -327,12 +237,18 @@ def estimate_reliability(
         "kind": "estimate",
         "method": f"split-half reliability of RDMs ({method})",
         "seed": seed,
-        "provenance": provenance.collect(
-            parameters, {"responses": provenance.hash_array(responses)}
-        ),
+        "provenance": provenance.collect(parameters, _hash(responses)),
     }
     made = {key: (first.lead, value.reshape(shape)) for key, value in columns.items()}
-    return schema.check_estimate(xr.Dataset(made, coords=first.coords, attrs=attrs))
+    result = xr.Dataset(made, coords=first.coords, attrs=attrs)
+    result = result.assign_attrs(headline="reliability", verdict=describe_reliability(result))
+    return schema.check_estimate(result)
+
+
+def _hash(given: Given) -> dict[str, str]:
+    if isinstance(given, Mapping):
+        return {f"responses {key}": provenance.hash_array(one) for key, one in given.items()}
+    return {"responses": provenance.hash_array(given)}
 
 
 def _draw_conditions(n: int, n_bootstrap: int, seed: int) -> Array:

@@ -11,15 +11,18 @@ import xarray as xr
 from neuroalign import provenance
 from neuroalign._arrays import copy_geometry
 from neuroalign._chunks import ChunkedFolder, cut_targets, open_chunked, size_chunk
-from neuroalign.errors import choose
+from neuroalign.errors import SchemaError, choose, some
 from neuroalign.rsa import _comparison_kernels as kernels
-from neuroalign.rsa import _searchlight, distances
+from neuroalign.rsa import _searchlight
 from neuroalign.rsa._cells import NoiseLike
 from neuroalign.rsa._chunk_runs import run_chunks
+from neuroalign.rsa._geometry import find_definite
+from neuroalign.rsa._jobs import Custom
 from neuroalign.rsa._lights import Request, name_distance, prepare_light
 from neuroalign.rsa._searchlight import Light
+from neuroalign.rsa._sentences import describe_searchlight
 from neuroalign.rsa._stacks import reorder
-from neuroalign.rsa.comparisons import COMPARISONS, Noise
+from neuroalign.rsa.comparisons import COMPARISONS, Noise, check_name, check_ridge
 from neuroalign.rsa.models import FixedModel, Models, as_models
 from neuroalign.rsa.neighborhoods import neighbor_matrix
 from neuroalign.rsa.rdms import wrap_condensed
@@ -38,6 +41,7 @@ class Task:
     parts: list[slice]
     models: Array
     method: str
+    ridge: float = 0.0
 
 
 def run_searchlight(
@@ -46,12 +50,13 @@ def run_searchlight(
     models: Models,
     *,
     by: str = "stimulus",
-    distance: str | distances.Custom = "correlation",
+    distance: str | Custom = "correlation",
     fold: str | None = None,
     noise: NoiseLike = None,
     method: str = "cosine",
     nan: str = "propagate",
     remove_mean: bool = False,
+    ridge: float = 0.0,
     store: Path | str | None = None,
     batch: int | None = None,
     memory: int = 1 << 30,
@@ -74,6 +79,9 @@ def run_searchlight(
         ``cosine`` and its whitened kin keep it; after others use those that remove the mean.
     nan : {"propagate", "omit", "raise"}
         Where a neuroid has missing values: neighbourhoods with it are NaN, or do without it.
+    ridge : float
+        For ``riemannian``, as in `compare_rdms`. Neighbourhoods of fewer channels than conditions
+        have no positive definite second moments without it, and are NaN.
     store : path, optional
         A folder that keeps each chunk as it is done. An interrupted call with the same arguments
         goes on there, and ends with the same bits. A ``distance`` that is a function is known by
@@ -114,7 +122,9 @@ def run_searchlight(
     >>> run_searchlight(data, find_neighborhoods(data, 4), {"xy": model})["score"].dims
     ('model', 'neuroid')
     """
+    check_name(method)
     choose(COMPARISONS, method, "method")
+    check_ridge(ridge, method)
     found = as_models(models)
     if not all(isinstance(model, FixedModel) for model in found):
         raise ValueError(
@@ -130,17 +140,33 @@ def run_searchlight(
     chunk = batch or _size_chunk(light, memory)
     normalise = kernels.NORMALISERS.get(method)
     ready = rows if normalise is None else normalise(rows, kernels.weigh(rows.shape[1]))
-    task = Task(light, cut_targets(len(size), chunk), ready, method)
-    key = _describe(request, method, provenance.hash_array(rows))
+    if method == "riemannian" and not find_definite(rows, ridge).all():
+        lost = names[~find_definite(rows, ridge)]
+        raise SchemaError(
+            f"models: expected RDMs whose second moments are positive definite for method "
+            f"'riemannian', got others in {some(lost)} (such as of categories). Use "
+            f"ridge={max(2 * ridge, 0.1):g} or more, or method='bures' or 'whitened_cosine'."
+        )
+    task = Task(light, cut_targets(len(size), chunk), ready, method, ridge)
+    compared = f"{method}, ridge {ridge:g}" if ridge else method
+    key = _describe(request, compared, provenance.hash_array(rows))
     values = _run(task, {"score": len(rows)}, store, key, chunk, n_jobs, client, progress)["score"]
     coords = {key_: c for key_, c in responses.coords.items() if c.dims == ("neuroid",)}
     score = xr.DataArray(
         np.asarray(values), {**coords, "model": names}, ("model", "neuroid"),
         attrs={"metric": method},
     )  # fmt: skip
+    if method == "riemannian" and not np.isfinite(score.values).any():
+        raise SchemaError(
+            "neighbors: expected neighbourhoods whose RDMs have positive definite second moments "
+            "for method 'riemannian', got none (fewer channels than conditions, or noisy "
+            f"distances). Use ridge={max(2 * ridge, 0.1):g} or more, or a larger radius."
+        )
     result = xr.Dataset({"score": copy_geometry(responses, score), "size": ("neuroid", size)})
     attrs = _attrs(request, "run_searchlight") | {"metric": method, "provenance": key}
-    return copy_geometry(responses, result.assign_attrs(attrs))
+    result = result.assign_attrs(attrs)
+    result.attrs |= {"headline": "score", "verdict": describe_searchlight(result)}
+    return copy_geometry(responses, result)
 
 
 def compute_searchlight_rdms(
@@ -148,7 +174,7 @@ def compute_searchlight_rdms(
     neighbors: Any,
     *,
     by: str = "stimulus",
-    distance: str | distances.Custom = "correlation",
+    distance: str | Custom = "correlation",
     fold: str | None = None,
     noise: NoiseLike = None,
     nan: str = "propagate",
@@ -265,7 +291,14 @@ def _compare(rdms: Array, task: Task, weights: kernels.Weights) -> Array:
     normalise = kernels.NORMALISERS.get(task.method)
     if normalise is not None:
         return np.asarray(normalise(rdms, weights) @ task.models.T)
-    return COMPARISONS[task.method](rdms, task.models, weights, Noise(None, None, 2))
+    noise = Noise(None, None, 2, task.ridge)
+    if task.method != "riemannian":
+        return COMPARISONS[task.method](rdms, task.models, weights, noise)
+    score = np.full((len(rdms), len(task.models)), np.nan)
+    whole = np.flatnonzero(find_definite(rdms, task.ridge))
+    if len(whole):
+        score[whole] = COMPARISONS[task.method](rdms[whole], task.models, weights, noise)
+    return score
 
 
 def _run(

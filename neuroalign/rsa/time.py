@@ -1,6 +1,6 @@
 """RDMs along time: windows, noise of each time, and whether a geometry lasts or returns."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,13 +9,12 @@ import xarray as xr
 
 from neuroalign.errors import SchemaError, choose
 from neuroalign.rsa._cells import NoiseLike
-from neuroalign.rsa._comparison_kernels import NORMALISERS
-from neuroalign.rsa._label_permutations import normalise_rows
-from neuroalign.rsa._stacks import fold as label_pairs
+from neuroalign.rsa._couples import average_couples
+from neuroalign.rsa._sentences import describe_generalization
 from neuroalign.rsa._stacks import unfold
-from neuroalign.rsa.comparisons import COMPARISONS, compare_rdms
+from neuroalign.rsa.comparisons import COMPARISONS
 from neuroalign.rsa.distances import compute_rdm
-from neuroalign.rsa.joining import split_samples, stack_rdms
+from neuroalign.rsa.joining import gather_rdms, split_samples, stack_rdms
 from neuroalign.rsa.noise import estimate_noise
 from neuroalign.rsa.rdms import to_square
 from neuroalign.schema import add_history, check_responses
@@ -280,7 +279,10 @@ def _estimate_stretch(
 
 
 def generalize_rdms(
-    rdms: xr.DataArray, *, over: str = "subject", method: str = "spearman"
+    rdms: xr.DataArray | Mapping[str, xr.DataArray],
+    *,
+    over: str = "subject",
+    method: str = "spearman",
 ) -> xr.Dataset:
     """Compare the RDM of each time with that of every other time, in independent data.
 
@@ -290,7 +292,8 @@ def generalize_rdms(
     Parameters
     ----------
     rdms : DataArray (..., time, pair) or (..., time, first, second)
-        With a dim of independent data of two or more: subjects, or split halves.
+        With a dim of independent data of two or more: subjects, or split halves; or a mapping
+        of their names to RDMs.
     over : str
         The name of that dim.
     method : str
@@ -320,11 +323,14 @@ def generalize_rdms(
     >>> rng = np.random.default_rng(0)
     >>> early, late = rng.random((2, 45))
     >>> values = np.stack([early, early, late]) + rng.normal(0, 0.05, (5, 3, 45))
-    >>> rdms = label_pairs(values, np.array(list("abcdefghij")), ("subject", "time"))
+    >>> from neuroalign.rsa import from_matrix
+    >>> lead = {"subject": list("vwxyz"), "time": [0.1, 0.2, 0.3]}
+    >>> rdms = from_matrix(values, list("abcdefghij"), lead=lead)
     >>> generalize_rdms(rdms)["score"].values.round(0).tolist()[0]
     [1.0, 1.0, 0.0]
     """
     choose(COMPARISONS, method, "method")
+    rdms = gather_rdms(rdms, "rdms", over)
     stack = unfold(rdms, "rdms")
     absent = [dim for dim in ("time", over) if dim not in stack.lead]
     if absent:
@@ -343,7 +349,7 @@ def generalize_rdms(
     values = np.transpose(stack.values, (*order, stack.values.ndim - 1))
     shape = values.shape[: len(lead)]
     found = [
-        _average_couples(one, stack.labels, method)
+        average_couples(one, stack.labels, method)
         for one in values.reshape(-1, n_units, n_times, values.shape[-1])
     ]
     joined = {key: np.stack([one[key] for one in found]) for key in found[0]}
@@ -357,42 +363,5 @@ def generalize_rdms(
         coords["time_other"] = ("time_other", rdms["time"].values)
     attrs = {"kind": "estimate", "method": f"generalisation of RDMs over time ({method})",
              "metric": method, "over": over, "n_units": n_units}  # fmt: skip
-    return xr.Dataset(columns, coords=coords, attrs=attrs)
-
-
-def _correlate_times(values: Array, labels: Array, method: str) -> Iterator[tuple[Array, Array]]:
-    """Similarities (time, time) of each unit with itself, and summed over the other units."""
-    if method in NORMALISERS:
-        # Similarities are products, so that those with all units are one with their sum.
-        Z = normalise_rows(values, method, None)
-        every = Z.sum(axis=0)
-        for one in Z:
-            own = one @ one.T
-            yield own, one @ every.T - own
-        return
-    rdms = label_pairs(values, labels, ("unit", "time"))
-    for unit in range(len(values)):
-        similarity = compare_rdms(rdms.isel(unit=unit), rdms, method=method).values
-        yield similarity[:, unit], similarity.sum(axis=1) - similarity[:, unit]
-
-
-def _average_couples(values: Array, labels: Array, method: str) -> dict[str, Array]:
-    """Mean similarity (time, time) over couples of different units, and inside units."""
-    n = len(values)
-    each = list(_correlate_times(values, labels, method))
-    inside, own = (np.stack(part) for part in zip(*each, strict=True))
-    total = own.sum(axis=0)
-    score = (total + total.T) / (2 * n * (n - 1))
-    reliability = np.diagonal(score).copy()
-    known = np.sqrt(np.where(reliability > 0, reliability, np.nan))
-    found = {
-        "score": score,
-        "within": inside.mean(axis=0),
-        "reliability": reliability,
-        "corrected": score / np.outer(known, known),
-    }
-    if n > 2:
-        left = (total - own - np.swapaxes(own, 1, 2)) / ((n - 1) * (n - 2))
-        spread = np.square(left - left.mean(axis=0)).sum(axis=0)
-        found["standard_error"] = np.sqrt((n - 1) / n * spread)
-    return found
+    made = xr.Dataset(columns, coords=coords, attrs=attrs)
+    return made.assign_attrs(headline="reliability", verdict=describe_generalization(made))

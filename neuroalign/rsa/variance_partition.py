@@ -1,5 +1,6 @@
 """How much of the variance of RDMs each model explains alone, and which they share."""
 
+from collections.abc import Mapping
 from itertools import combinations
 from typing import Any
 
@@ -10,7 +11,9 @@ from scipy.optimize import nnls
 
 from neuroalign.errors import choose
 from neuroalign.rsa._ranks import rank_rows
+from neuroalign.rsa._sentences import describe_partition
 from neuroalign.rsa._stacks import reorder, unfold
+from neuroalign.rsa.joining import gather_rdms
 from neuroalign.rsa.models import Models, as_models
 
 Array = npt.NDArray[Any]
@@ -45,7 +48,11 @@ TRANSFORMS = {"values": _keep, "ranks": _rank}
 
 
 def partition_variance(
-    models: Models, data: xr.DataArray, *, transform: str = "ranks", weights: str = "free"
+    models: Models,
+    data: xr.DataArray | Mapping[str, xr.DataArray],
+    *,
+    transform: str = "ranks",
+    weights: str = "free",
 ) -> xr.Dataset:
     """Partition the variance of RDMs among models, for each RDM of the data.
 
@@ -53,7 +60,7 @@ def partition_variance(
     ----------
     models : Model, sequence of Model, mapping of name to RDM, or DataArray (rdm, pair)
         Two to six. A model of several RDMs enters with all of them.
-    data : DataArray (..., pair) or (..., first, second)
+    data : DataArray (..., pair) or (..., first, second), or mapping of subject to RDM
     transform : {"ranks", "values"}
         What is regressed.
     weights : {"free", "non_negative"}
@@ -77,6 +84,19 @@ def partition_variance(
     References
     ----------
     Nimon et al. (2008), Behavior Research Methods 40, 457-466.
+
+    Examples
+    --------
+    >>> from neuroalign.rsa import from_matrix
+    >>> shape, colour = np.random.default_rng(0).random((2, 45))
+    >>> models = {"shape": from_matrix(shape, "abcdefghij"),
+    ...           "colour": from_matrix(colour, "abcdefghij")}
+    >>> data = from_matrix(2 * shape + colour, "abcdefghij")
+    >>> found = partition_variance(models, data, transform="values")
+    >>> found["r2"].round(6).sel(subset="shape + colour").item()
+    1.0
+    >>> found["unique"].idxmax("model").item()
+    'shape'
     """
     known = as_models(models)
     if not 2 <= len(known) <= MAX_MODELS:
@@ -85,7 +105,7 @@ def partition_variance(
         )
     change = choose(TRANSFORMS, transform, "transform")
     regress = choose(REGRESSIONS, weights, "weights")
-    stack = unfold(data, "data")
+    stack = unfold(gather_rdms(data, "data", "subject"), "data")
     rows = _standardise(change(stack.values.reshape(-1, stack.values.shape[-1])))
     bases = [
         _standardise(change(reorder(m.basis, m.labels, stack.labels, f"model '{m.name}'")))
@@ -100,7 +120,7 @@ def partition_variance(
     shape, lead = stack.values.shape[:-1], stack.lead
     names = np.array([model.name for model in known])
     subset_names = np.array([" + ".join(names[sorted(s)]) for s in subsets])
-    return xr.Dataset(
+    made = xr.Dataset(
         {
             "r2": (("subset", *lead), r2.reshape(-1, *shape)),
             "unique": (("model", *lead), shared[:n].reshape(-1, *shape)),
@@ -110,8 +130,10 @@ def partition_variance(
         attrs={
             "kind": "estimate",
             "method": f"variance partitioning ({transform}, {weights} weights)",
+            "headline": "unique",
         },
     )
+    return made.assign_attrs(verdict=describe_partition(made))
 
 
 def _standardise(rows: Array) -> Array:

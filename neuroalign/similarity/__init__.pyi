@@ -7,6 +7,7 @@ from .correlations import canonical_correlations as canonical_correlations
 from .correlations import held_out_correlations as held_out_correlations
 from .correlations import projection_weighted_cca as projection_weighted_cca
 from .intersubject import correlate_subjects as correlate_subjects
+from .intersubject_connectivity import connect_subjects as connect_subjects
 from .kernel_alignment import compute_kernel as compute_kernel
 from .kernel_alignment import stream_cka as stream_cka
 from .matching_units import match_softly as match_softly
@@ -35,6 +36,7 @@ __all__ = [
     "canonical_correlations",
     "compare",
     "compute_kernel",
+    "connect_subjects",
     "correlate_subjects",
     "energy_shape_distance",
     "estimate_conditionals",

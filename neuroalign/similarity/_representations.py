@@ -13,6 +13,7 @@ from neuroalign.align.matching import find_stimuli
 from neuroalign.align.repeats import average_repeats, split_repeats
 from neuroalign.errors import AlignError, SchemaError, choose, some
 from neuroalign.provenance import hash_array
+from neuroalign.rsa._bare import refuse_bare_rdm
 from neuroalign.rsa.rdms import find_conditions, to_square
 
 Array = npt.NDArray[Any]
@@ -132,6 +133,7 @@ def _read(item: Any, name: str, by_label: bool) -> _Source:
         )
     if not isinstance(item, xr.DataArray):
         values = np.asarray(item)
+        refuse_bare_rdm(values, name)
         return _Source(name, (values,), (None,), None, False, partial(hash_array, values))
     if item.dims[-2:] == ("first", "second") or item.dims[-1:] == ("pair",):
         return _read_rdm(item, name)

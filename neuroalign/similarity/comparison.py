@@ -33,7 +33,12 @@ from neuroalign.similarity.dependence import (
     prepare_hsic,
     prepare_rv,
 )
-from neuroalign.similarity.kernel_alignment import prepare_biased, prepare_debiased
+from neuroalign.similarity.kernel_alignment import (
+    multiply_angles,
+    pair_angle,
+    prepare_biased,
+    prepare_debiased,
+)
 from neuroalign.similarity.neighbors import (
     pair_published_cknna,
     permute_local,
@@ -63,6 +68,15 @@ SIMILARITIES: dict[str, Measure] = {
         "centred kernel alignment, unbiased HSIC",
         -1.0,
         correctable={"kernel": ("linear",)},
+    ),
+    "cka_angle": Measure(
+        prepare_biased,
+        pair_angle,
+        "angle in radians between centred kernels, arccos of cka, a metric; same bias",
+        bounds=(0.0, np.pi),
+        distance=True,
+        multiply=multiply_angles,
+        permute=permute_square,
     ),
     "rv": _by_product(prepare_rv, "RV coefficient, equal to linear CKA"),
     "rv_adjusted": Measure(
@@ -117,46 +131,22 @@ SIMILARITIES: dict[str, Measure] = {
 
 @overload
 def compare(
-    a: Single,
-    b: Single,
-    method: str = ...,
-    *,
-    params: Mapping[str, Any] | None = ...,
-    how: str = ...,
-    over: str | None = ...,
-    correct: bool = ...,
-    n_splits: int = ...,
-    n_permutations: int = ...,
-    seed: int = ...,
-) -> float: ...
+    a: Single, b: Single, method: str = ..., *,
+    params: Mapping[str, Any] | None = ..., how: str = ..., over: str | None = ...,
+    correct: bool = ..., n_splits: int = ..., n_permutations: int = ..., seed: int = ...,
+) -> float: ...  # fmt: skip
 @overload
 def compare(
-    a: Several,
-    b: Single | Several | None = ...,
-    method: str = ...,
-    *,
-    params: Mapping[str, Any] | None = ...,
-    how: str = ...,
-    over: str | None = ...,
-    correct: bool = ...,
-    n_splits: int = ...,
-    n_permutations: int = ...,
-    seed: int = ...,
-) -> xr.Dataset: ...
+    a: Several, b: Single | Several | None = ..., method: str = ..., *,
+    params: Mapping[str, Any] | None = ..., how: str = ..., over: str | None = ...,
+    correct: bool = ..., n_splits: int = ..., n_permutations: int = ..., seed: int = ...,
+) -> xr.Dataset: ...  # fmt: skip
 @overload
 def compare(
-    a: Single,
-    b: Several,
-    method: str = ...,
-    *,
-    params: Mapping[str, Any] | None = ...,
-    how: str = ...,
-    over: str | None = ...,
-    correct: bool = ...,
-    n_splits: int = ...,
-    n_permutations: int = ...,
-    seed: int = ...,
-) -> xr.Dataset: ...
+    a: Single, b: Several, method: str = ..., *,
+    params: Mapping[str, Any] | None = ..., how: str = ..., over: str | None = ...,
+    correct: bool = ..., n_splits: int = ..., n_permutations: int = ..., seed: int = ...,
+) -> xr.Dataset: ...  # fmt: skip
 def compare(
     a: Single | Several,
     b: Single | Several | None = None,
@@ -178,8 +168,8 @@ def compare(
         Rows are matched by label ``stimulus`` when all are DataArrays (repeats are averaged), by
         place when a bare array is among them. Dims after the first are joined to one pattern. A
         tuple of two is one representation measured twice. RDMs (first, second) or (pair) are taken
-        by ``rsa``. With mappings the answer is a table: layers ``a`` by regions ``b``. Without
-        ``b``, all of ``a`` with each other.
+        by ``rsa``; a bare square matrix that may be one is refused. With mappings the answer is a
+        table: layers ``a`` by regions ``b``. Without ``b``, all of ``a`` with each other.
     method : str
         A name in ``SIMILARITIES``.
     params : mapping, optional
@@ -208,19 +198,25 @@ def compare(
         Of kind ``layers`` with ``score`` (layer, roi) and ``best_layer`` (roi); (layer,
         layer_other) of kind ``estimate`` where ``b`` is left out or holds features. With
         permutations ``p_value``, ``p_fwer`` (max statistic), ``q_value``, ``null_mean`` and
-        ``null_sd``, all of the uncorrected score. With ``correct``, ``score_raw`` and the
-        reliability of each side; NaN where a reliability is not positive.
+        ``null_sd``, all of the uncorrected score. With ``correct``, ``score_raw`` (between halves,
+        see Notes) and the reliability of each side; NaN where a reliability is not positive.
 
     Raises
     ------
     AlignError
         When stimuli differ.
     SchemaError
-        For missing values, or rows that cannot be matched.
+        For missing values, rows that cannot be matched, or a bare matrix that may be an RDM.
     ValueError
 
     Notes
     -----
+    ``score_raw`` is not the score without ``correct``. It is the mean similarity of a half of one
+    side with a half of the other: halves average half as many repeats, so that more noise is left
+    and it lies below the score of all repeats. Both parts of a corrected score must come from
+    equally noisy data: ``score_raw`` between halves goes with reliabilities between halves, that of
+    all repeats would come out above 1. Without repeats on a side, its whole is used in every half.
+
     ``correct`` needs a cosine whose inner product independent noise scales and does nothing else
     to. ``cka_debiased`` with a linear kernel is one exactly, ``rsa`` with Pearson correlations of
     squared Euclidean distances too where noise is alike for all stimuli (their common offset
@@ -353,7 +349,8 @@ def _wrap(
     made = {names.get(key, key): (sides.get(key, dims), v) for key, v in variables.items()}
     result = xr.Dataset(made, coords=coords, attrs=attrs)
     if dims[1] != "roi":
-        result.attrs |= {"kind": "estimate", "method": f"compare ({attrs['metric']})"}
+        method = f"compare ({attrs['metric']})"
+        result.attrs |= {"kind": "estimate", "method": method, "headline": "score"}
         return schema.check_estimate(result)
     better = -variables["score"] if measure.distance else variables["score"]
     best = np.where(np.isfinite(better), better, -np.inf)

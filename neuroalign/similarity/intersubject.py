@@ -118,7 +118,7 @@ def correlate_subjects(
             f"n_permutations, n_bootstrap: expected 0 or more, got {n_permutations} and "
             f"{n_bootstrap}."
         )
-    aligned = _align(responses, on, over)
+    aligned = align_subjects(responses, on, over)
     first = aligned[0]
     if scheme is None:
         scheme = "circular" if is_time_series(next(iter(responses.values()))) else "block"
@@ -159,6 +159,7 @@ def correlate_subjects(
     attrs = {
         **parameters,
         "kind": "estimate",
+        "headline": "estimate",
         "method": f"intersubject correlation ({method})",
         "metric": "pearson",
         "n_subjects": len(responses),
@@ -171,8 +172,25 @@ def correlate_subjects(
     return schema.check_estimate(result)
 
 
-def _align(responses: Mapping[str, xr.DataArray], on: str, over: str | None) -> list[xr.DataArray]:
-    """Bring rows, and neuroids or regions, of all subjects into the order of the first."""
+def align_subjects(
+    responses: Mapping[str, xr.DataArray], on: str, over: str | None
+) -> list[xr.DataArray]:
+    """Bring rows, and neuroids or regions, of all subjects into the order of the first.
+
+    Parameters
+    ----------
+    responses : mapping of subject to DataArray (sample, neuroid[, time])
+    on : str
+    over : str or None
+
+    Returns
+    -------
+    list of DataArray (sample, neuroid[, time]) or (sample, region[, time])
+
+    Raises
+    ------
+    SchemaError, AlignError
+    """
     if len(responses) < 3:
         raise SchemaError(
             f"responses: expected 3 subjects or more, got {len(responses)}. "

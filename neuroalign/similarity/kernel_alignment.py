@@ -1,6 +1,6 @@
 """Centred kernel alignment (CKA): how alike two kernels of the same stimuli are."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -99,6 +99,19 @@ def prepare_debiased(
 ) -> Array:
     """Centre the kernel without its diagonal, at unit norm: (n, n)."""
     return scale_to_unit(u_center(compute_kernel(X, kernel, bandwidth=bandwidth, degree=degree)))
+
+
+def pair_angle(one: Array, other: Array) -> float:
+    """Angle [rad] between two centred kernels of unit norm; NaN for zeros."""
+    size = dot(one, one) * dot(other, other)
+    return float(np.arccos(np.clip(dot(one, other), -1.0, 1.0))) if size > 0 else float("nan")
+
+
+def multiply_angles(one: Sequence[Array], other: Sequence[Array]) -> Array:
+    """Angles [rad] of all pairs of centred kernels of unit norm; NaN for zeros."""
+    angles = np.arccos(np.clip(multiply_squares(one, other), -1.0, 1.0))
+    left, right = (np.array([dot(square, square) > 0 for square in side]) for side in (one, other))
+    return np.asarray(np.where(left[:, None] & right, angles, np.nan))
 
 
 Named = Mapping[str, npt.NDArray[Any]]

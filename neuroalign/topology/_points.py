@@ -14,6 +14,7 @@ from scipy.stats import rankdata
 from sklearn.metrics.pairwise import euclidean_distances, manhattan_distances
 
 from neuroalign.errors import AlignError, SchemaError, choose
+from neuroalign.rsa._bare import refuse_bare_rdm
 from neuroalign.rsa.rdms import find_conditions, to_condensed
 
 Array = npt.NDArray[Any]
@@ -128,9 +129,13 @@ def read_values(data: Any, name: str = "data") -> Array:
     Raises
     ------
     SchemaError
-        With other than two dims, fewer than two points, NaN or infinite values.
+        With other than two dims, fewer than two points, NaN or infinite values, and for a bare
+        matrix that may be an RDM.
     """
-    values = np.asarray(data.values if isinstance(data, xr.DataArray) else data, dtype=np.float64)
+    labelled = isinstance(data, xr.DataArray)
+    values = np.asarray(data.values if labelled else data, dtype=np.float64)
+    if not labelled:
+        refuse_bare_rdm(values, name)
     if values.ndim != 2 or not values.size or len(values) < 2:
         raise SchemaError(
             f"{name}: expected two or more points (sample, unit) or an RDM, got shape "

@@ -45,10 +45,15 @@ def add_up(full: Array, weights: Array) -> Products:
     return Products(full, within, cross, margin, total, weights)
 
 
+def _find_nearest(distances: Array) -> Array:
+    """Centroids nearest to each label, ties and all: bool like the distances."""
+    size = np.abs(distances).max(axis=(-1, -2), keepdims=True)
+    return np.asarray(distances <= distances.min(axis=-1, keepdims=True) + TIE * size)
+
+
 def share_credit(distances: Array) -> Array:
     """Share of right answers (...) from distances (..., label, centroid); ties share one."""
-    size = np.abs(distances).max(axis=(-1, -2), keepdims=True)
-    nearest = distances <= distances.min(axis=-1, keepdims=True) + TIE * size
+    nearest = _find_nearest(distances)
     right = np.diagonal(nearest, axis1=-2, axis2=-1)
     return np.asarray((right / nearest.sum(axis=-1)).mean(axis=-1))
 
@@ -106,6 +111,5 @@ def choose_settings(found: Products, preference: Array) -> npt.NDArray[np.intp]:
 
 def confuse(distances: Array) -> Array:
     """Shares (label, predicted), averaged over subjects: (s, label, centroid) in."""
-    size = np.abs(distances).max(axis=(-1, -2), keepdims=True)
-    nearest = distances <= distances.min(axis=-1, keepdims=True) + TIE * size
+    nearest = _find_nearest(distances)
     return np.asarray((nearest / nearest.sum(axis=-1, keepdims=True)).mean(axis=0))

@@ -229,8 +229,12 @@ def adaptive_similarity(
         "n_permutations": n_permutations,
     }
     hashes = {"a": provenance.hash_array(a), "b": provenance.hash_array(b)}
+    p_value = float(result["p_value"])
     result.attrs = {
         "kind": "estimate",
+        "headline": "statistic",
+        "verdict": f"Adaptive distance correlation ({statistic}) {float(values[0]):.3f}, "
+        f"p = {p_value:.3g}.",
         "method": f"adaptive distance correlation ({statistic})",
         "metric": statistic,
         "n_conditions": n,

@@ -133,12 +133,18 @@ def find_circular_coordinates(
             turns[rows] = potential
         angles[:, column] = (2 * np.pi * turns) % (2 * np.pi)
     lengths = bars[order, 1] - bars[order, 0]
+    following = float(lengths[n_coordinates]) if len(lengths) > n_coordinates else 0.0
+    shortest = float(lengths[n_coordinates - 1])
+    verdict = (
+        f"{n_coordinates} circular coordinate{'s' if n_coordinates > 1 else ''} of {cloud.n} "
+        f"samples; the next loop lives {following / shortest:.0%} as long as the last one read."
+    )
     result = xr.Dataset(
         {
             "angle": (("sample", "coordinate"), angles),
             "birth": ("coordinate", bars[chosen, 0]),
             "death": ("coordinate", bars[chosen, 1]),
-            "next_length": float(lengths[n_coordinates]) if len(lengths) > n_coordinates else 0.0,
+            "next_length": following,
         },
         coords=_sample_coords(data),
     )
@@ -156,6 +162,8 @@ def find_circular_coordinates(
     result.attrs = {
         "kind": "estimate",
         "method": "circular_coordinates",
+        "headline": "angle",
+        "verdict": verdict,
         "preprocessing": cloud.steps,
         "scale": float(scale),
         "weights": weights,
@@ -271,7 +279,14 @@ def score_angles(decoded: Any, truth: Any) -> xr.Dataset:
         "reflected": reflected,
         "rotation": rotation,
     }
-    attrs = {"kind": "estimate", "method": "circular_correlation", "n_samples": len(first)}
+    attrs = {
+        "kind": "estimate",
+        "method": "circular_correlation",
+        "headline": "correlation",
+        "verdict": f"Circular correlation {columns['correlation']:.3f}, median error "
+        f"{columns['median_error']:.3f} rad over {len(first)} samples.",
+        "n_samples": len(first),
+    }
     return schema.check(xr.Dataset(columns, attrs=attrs))
 
 

@@ -175,8 +175,11 @@ def compute_divergence(
         for name, one in (("a", a), ("b", b))
     }
     scale = f"divided by their {quantile:g} quantile in each batch"
+    spread = f" ± {error:.3g} (standard error)" if np.isfinite(error) else ""
     result.attrs = {
         "kind": "estimate",
+        "headline": "divergence",
+        "verdict": f"Topology divergence {both.mean():.3g}{spread}; 0 for the same shape.",
         "method": "representation_topology_divergence",
         "dimension": dimension,
         "preprocessing": f"a: {first.steps}; b: {second.steps}; {scale}",

@@ -267,8 +267,14 @@ def assess_topology(
         "backend": backend,
         "seed": seed,
     }
+    told = "; ".join(
+        f"H{k} {actual[k]:.3g} (null {float(result['null_mean'][k]):.3g}, p = {p_value[k]:.3g})"
+        for k in range(max_dim + 1)
+    )
     result.attrs = {
         "kind": "estimate",
+        "headline": "observed",
+        "verdict": f"{statistic.replace('_', ' ')} against the {null} null: {told}.",
         "method": "topology_null",
         "null_model": null,
         "statistic": statistic,

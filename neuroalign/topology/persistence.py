@@ -1,5 +1,6 @@
 """Persistence of a representation: at which distances components, loops and voids come and go."""
 
+from collections.abc import Sequence
 from importlib.metadata import version
 from math import comb
 from typing import Any
@@ -71,7 +72,8 @@ def compute_persistence(
     Parameters
     ----------
     data : array or DataArray (sample, unit), or DataArray (..., pair) or (..., first, second)
-        Points, or RDMs, told by their dims: one diagram for each RDM of a stack.
+        Points, or RDMs, told by their dims: one diagram for each RDM of a stack. A bare square
+        matrix that may be an RDM is refused: label it by `rsa.from_matrix`.
     max_dim : {0, 1, 2}
         Highest dimension: components, loops, voids.
     metric : {"euclidean", "city_block", "cosine", "correlation"}
@@ -112,7 +114,7 @@ def compute_persistence(
     Raises
     ------
     SchemaError
-        For NaN, or RDMs of kind 'cross'.
+        For NaN, RDMs of kind 'cross', or a bare matrix that may be an RDM.
     ValueError
         For more points than ``max_points``, or an unknown option.
     MissingExtraError
@@ -174,6 +176,10 @@ def compute_persistence(
     return result.assign_attrs(
         kind="estimate",
         method="persistence",
+        headline="death",
+        verdict=_describe(found[0].assign_attrs(max_dim=max_dim), n_used)
+        if not lead
+        else _count(found, lead),
         metric="rdm" if is_rdm(data) else metric,
         preprocessing=steps,
         backend=backend,
@@ -188,6 +194,26 @@ def compute_persistence(
         schema_version=schema.SCHEMA_VERSION,
         provenance=provenance.collect(parameters, {"data": provenance.hash_array(labelled)}),
     )
+
+
+def _describe(found: xr.Dataset, n_used: int) -> str:
+    """Say how many bars there are, and how far the longest stands out."""
+    parts = []
+    for k in range(int(found.attrs["max_dim"]) + 1):
+        bars = find_finite(take_bars(found, k))
+        lengths = np.sort(bars[:, 1] - bars[:, 0])[::-1]
+        told = f"H{k} has {len(lengths)} bars that die"
+        if len(lengths) > 1:
+            told += f", the longest {lengths[0]:.3g}, {lengths[0] / lengths[1]:.2f} times the next"
+        elif len(lengths):
+            told += f", of {lengths[0]:.3g}"
+        parts.append(told)
+    return f"{n_used} points: {'; '.join(parts)}."
+
+
+def _count(found: Sequence[xr.Dataset], lead: tuple[str, ...]) -> str:
+    bars = [one.sizes["pair_id"] for one in found]
+    return f"{len(found)} diagrams over {', '.join(lead)}, of {min(bars)} to {max(bars)} bars."
 
 
 def _take(flat: xr.DataArray, number: int) -> xr.DataArray:

@@ -231,6 +231,8 @@ def select_source(
     }
     attrs = {
         "kind": "estimate",
+        "headline": "mean",
+        "verdict": _describe(means, errors[1], 1 / pairs.sizes[source]),
         "method": f"leave-one-{over}-out nearest centroid ({transform}, nested thresholds)",
         "metric": "accuracy",
         "n_subjects": len(values),
@@ -242,6 +244,16 @@ def select_source(
         "provenance": provenance.collect(parameters, {"rdms": provenance.hash_array(rdms)}),
     }
     return check_estimate(xr.Dataset(data, coords, attrs))
+
+
+def _describe(means: Array, errors: Array | None, chance: float) -> str:
+    """Accuracy of nested thresholds beside the best of the plain RDMs."""
+    spread = "" if errors is None else f" ± {errors[0]:.3f} (standard error)"
+    best = 1 + int(np.argmax(means[1:]))
+    return (
+        f"Sources found with nested thresholds in {means[0]:.3f}{spread}, with "
+        f"{REPRESENTATIONS[best].replace('_', '-')} RDMs in {means[best]:.3f}; chance {chance:.3f}."
+    )
 
 
 def _read_stack(rdms: xr.DataArray, over: str, source: str) -> xr.DataArray:

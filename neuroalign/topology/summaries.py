@@ -26,19 +26,9 @@ def _lengths(bars: Array) -> Array:
     return found
 
 
-def persistence_entropy(bars: Array) -> float:
+def _entropy(bars: Array) -> float:
     """Entropy [nat] of bar lengths as shares of their sum; NaN without bars.
 
-    Parameters
-    ----------
-    bars : array (bar, 2)
-
-    Returns
-    -------
-    float
-
-    References
-    ----------
     Chintakunta, Gentimis, Gonzalez-Diaz, Jimenez & Krim (2015), Pattern Recognition 48, 391-401,
     doi:10.1016/j.patcog.2014.06.023.
     """
@@ -49,31 +39,13 @@ def persistence_entropy(bars: Array) -> float:
     return float(-(share * np.log(share)).sum())
 
 
-def total_persistence(bars: Array) -> float:
-    """Sum of bar lengths.
-
-    Parameters
-    ----------
-    bars : array (bar, 2)
-
-    Returns
-    -------
-    float
-    """
+def _total(bars: Array) -> float:
+    """Sum of bar lengths."""
     return float(_lengths(bars).sum())
 
 
-def longest_bar(bars: Array) -> float:
-    """Length of the longest bar; 0 without bars.
-
-    Parameters
-    ----------
-    bars : array (bar, 2)
-
-    Returns
-    -------
-    float
-    """
+def _longest(bars: Array) -> float:
+    """Length of the longest bar; 0 without bars."""
     return float(_lengths(bars).max(initial=0.0))
 
 
@@ -97,26 +69,16 @@ def longest_bar_ratio(bars: Array, rank: int = 1) -> float:
     return float(lengths[rank - 1] / lengths[rank]) if len(lengths) > rank else float("inf")
 
 
-def count_bars(bars: Array) -> float:
-    """Number of bars.
-
-    Parameters
-    ----------
-    bars : array (bar, 2)
-
-    Returns
-    -------
-    float
-    """
+def _count(bars: Array) -> float:
     return float(len(bars))
 
 
 SUMMARIES: dict[str, Callable[[Array], float]] = {
-    "n_bars": count_bars,
-    "longest_bar": longest_bar,
+    "n_bars": _count,
+    "longest_bar": _longest,
     "longest_bar_ratio": longest_bar_ratio,
-    "total_persistence": total_persistence,
-    "persistence_entropy": persistence_entropy,
+    "total_persistence": _total,
+    "persistence_entropy": _entropy,
 }
 
 
@@ -164,7 +126,8 @@ def summarize_diagrams(
         for (name, _), column in zip(names, values, strict=True)
     }
     coords = {key: c for key, c in diagrams.coords.items() if set(c.dims) <= set(lead)}
-    attrs = {**diagrams.attrs, "kind": "estimate", "method": "persistence_summaries"}
+    attrs = {key: value for key, value in diagrams.attrs.items() if key != "verdict"}
+    attrs |= {"kind": "estimate", "method": "persistence_summaries", "headline": names[0][0]}
     result = xr.Dataset(columns, {**coords, "dimension": dimensions}, attrs)
     return schema.check(result)
 

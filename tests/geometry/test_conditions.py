@@ -108,3 +108,22 @@ def test_weak_differences_are_counted(rng: np.random.Generator) -> None:
     with pytest.warns(NeuroalignWarning, match=r"in \d of 3 dichotomies"):
         table = describe_dichotomies(noise, n_null=0)
     assert np.isnan(table["corrected"]).any()
+
+
+def test_a_table_that_would_take_too_long_is_refused_with_its_cost(
+    rng: np.random.Generator,
+) -> None:
+    names = [f"c{i:02d}" for i in range(92)]
+    X = rng.normal(size=(92, 5))
+    with pytest.raises(ValueError, match=r"at most 100000 readouts, got 424200: 200 dichotomies"):
+        describe_dichotomies(X, conditions=names)
+    with pytest.raises(ValueError, match="max_readouts: expected at most 62 readouts, got 63"):
+        describe_dichotomies(X[:8], conditions=names[:8], at_most=3, max_readouts=62)
+    few = describe_dichotomies(X[:8], conditions=names[:8], at_most=3, n_null=0, max_readouts=63)
+    assert few.sizes["dichotomy"] == 3
+
+
+def test_the_verdict_counts_what_generalises(rng: np.random.Generator) -> None:
+    table = describe_dichotomies(simulate(rng), n_null=0)
+    assert table.attrs["headline"] == "ccgp"
+    assert table.attrs["verdict"].startswith("3 dichotomies of 4 conditions; shattering dim")

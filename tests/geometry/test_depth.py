@@ -8,7 +8,13 @@ import xarray as xr
 
 from neuroalign import schema, storage
 from neuroalign.errors import AlignError, SchemaError
-from neuroalign.geometry import compare_steps, estimate_modes, segment_steps, trace_dynamics
+from neuroalign.geometry import (
+    compare_steps,
+    estimate_modes,
+    segment_steps,
+    stream_steps,
+    trace_dynamics,
+)
 
 
 def test_comparisons_equal_loops_over_samples(rng: np.random.Generator) -> None:
@@ -155,3 +161,29 @@ def test_a_map_to_nothing_is_named(rng: np.random.Generator) -> None:
     X = rng.normal(size=(20, 3))
     with pytest.raises(SchemaError, match="after: expected values, got zeros throughout"):
         estimate_modes(X, 0 * X)
+
+
+@pytest.mark.parametrize("measure", ["cosine", "squared"])
+def test_batches_add_up_to_all_samples(rng: np.random.Generator, measure: str) -> None:
+    X = rng.normal(size=(4, 50, 6))
+    batches = (
+        {f"l{k}": one[rows] for k, one in enumerate(X)} for rows in np.split(np.arange(50), [7, 30])
+    )
+    found = stream_steps(batches, measure=measure)
+    whole = compare_steps({f"l{k}": one for k, one in enumerate(X)}, measure=measure)
+    for name in ("dissimilarity", "standard_error"):
+        np.testing.assert_allclose(found[name], whole[name], atol=1e-12)
+    assert found.attrs["n"] == whole.attrs["n"] == 50
+    assert segment_steps(found, n_surrogates=0)["phase"].equals(
+        segment_steps(whole, n_surrogates=0)["phase"]
+    )
+
+
+def test_faults_of_batches_are_named(rng: np.random.Generator) -> None:
+    X = rng.normal(size=(3, 10, 4))
+    with pytest.raises(SchemaError, match="batches: expected one batch or more, got none"):
+        stream_steps([])
+    with pytest.raises(SchemaError, match=r"batches\[1\]: expected the steps 'a', 'b', got 'b'"):
+        stream_steps([{"a": X[0], "b": X[1]}, {"b": X[1], "a": X[0]}])
+    with pytest.raises(ValueError, match="measure: expected one of 'cosine', 'squared', got 'cka'"):
+        stream_steps([X], measure="cka")

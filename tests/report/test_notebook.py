@@ -35,3 +35,12 @@ def test_long_tables_are_cut(encoding: xr.Dataset) -> None:
     rois = np.array([f"roi-{number}" for number in range(40)])
     shown = report.show(encoding.assign_coords(roi=("neuroid", rois)))._repr_html_()
     assert "and 20 more rows" in shown
+
+
+def test_an_estimate_shows_its_numbers() -> None:
+    estimate = xr.Dataset(
+        {"alpha": ("feature", [1.0, 2.0, 9.0])}, attrs={"kind": "estimate", "method": "spectrum"}
+    )
+    page = report.show(estimate)._repr_html_()
+    assert "alpha" in page
+    assert "2.0" in page

@@ -10,6 +10,7 @@ from neuroalign import report
 from neuroalign.report._blocks import Note, Picture, Table
 from neuroalign.report.rsa_screens import show_generalization, show_rsa
 from neuroalign.report.screens import show_estimate
+from neuroalign.report.surface import plot_volume
 
 
 def list_titles(blocks: list) -> list[str]:  # type: ignore[type-arg]
@@ -107,3 +108,41 @@ def test_hostile_model_names_stay_text(models: xr.Dataset, name: str, tmp_path: 
 def test_a_notebook_shows_the_table_of_models(models: xr.Dataset) -> None:
     sketch = report.show(models)
     assert [row[1] for row in sketch.table.rows] == ["late", "early", "pixels"]
+
+
+def test_no_p_of_any_table_is_zero(models: xr.Dataset, fusion: xr.Dataset) -> None:
+    sure = models.assign(p_value=models["p_value"] * 1e-9, q_value=models["q_value"] * 1e-6)
+    table = next(block for block in show_rsa(sure) if isinstance(block, Table))
+    columns = [table.columns.index(name) for name in ("p > 0", "q > 0")]
+    assert [[row[n] for n in columns] for row in table.rows] == [["< .001", "< .001"]] * 3
+    assert [row[table.columns.index("p vs ceiling")] for row in table.rows] == [0.02] * 3
+    p = xr.full_like(fusion["score"].mean("subject"), 0.0002)
+    tested = show_estimate(fusion.assign(p_value=p, peak_difference_p=p * np.nan))
+    estimates = next(b for b in tested if isinstance(b, Table) and b.title == "Estimates")
+    rows = {row[0]: row[2:] for row in estimates.rows}
+    assert rows["p_value"] == ("< .001",) * 3
+    assert rows["peak_difference_p"] == (None,) * 3
+
+
+def test_maps_of_all_models_share_one_scale(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places = {name: ("neuroid", np.arange(30) % 3) for name in "ijk"}
+    coords = {"model": ["weak", "strong"], "neuroid": [f"v{n}" for n in range(30)], **places}
+    values = rng.random((2, 30)) * np.array([[0.1], [0.8]])
+    score = xr.DataArray(values, coords, ("model", "neuroid"))
+    seen: list[object] = []
+
+    def draw(values: xr.DataArray, *, label: str, limits: object) -> object:
+        seen.append(limits)
+        return plot_volume(values, label=label, limits=limits)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("neuroalign.report._parts.plot_volume", draw)
+    attrs = {"kind": "estimate", "method": "searchlight"}
+    blocks = show_estimate(score.to_dataset(name="score").assign_attrs(attrs))
+    assert seen == [(0.0, pytest.approx(np.quantile(values, 0.98)))] * 2
+    captions = [block.caption for block in blocks if isinstance(block, Picture)]
+    assert all("share one colour scale" in caption for caption in captions)
+    figure = plot_volume(score[0], limits=(0.0, 0.8))
+    images = [axes.images[1] for axes in figure.axes[:-1] if len(axes.images) == 2]
+    assert {image.get_clim() for image in images} == {(0.0, 0.8)}

@@ -6,7 +6,7 @@ import xarray as xr
 
 from neuroalign import report
 from neuroalign.errors import SchemaError
-from neuroalign.report.tables import list_warnings
+from neuroalign.report.tables import list_warnings, tabulate_estimate
 
 
 def test_rows_hold_mean_ceiling_and_share(encoding: xr.Dataset) -> None:
@@ -72,3 +72,13 @@ def test_numbers_give_warnings_too(encoding: xr.Dataset) -> None:
     said = "\n".join(list_warnings(bare))
     for part in ("2 neuroids never vary", "5 of 40 neuroids", "No noise ceiling", "No permutation"):
         assert part in said
+
+
+def test_text_of_an_estimate_is_told_by_its_commonest_value() -> None:
+    estimate = xr.Dataset(
+        {"alpha": ("feature", [1.0, 2.0, 9.0]), "phase": ("time", ["late", "early", "late"])},
+        attrs={"kind": "estimate"},
+    )
+    rows = tabulate_estimate(estimate).rows
+    assert rows[0][:3] == ("alpha", 3, 2.0)
+    assert rows[1] == ("phase", 3, "late", "and 1 other values", "")

@@ -7,7 +7,7 @@ from scipy.sparse import csr_array, diags_array
 from scipy.stats import ttest_1samp
 
 from neuroalign.errors import AlignError, SchemaError
-from neuroalign.rsa import fisher_z, infer_group_map
+from neuroalign.rsa import find_neighborhoods, fisher_z, infer_group_map
 
 N = 30
 
@@ -100,3 +100,21 @@ def test_too_few_or_equal_maps_are_told_apart() -> None:
         infer_group_map({"sub-01": score}, near)
     with pytest.raises(ValueError, match="expected subjects whose scores differ, got 3 equal maps"):
         infer_group_map({f"sub-{n}": score for n in range(3)}, near)
+
+
+def test_neighbourhoods_serve_as_adjacency(rng: np.random.Generator) -> None:
+    maps = make_maps(rng)
+    first = maps["sub-00"]["score"]
+    near = find_neighborhoods(first.assign_coords(j=("neuroid", np.zeros(N, int)),
+                              k=("neuroid", np.zeros(N, int))), 1, unit="voxel")  # fmt: skip
+    found = infer_group_map(maps, near, n_permutations=50)
+    xr.testing.assert_allclose(found, infer_group_map(maps, line(), n_permutations=50))
+    other = near.assign_coords(neuroid=[f"w{i}" for i in range(N)])
+    with pytest.raises(AlignError, match=f"neighbors: expected the {N} neuroids of responses"):
+        infer_group_map(maps, other)
+
+
+@pytest.mark.parametrize("given", [np.eye(N), None, [[0, 1]]])
+def test_other_adjacency_is_refused(given: object, rng: np.random.Generator) -> None:
+    with pytest.raises(SchemaError, match="adjacency: expected a scipy sparse array"):
+        infer_group_map(make_maps(rng), given)  # type: ignore[arg-type]

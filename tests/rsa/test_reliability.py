@@ -7,9 +7,11 @@ import pytest
 import xarray as xr
 from scipy.stats import kendalltau, pearsonr, spearmanr
 
-from neuroalign.errors import SchemaError
+from neuroalign.errors import AlignError, SchemaError
 from neuroalign.loaders import from_arrays, load_epochs
 from neuroalign.rsa.distances import compute_rdm
+from neuroalign.rsa.joining import stack_rdms
+from neuroalign.rsa.labelling import from_matrix
 from neuroalign.rsa.reliability import SPLITS, estimate_reliability, split_rdms
 from neuroalign.rsa.time import bin_time, generalize_rdms
 from neuroalign.storage import load, save
@@ -215,3 +217,47 @@ def test_wrong_options_are_named(rng: np.random.Generator) -> None:
     three = data.isel(sample=np.flatnonzero(np.isin(data["stimulus"], name(3))))
     with pytest.raises(SchemaError, match="4 conditions or more to resample, got 3"):
         estimate_reliability(three)
+
+
+def test_rdms_of_runs_are_dealt_and_averaged(rng: np.random.Generator) -> None:
+    names = name(9)
+    runs = {f"r{k}": from_matrix(rng.random(36), names) for k in range(5)}
+    found = split_rdms(runs)
+    rows = np.stack([one.values for one in runs.values()])
+    np.testing.assert_allclose(found[0], rows[::2].mean(0))
+    np.testing.assert_allclose(found[1], rows[1::2].mean(0))
+    xr.testing.assert_identical(found, split_rdms(stack_rdms(runs, over="run")))
+
+
+def test_reliability_of_rdms_is_that_of_their_mean(rng: np.random.Generator) -> None:
+    names, base = name(12), rng.random(66)
+    rows = base + 0.3 * rng.normal(size=(2000, 66))
+    stack = from_matrix(rows, names, lead={"session": [f"s{k}" for k in range(2000)]})
+    found = estimate_reliability(stack, unit="session", n_splits=4, n_bootstrap=20)
+    signal, noise = base.var(), 0.09 / 2000
+    assert float(found["reliability"]) == pytest.approx(signal / (signal + noise), abs=1e-3)
+    assert found.attrs["verdict"].startswith("Reliability of the RDM 0.999 (95 % interval over")
+
+
+def test_subjects_by_name_are_the_subjects_of_one_array(rng: np.random.Generator) -> None:
+    people = {f"s{k}": measure(rng) for k in range(3)}
+    found = estimate_reliability(people, over="subject", split="odd_even", n_bootstrap=0)
+    for key, one in people.items():
+        alone = estimate_reliability(one, split="odd_even", n_bootstrap=0)
+        assert float(found["half"].sel(subject=key)) == pytest.approx(float(alone["half"]))
+    assert "at the median of 3" in found.attrs["verdict"]
+
+
+def test_rdms_that_cannot_be_halved_are_named(rng: np.random.Generator) -> None:
+    runs = {f"r{k}": from_matrix(rng.random(36), name(9)) for k in range(3)}
+    with pytest.raises(SchemaError, match="expected RDMs of 2 or more 'run', got 1"):
+        split_rdms({"r0": runs["r0"]})
+    with pytest.raises(SchemaError, match="expected RDMs with a leading dim 'session', got"):
+        split_rdms(stack_rdms(runs, over="run"), unit="session")
+    with pytest.raises(ValueError, match="fold, noise, over: expected none of them for RDMs"):
+        split_rdms(runs, fold="run")
+    with pytest.raises(ValueError, match="over: expected the name of the dim for 1 arrays first"):
+        split_rdms({"s1": measure(rng)})
+    other = measure(rng, n=11)
+    with pytest.raises(AlignError, match=r"responses\['b'\]: expected the conditions and slices"):
+        split_rdms({"a": measure(rng), "b": other}, over="subject")

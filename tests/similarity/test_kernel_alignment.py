@@ -137,3 +137,18 @@ def test_single_precision_is_enough(method: str, offset: float, rng) -> None:  #
     single = [side.astype(np.float32) for side in (x, y)]
     exact = compare(*(side.astype(np.float64) for side in single), method)
     assert compare(*single, method) == pytest.approx(exact, abs=2e-6)
+
+
+def test_the_angle_of_cka_is_a_metric(rng) -> None:  # type: ignore[no-untyped-def]
+    sets = {name: rng.normal(size=(15, n)) for name, n in (("a", 4), ("b", 9), ("c", 2))}
+    sets["d"] = 3 * sets["a"] @ np.linalg.qr(rng.normal(size=(4, 4)))[0]
+    angle = compare(sets, method="cka_angle")["score"].values
+    np.testing.assert_allclose(np.cos(angle), compare(sets, method="cka")["score"], atol=1e-12)
+    # Rounding of a cosine near 1 is of the order of a root in its angle.
+    assert angle[0, 3] < 1e-6
+    assert (angle[:, None] <= angle[:, :, None] + angle[None] + 1e-9).all()
+
+
+def test_what_does_not_vary_has_no_angle(rng) -> None:  # type: ignore[no-untyped-def]
+    x = rng.normal(size=(10, 3))
+    assert np.isnan(compare(x, np.ones((10, 2)), "cka_angle"))

@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+import xarray as xr
 from scipy import stats
-from scipy.spatial.distance import pdist
+from scipy.spatial.distance import pdist, squareform
 
 from neuroalign.errors import SchemaError
 from neuroalign.loaders import from_arrays
+from neuroalign.rsa import from_matrix
 from neuroalign.rsa.comparisons import compare_rdms
 from neuroalign.rsa.distances import compute_rdm
 from neuroalign.similarity.comparison import compare
@@ -57,3 +59,33 @@ def test_a_constant_pattern_is_said(dtype, rng) -> None:  # type: ignore[no-unty
     with pytest.raises(SchemaError, match="correlation distance, got 1 stimuli with a constant"):
         compare(x, x, "rsa")
     assert compare(x, x, "rsa", params={"distance": "squared_euclidean"}) == pytest.approx(1.0)
+
+
+def test_a_bare_matrix_that_may_be_an_rdm_is_refused_until_named(rng) -> None:  # type: ignore[no-untyped-def]
+    points = rng.normal(size=(8, 3))
+    square = squareform(pdist(points))
+    with pytest.raises(
+        SchemaError, match=r"b\['all'\]: expected points .* bare symmetric \(8, 8\)"
+    ):
+        compare(points, square)
+    names = [f"s{n}" for n in range(8)]
+    named = from_matrix(square, names)
+    assert compare(named, named, "rsa") == pytest.approx(1.0)
+    rows = xr.DataArray(square, dims=("sample", "neuroid"))
+    assert 0 < compare(points, rows, "cka") < 1
+    # One digit off, or a value on the diagonal, and it is no RDM.
+    assert 0 < compare(points, square + np.eye(8), "cka") < 1
+
+
+def test_the_raw_score_lies_between_halves_and_its_ratio_is_the_corrected_one(rng) -> None:  # type: ignore[no-untyped-def]
+    truth = rng.normal(size=(60, 20))
+    halves = [truth + rng.normal(size=(60, 20)) for _ in range(2)]
+    found = compare({"model": truth}, {"V1": tuple(halves)}, correct=True)
+    across = np.mean([compare(truth, half) for half in halves])
+    reliability = compare(*halves)
+    assert float(found["score_raw"][0, 0]) == pytest.approx(across)
+    assert float(found["roi_reliability"][0]) == pytest.approx(reliability)
+    assert float(found["score"][0, 0]) == pytest.approx(across / np.sqrt(reliability))
+    # Noise of a half lowers more than noise of the mean.
+    plain = float(compare({"model": truth}, {"V1": tuple(halves)})["score"][0, 0])
+    assert across < plain < float(found["score"][0, 0]) + 0.05

@@ -29,7 +29,7 @@ def unit_ranks(vector: np.ndarray) -> np.ndarray:
 
 
 def floyd(square: np.ndarray, kept: np.ndarray) -> np.ndarray:
-    """All shortest paths, three loops as in the textbook."""
+    """All shortest paths, three loops as in the textbook; NaN where there is none."""
     n = len(square)
     best = np.where(kept, square, np.inf)
     np.fill_diagonal(best, 0)
@@ -37,7 +37,7 @@ def floyd(square: np.ndarray, kept: np.ndarray) -> np.ndarray:
         for i in range(n):
             for j in range(n):
                 best[i, j] = min(best[i, j], best[i, k] + best[k, j])
-    return np.asarray(best[np.triu_indices(n, 1)])
+    return np.where(np.isinf(best), np.nan, best)[np.triu_indices(n, 1)]
 
 
 def nearest(square: np.ndarray, k: int) -> np.ndarray:
@@ -48,9 +48,9 @@ def nearest(square: np.ndarray, k: int) -> np.ndarray:
     return near
 
 
-def compare(rdm: xr.DataArray, expected: np.ndarray, **options: object) -> None:
+def measure_paths(rdm: xr.DataArray, **options: object) -> np.ndarray:
     made = geodesic_rdm(rdm, rank_result=False, disconnected="nan", **options)  # type: ignore[arg-type]
-    np.testing.assert_allclose(made, np.where(np.isinf(expected), np.nan, expected), atol=1e-12)
+    return np.asarray(made.values)
 
 
 def test_p_shortest_equals_textbook_paths(rng: np.random.Generator) -> None:
@@ -58,7 +58,9 @@ def test_p_shortest_equals_textbook_paths(rng: np.random.Generator) -> None:
     r = unit_ranks(vector)
     square = squareform(r)
     for share in (0.05, 0.3, 1.0):
-        compare(make(vector, 12), floyd(square, square <= np.quantile(r, share)), share=share)
+        expected = floyd(square, square <= np.quantile(r, share))
+        made = measure_paths(make(vector, 12), share=share)
+        np.testing.assert_allclose(made, expected, atol=1e-12)
 
 
 @pytest.mark.parametrize("neighbors", ["either", "mutual", "one_sided"])
@@ -69,8 +71,9 @@ def test_nearest_neighbours_equal_textbook_paths(rng: np.random.Generator, neigh
     upper = np.triu(near, 1)
     kept = {"either": near | near.T, "mutual": near & near.T, "one_sided": upper | upper.T}
     expected = floyd(square, kept[neighbors])
-    compare(make(vector, 12), expected, graph="k_nearest", k=2, neighbors=neighbors)
-    compare(make(vector, 12), expected, graph="p_nearest", share=0.2, neighbors=neighbors)
+    for options in ({"graph": "k_nearest", "k": 2}, {"graph": "p_nearest", "share": 0.2}):
+        made = measure_paths(make(vector, 12), neighbors=neighbors, **options)
+        np.testing.assert_allclose(made, expected, atol=1e-12)
 
 
 def test_two_steps_equal_textbook_paths(rng: np.random.Generator) -> None:
@@ -78,7 +81,8 @@ def test_two_steps_equal_textbook_paths(rng: np.random.Generator) -> None:
     for low, high in ((0.0, 0.1), (0.2, 0.5)):
         square = squareform(transform_rdm(make(vector, 12), low, high).values)
         expected = floyd(square, square < 1)
-        compare(make(vector, 12), expected, graph="two_step", lower=low, upper=high)
+        made = measure_paths(make(vector, 12), graph="two_step", lower=low, upper=high)
+        np.testing.assert_allclose(made, expected, atol=1e-12)
 
 
 def test_edges_of_length_zero_join() -> None:
@@ -115,7 +119,9 @@ def test_many_zero_edges_survive_sparse_and_dense_graphs(
     np.fill_diagonal(best, 0)
     for k in range(50):
         best = np.minimum(best, best[:, k, None] + best[None, k])
-    compare(make(vector, 50), best[np.triu_indices(50, 1)], share=share)
+    expected = np.where(np.isinf(best), np.nan, best)[np.triu_indices(50, 1)]
+    made = measure_paths(make(vector, 50), share=share)
+    np.testing.assert_allclose(made, expected, atol=1e-12)
 
 
 def test_ties_among_neighbours_do_not_depend_on_the_order_of_conditions(

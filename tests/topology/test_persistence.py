@@ -16,7 +16,7 @@ from scipy.spatial.distance import pdist, squareform
 from neuroalign import storage
 from neuroalign.errors import SchemaError
 from neuroalign.loaders import from_arrays, load_fmri, load_rdms
-from neuroalign.rsa import compute_rdm, to_condensed, to_square
+from neuroalign.rsa import compute_rdm, from_matrix, to_condensed, to_square
 from neuroalign.schema import check
 from neuroalign.topology import compute_persistence, take_bars
 
@@ -293,3 +293,26 @@ def test_haxby_rdm_passes_through(real_data: Path) -> None:
     same = compute_persistence(data, metric="correlation")
     moved = bottleneck_distance(take_bars(diagrams, 1) * np.sqrt(2), take_bars(same, 1))
     assert moved < 1e-3 * float(same["death"].values[1])
+
+
+def test_a_bare_matrix_that_may_be_an_rdm_is_refused_until_named(rng: np.random.Generator) -> None:
+    points = circle(20, rng)
+    square = squareform(pdist(points))
+    with pytest.raises(SchemaError, match=r"data: expected points .* rsa.from_matrix\(matrix, con"):
+        compute_persistence(square)
+    names = [f"p{n:02d}" for n in range(20)]
+    named = from_matrix(square, names, distance="euclidean")
+    one, two = (compute_persistence(each)["death"] for each in (named, points))
+    np.testing.assert_allclose(one, two, rtol=1e-6)
+    rows = xr.DataArray(square, dims=("sample", "neuroid"))
+    assert compute_persistence(rows).attrs["metric"] == "euclidean"
+
+
+def test_the_verdict_says_how_far_the_longest_loop_stands_out(rng: np.random.Generator) -> None:
+    found = compute_persistence(circle(40, rng, 0.3))
+    lengths = np.sort(np.diff(take_bars(found, 1), axis=1)[:, 0])[::-1]
+    assert found.attrs["headline"] == "death"
+    assert f"{lengths[0] / lengths[1]:.2f} times the next" in found.attrs["verdict"]
+    assert compute_persistence([[0.0], [1.0]]).attrs["verdict"] == (
+        "2 points: H0 has 1 bars that die, of 1; H1 has 0 bars that die."
+    )
