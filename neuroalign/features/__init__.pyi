@@ -15,6 +15,9 @@ from .tangent_kernel import record_layer as record_layer
 from .text import extract_text as extract_text
 from .torch_model import extract as extract
 from .video import extract_video as extract_video
+from .vision_models import VisionModel as VisionModel
+from .vision_models import load_vision_model as load_vision_model
+from .vision_models import place_tokens as place_tokens
 from .word_properties import word_frequency as word_frequency
 from .word_properties import word_length as word_length
 from .word_properties import word_rate as word_rate
@@ -22,6 +25,7 @@ from .word_properties import word_rate as word_rate
 __all__ = [
     "PrincipalComponents",
     "SparseProjection",
+    "VisionModel",
     "compute_tangent_kernel",
     "extract",
     "extract_audio",
@@ -30,9 +34,11 @@ __all__ = [
     "gabor_features",
     "join_features",
     "load_frames",
+    "load_vision_model",
     "mel_spectrogram",
     "motion_energy",
     "open_store",
+    "place_tokens",
     "read_weights",
     "record_layer",
     "sound_envelope",

@@ -17,6 +17,7 @@ KINDS: dict[str, tuple[str, str, str, bool]] = {
     "text": ("AutoModel", "AutoTokenizer", "text", False),
     "causal": ("AutoModelForCausalLM", "AutoTokenizer", "text", True),
     "audio": ("AutoModel", "AutoFeatureExtractor", "audio", False),
+    "vision": ("AutoModel", "AutoImageProcessor", "vision", False),
 }
 
 
@@ -30,9 +31,9 @@ def load_pretrained(
     name : str or path
         A name on the hub ("facebook/wav2vec2-base"), or a folder that holds ``config.json``,
         ``model.safetensors`` and the files of the processor.
-    kind : {"text", "causal", "audio"}
-        Which processor: tokenizer, or preparation of sound. "causal" loads the head that predicts
-        the next token too.
+    kind : {"text", "causal", "audio", "vision"}
+        Which processor: tokenizer, or preparation of sound or images. "causal" loads the head
+        that predicts the next token too.
     revision : str, optional
         Commit, tag or branch on the hub. Name a commit where results must stay the same.
 
