@@ -1,8 +1,9 @@
 """One way to race: ours and the peer, interleaved, each run in a fresh process.
 
 In: rows, each with a setup and two jobs that name functions of an importable module; a job under
-a second runs twice and the second pass counts, for both sides. Out: a table and, with ``--json FILE``, a list of dicts. To add a room: write ``benchmarks/<room>.py`` with a
-list of ``Race`` and call ``main``.
+a second runs twice and the second pass counts, for both sides. Out: a table and, with
+``--json FILE``, a list of dicts. To add a room: write ``benchmarks/<room>.py`` with a list of
+``Race`` and call ``main``.
 """
 
 import argparse
@@ -46,7 +47,7 @@ class Race:
     multiplications and additions no exact method can avoid; the limit is that many at the speed
     of a large matrix product. ``full`` and ``quick`` are the sizes. Where a size has ``share``,
     the peer, too slow for the whole job, does one part in so many, and its seconds are multiplied;
-    the name says so.
+    the name says so. ``signed`` keeps the sign of the difference: which side is higher matters.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Race:
     full: dict[str, int] = field(default_factory=dict)
     quick: dict[str, int] = field(default_factory=dict)
     flops: str | None = None
+    signed: bool = False
 
 
 def _forget_peak() -> None:
@@ -95,9 +97,15 @@ def _work(module: str, setup: str, job: str, size: dict[str, int], pipe: Connect
     pipe.close()
 
 
-def run_once(race: Race, job: str, size: dict[str, int]) -> tuple[float, float, Any]:
-    """Run one job in a fresh process: seconds, peak memory in MB, result."""
-    context = multiprocessing.get_context("spawn")
+def run_once(
+    race: Race, job: str, size: dict[str, int], *, method: str = "spawn"
+) -> tuple[float, float, Any]:
+    """Run one job in a process of its own: seconds, peak memory in MB, result.
+
+    ``spawn`` starts afresh; ``fork`` shares the imports of this process, which take longer than
+    short jobs do: `warm_up` first.
+    """
+    context = multiprocessing.get_context(method)
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_work, args=(race.module, race.setup, job, size, sender))
     process.start()
@@ -122,20 +130,35 @@ def measure_flops_per_second(n: int = 1500) -> float:
     return 2 * n**3 / best
 
 
-def run_race(race: Race, *, quick: bool, repeats: int, speed: float) -> dict[str, Any]:
-    """Run both jobs ``repeats`` times, taking turns, and make the row."""
+def warm_up(race: Race) -> None:
+    """Run both jobs small in this process, so that forks inherit imports and tables."""
+    room = importlib.import_module(race.module)
+    for job in (race.ours, race.theirs):
+        getattr(room, job)(getattr(room, race.setup)(**race.quick))
+
+
+def run_race(
+    race: Race, *, quick: bool, repeats: int, speed: float, method: str = "spawn"
+) -> dict[str, Any]:
+    """Run both jobs ``repeats`` times, taking turns, and make the row.
+
+    ``equal`` is the largest difference, ours minus the peer's where the signs should be seen.
+    """
     size = race.quick if quick else race.full
+    if method == "fork":
+        warm_up(race)
     ours, theirs = [], []
     for _ in range(repeats):
-        ours.append(run_once(race, race.ours, size))
-        theirs.append(run_once(race, race.theirs, size))
+        ours.append(run_once(race, race.ours, size, method=method))
+        theirs.append(run_once(race, race.theirs, size, method=method))
     ours_s = statistics.median(run[0] for run in ours)
     peer_s = statistics.median(run[0] for run in theirs) * size.get("share", 1)
     limit = None
     if race.flops is not None:
         room = importlib.import_module(race.module)
         limit = getattr(room, race.flops)(**size) / speed / ours_s
-    difference = np.abs(np.asarray(ours[-1][2], float) - np.asarray(theirs[-1][2], float))
+    difference = np.asarray(ours[-1][2], float) - np.asarray(theirs[-1][2], float)
+    worst = float(difference.flat[np.abs(difference).argmax()])
     values = (
         race.name,
         ours_s,
@@ -145,7 +168,7 @@ def run_race(race: Race, *, quick: bool, repeats: int, speed: float) -> dict[str
         statistics.median(run[1] for run in ours),
         statistics.median(run[1] for run in theirs),
         limit,
-        float(difference.max()),
+        worst if race.signed else abs(worst),
     )
     return dict(zip(KEYS, values, strict=True))
 
@@ -166,8 +189,8 @@ def format_table(rows: Sequence[dict[str, Any]]) -> str:
     )
 
 
-def main(races: Sequence[Race], arguments: Sequence[str] | None = None) -> None:
-    """Run all races from the command line."""
+def read_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line of a benchmark."""
     parser = argparse.ArgumentParser(description="Ours against the peer.")
     parser.add_argument("--quick", action="store_true", help="smaller sizes, under 60 s")
     parser.add_argument("--json", type=Path, help="also write the rows here")
@@ -176,12 +199,25 @@ def main(races: Sequence[Race], arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     if options.repeats < 3:
         parser.error(f"--repeats: expected at least 3, got {options.repeats}.")
+    return options
+
+
+def show(rows: Sequence[dict[str, Any]], path: Path | None) -> None:
+    """Print the table, and write the rows where asked for."""
+    print(format_table(rows))
+    if path is not None:
+        path.write_text(json.dumps(list(rows), indent=2) + "\n")
+
+
+def main(
+    races: Sequence[Race], arguments: Sequence[str] | None = None, *, method: str = "spawn"
+) -> None:
+    """Run all races from the command line."""
+    options = read_options(arguments)
     speed = measure_flops_per_second()
     rows = [
-        run_race(race, quick=options.quick, repeats=options.repeats, speed=speed)
+        run_race(race, quick=options.quick, repeats=options.repeats, speed=speed, method=method)
         for race in races
         if options.only in race.name
     ]
-    print(format_table(rows))
-    if options.json is not None:
-        options.json.write_text(json.dumps(rows, indent=2) + "\n")
+    show(rows, options.json)

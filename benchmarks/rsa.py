@@ -5,19 +5,13 @@ says so, the peer did one part in ``share`` of the work, and its seconds are mul
 
 ``limit_fraction`` is the share of the seconds that an exact method needs: for its operations in
 double precision, or for reading its input and writing its result once, whichever takes longer;
-``bound`` (in the file, and after the name in the table) says which of both it is.
+``bound`` (in the file) says which of both it is.
 
-Jobs run in forks of one process, not in fresh processes as ``harness.run_race`` has them: most
-last milliseconds, and to import both sides 72 times would take minutes.
+Jobs run in forks of one process: most last milliseconds, and to import both sides 72 times would
+take minutes.
 """
 
-import argparse
-import importlib
-import json
-import multiprocessing
-import statistics
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -38,7 +32,7 @@ from benchmarks._limits_rsa import (
     count_whitening,
     measure_bytes_per_second,
 )
-from benchmarks.harness import KEYS, Race, _work, format_table, measure_flops_per_second
+from benchmarks.harness import Race, measure_flops_per_second, read_options, run_race, show
 from neuroalign.loaders import from_arrays
 from neuroalign.rsa import compare_rdms, compute_rdm, estimate_noise, infer
 
@@ -292,72 +286,26 @@ RACES = [
 ]
 
 
-def fork_once(race: Race, job: str, size: dict[str, int]) -> tuple[float, float, Any]:
-    """Run one job in a forked process: imports, which take longer than most jobs, are shared."""
-    context = multiprocessing.get_context("fork")
-    receiver, sender = context.Pipe(duplex=False)
-    arguments = (race.module, race.setup, job, size, sender)
-    process = context.Process(target=_work, args=arguments)
-    process.start()
-    sender.close()
-    seconds, peak, result = receiver.recv()
-    process.join()
-    return seconds, peak, result
-
-
-def run(race: Race, *, quick: bool, repeats: int, speed: float, bandwidth: float) -> dict[str, Any]:
-    """Run one race, taking turns; the peer gets the time that the whole work would take it."""
-    size = race.quick if quick else race.full
-    jobs = (race.ours, race.theirs)
-    room = importlib.import_module(race.module)
-    for job in jobs:
-        # Imports and the first threads are no part of a job, and forks inherit them.
-        getattr(room, job)(getattr(room, race.setup)(**race.quick))
-    runs = [[fork_once(race, job, size) for job in jobs] for _ in range(repeats)]
-    ours, theirs = zip(*runs, strict=True)
-    ours_s = statistics.median(one[0] for one in ours)
-    peer_s = statistics.median(one[0] for one in theirs) * size.get("share", 1)
-    needed = {
-        "operations": getattr(room, str(race.flops))(**size) / speed,
-        "bandwidth": BYTES[str(race.flops)](**size) / bandwidth,
-    }
-    bound = max(needed, key=lambda key: needed[key])
-    values = (
-        race.name,
-        ours_s,
-        race.peer,
-        peer_s,
-        peer_s / ours_s,
-        statistics.median(one[1] for one in ours),
-        statistics.median(one[1] for one in theirs),
-        needed[bound] / ours_s,
-        float(np.abs(ours[-1][2] - theirs[-1][2]).max()),
-    )
-    return {**dict(zip(KEYS, values, strict=True)), "bound": bound}
+def bound(row: dict[str, Any], race: Race, *, quick: bool, bandwidth: float) -> dict[str, Any]:
+    """Hold the row against the bandwidth too, and name which of both bounds it."""
+    needed = BYTES[str(race.flops)](**(race.quick if quick else race.full)) / bandwidth
+    share = needed / row["ours_s"]
+    by = "bandwidth" if share > row["limit_fraction"] else "operations"
+    return {**row, "limit_fraction": max(share, row["limit_fraction"]), "bound": by}
 
 
 def main() -> None:
     """Run all races from the command line."""
-    parser = argparse.ArgumentParser(description="Ours against rsatoolbox.")
-    parser.add_argument("--quick", action="store_true", help="smaller sizes, under 60 s")
-    parser.add_argument("--json", type=Path, help="also write the rows here")
-    parser.add_argument("--repeats", type=int, default=3, help="runs of each, at least 3")
-    parser.add_argument("--only", default="", help="races whose name starts so")
-    options = parser.parse_args()
-    if options.repeats < 3:
-        parser.error(f"--repeats: expected at least 3, got {options.repeats}.")
-    speed = measure_flops_per_second()
-    settings: dict[str, Any] = {"quick": options.quick, "repeats": options.repeats, "speed": speed}
-    settings["bandwidth"] = measure_bytes_per_second()
-    rows = [
-        run(race, **settings)
-        for race in (*RACES, *_rows_searchlight.RACES)
-        if race.name.startswith(options.only)
-    ]
-    named = [{**row, "name": f"{row['name']} (bound by {row['bound']})"} for row in rows]
-    print(format_table(named))
-    if options.json is not None:
-        options.json.write_text(json.dumps(rows, indent=2) + "\n")
+    options = read_options()
+    speed, bandwidth = measure_flops_per_second(), measure_bytes_per_second()
+    rows = []
+    for race in (*RACES, *_rows_searchlight.RACES):
+        if race.name.startswith(options.only):
+            row = run_race(
+                race, quick=options.quick, repeats=options.repeats, speed=speed, method="fork"
+            )
+            rows.append(bound(row, race, quick=options.quick, bandwidth=bandwidth))
+    show(rows, options.json)
 
 
 if __name__ == "__main__":

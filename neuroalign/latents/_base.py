@@ -49,11 +49,14 @@ class LatentModel(BaseEstimator):  # type: ignore[misc]
         Mean of the observed training bins, the null of `score`.
     counts_ : bool
         Whether all training values were whole and not negative, so that `score` is in bits.
+    supervised_ : bool
+        Whether `fit` uses y: `score_latents` then also fits to y dealt anew over trials.
     """
 
     # Overridden where a model differs.
     identifiability_: str = "affine"
     log_prob_kind_: str = "exact"
+    supervised_: bool = False
     _min_bins: ClassVar[int] = 2
     _drop_constant: ClassVar[bool] = True
 
@@ -69,6 +72,10 @@ class LatentModel(BaseEstimator):  # type: ignore[misc]
 
         ``warnings_`` is a list already: append to it.
         """
+
+    def _fit_with(self, Y: Array, observed: Array, labels: Labels, y: Any) -> None:
+        """Fit to y, too: what a supervised model overrides. Others ignore y, as scikit-learn's."""
+        self._fit_arrays(Y, observed, labels)
 
     @abstractmethod
     def _infer_arrays(self, Y: Array, observed: Array) -> Array:
@@ -96,7 +103,8 @@ class LatentModel(BaseEstimator):  # type: ignore[misc]
         X : DataArray (sample, neuroid, time) or (sample, neuroid), array alike, or list of arrays
             Trials; with two dims, continuous bins, each run a trial; in a list, one
             (neuroid, time) a trial. NaN, and bins outside coord ``valid``, are not observed.
-        y : ignored
+        y : any, optional
+            Of the same trials, for models that are ``supervised_``; others ignore it.
         mask : bool, shape of X or (neuroid,), optional
             True hides an entry, or a whole unit.
 
@@ -123,10 +131,12 @@ class LatentModel(BaseEstimator):  # type: ignore[misc]
         self._measure(trials)
         self._labels = trials.labels
         used = trials.observed[:, :, self.kept_]
-        self._fit_arrays(trials.Y[:, :, self.kept_], used, trials.labels.take(self.kept_))
+        self._fit_with(trials.Y[:, :, self.kept_], used, trials.labels.take(self.kept_), y)
         self._check_fit()
         self.params_.attrs.setdefault("kind", "estimate")
         self.params_.attrs.setdefault("method", type(self).__name__)
+        if trials.labels.bin_size:
+            self.params_.attrs.setdefault("time_step", trials.labels.bin_size)
         return self
 
     def transform(self, X: Any, *, mask: Any = None) -> Any:

@@ -25,14 +25,18 @@ class ChainModel(LatentModel):
     identifiability_ = "permutation"
     log_prob_kind_ = "exact"
 
-    n_states: int
-    stickiness: float
-    concentration: float
-    prior: float
-    n_restarts: int
-    max_iter: int
-    tol: float
-    seed: int
+    def __init__(
+        self, n_states: int, stickiness: float, concentration: float, prior: float,
+        n_restarts: int, max_iter: int, tol: float, seed: int,
+    ) -> None:  # fmt: skip
+        self.n_states = n_states
+        self.stickiness = stickiness
+        self.concentration = concentration
+        self.prior = prior
+        self.n_restarts = n_restarts
+        self.max_iter = max_iter
+        self.tol = tol
+        self.seed = seed
 
     @abstractmethod
     def _make_emission(self, units: int) -> Emission:

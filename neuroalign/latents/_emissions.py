@@ -21,6 +21,23 @@ LOG_2PI = float(np.log(2 * np.pi))
 VARIANCE_FLOOR = 1e-3
 
 
+def measure_units(Y: Array, seen: Array) -> tuple[Array, Array]:
+    """Mean and variance of each unit over what is seen; of a constant unit, a little of the others.
+
+    Parameters
+    ----------
+    Y, seen : array (bin, unit)
+
+    Returns
+    -------
+    array (unit,), array (unit,)
+    """
+    n = np.maximum(seen.sum(axis=0), 1.0)
+    mean = (seen * Y).sum(axis=0) / n
+    spread = (seen * (Y - mean) ** 2).sum(axis=0) / n
+    return mean, np.maximum(spread, 1e-6 * spread.mean())
+
+
 class Emission(ABC):
     """A family: ``setup`` on the training bins, then estimates and likelihoods."""
 
@@ -113,10 +130,7 @@ class DiagonalGaussian(Factorised):
     centred = True
 
     def setup(self, Y: Array, seen: Array, prior: float) -> None:
-        n = np.maximum(seen.sum(axis=0), 1.0)
-        mean = (seen * Y).sum(axis=0) / n
-        spread = (seen * (Y - mean) ** 2).sum(axis=0) / n
-        spread = np.maximum(spread, 1e-6 * spread.mean())
+        mean, spread = measure_units(Y, seen)
         self.floor = VARIANCE_FLOOR * spread
         self.pseudo = [prior * np.ones_like(mean), prior * mean, prior * (spread + mean**2)]
 
@@ -256,10 +270,7 @@ class FullGaussian(Emission):
     centred = True
 
     def setup(self, Y: Array, seen: Array, prior: float) -> None:
-        n = np.maximum(seen.sum(axis=0), 1.0)
-        middle = (seen * Y).sum(axis=0) / n
-        spread = (seen * (Y - middle) ** 2).sum(axis=0) / n
-        self.average, self.spread = middle, np.maximum(spread, 1e-6 * spread.mean())
+        self.average, self.spread = measure_units(Y, seen)
         # A covariance needs as many bins as units: the least that keeps it of full rank.
         self.prior = max(prior, 1e-3)
 

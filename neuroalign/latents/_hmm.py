@@ -59,43 +59,61 @@ def smooth(log_b: Array, start: Array, transition: Array, lengths: Array) -> Smo
     Rabiner (1989), Proceedings of the IEEE 77(2), section V.A, doi:10.1109/5.18626.
     """
     n, length, k = log_b.shape
-    top = log_b.max(axis=2)
     blocks = _count_blocks(n, length)
     span = -(-length // blocks)
-    b = np.ones((n, blocks * span, k))
-    np.exp(log_b - top[..., None], out=b[:, :length])
-    cut = np.ascontiguousarray(b.reshape(n * blocks, span, k).transpose(1, 0, 2))
+    top = np.zeros((n, blocks * span))
+    np.max(log_b, axis=2, out=top[:, :length])
+    cut = _cut(log_b, blocks, span)
+    cut -= _cut(top[..., None], blocks, span)
+    np.exp(cut, out=cut)
     with np.errstate(divide="ignore", invalid="ignore"):
         alpha, scale = _pass_forward(cut, start, transition, blocks)
-        if not (np.isfinite(alpha).all() and (scale > 0).all()):
+        if not ((scale > 0) & np.isfinite(scale)).all():
             return smooth_log(log_b, start, transition, lengths)
         cut /= scale[..., None]
         beta = _pass_backward(cut, alpha, transition, blocks)
-    if not np.isfinite(beta).all():
-        return smooth_log(log_b, start, transition, lengths)
-    join = _join(n, length)
-    posterior = join(alpha * beta)
-    log_prob = (join(np.log(scale)[..., None])[..., 0] + top).sum(axis=1)
-    before, after = join(alpha)[:, :-1], join(np.multiply(cut, beta, out=cut))[:, 1:]
-    if (lengths < length).any():
-        before = before * (np.arange(1, length) < lengths[:, None])[..., None]
-    pairs = transition * (before.reshape(-1, k).T @ after.reshape(-1, k))
-    posterior /= posterior.sum(axis=2, keepdims=True)
-    return Smoothed(log_prob, posterior, pairs)
+        np.multiply(cut, beta, out=cut)
+        pairs = transition * _count_pairs(alpha, cut, blocks, lengths)
+        np.multiply(alpha, beta, out=alpha)
+        total = alpha @ np.ones(k)
+        if not ((total > 0) & np.isfinite(total)).all():
+            return smooth_log(log_b, start, transition, lengths)
+    log_prob = (top + _join(np.log(scale)[..., None], n)[..., 0]).sum(axis=1)
+    alpha /= total[..., None]
+    return Smoothed(log_prob, _join(alpha, n)[:, :length], pairs)
 
 
 def _count_blocks(n: int, length: int) -> int:
     return max(1, min(WIDTH // n, length // SHORTEST))
 
 
-def _join(n: int, length: int) -> Any:
+def _cut(values: Array, blocks: int, span: int) -> Array:
+    """Lay trials (trial, time, ...) out as (bin of block, block of trial, ...), padded with 0."""
+    n, _, k = values.shape
+    out = np.zeros((span, n, blocks, k))
+    for block in range(blocks):
+        part = values[:, block * span : (block + 1) * span]
+        out[: part.shape[1], :, block] = part.swapaxes(0, 1)
+    return out.reshape(span, n * blocks, k)
+
+
+def _join(values: Array, n: int) -> Array:
     """Put blocks (bin of block, block of trial, state) back in order."""
+    span, width, k = values.shape
+    ordered = values.reshape(span, n, width // n, k).transpose(1, 2, 0, 3)
+    return np.ascontiguousarray(ordered).reshape(n, -1, k)
 
-    def join(values: Array) -> Array:
-        ordered = values.transpose(1, 0, 2).reshape(n, -1, values.shape[2])
-        return np.ascontiguousarray(ordered[:, :length])
 
-    return join
+def _count_pairs(alpha: Array, after: Array, blocks: int, lengths: Array) -> Array:
+    """Sum products (state, state) of each bin and the next, within trials."""
+    span, width, k = alpha.shape
+    # The number in its trial of the bin after each.
+    number = np.arange(1, span + 1)[:, None] + span * (np.arange(width) % blocks)
+    inside = number < np.repeat(lengths, blocks)
+    before = alpha[:-1] if inside[:-1].all() else alpha[:-1] * inside[:-1, :, None]
+    inner = before.reshape(-1, k).T @ after[1:].reshape(-1, k)
+    edge = alpha[-1, :-1] * inside[-1, :-1, None]
+    return np.asarray(inner + edge.T @ after[0, 1:])
 
 
 def _pass_forward(b: Array, start: Array, transition: Array, blocks: int) -> tuple[Array, Array]:
@@ -103,14 +121,14 @@ def _pass_forward(b: Array, start: Array, transition: Array, blocks: int) -> tup
     width = b.shape[1]
     first = np.arange(width) % blocks == 0
     entry = np.where(first[:, None], start, np.mean(transition, axis=0))
-    alpha, scale = np.empty_like(b), np.empty(b.shape[:2])
-    stale = np.arange(width)
-    while len(stale):
-        alpha[:, stale], scale[:, stale] = _run_forward(b[:, stale], entry[stale], transition)
+    alpha, scale = _run_forward(b, entry, transition)
+    while True:
         arrived = np.where(first[:, None], start, np.roll(alpha[-1], 1, axis=0) @ transition)
         stale = _find_changed(entry, arrived)
+        if not len(stale):
+            return alpha, scale
         entry[stale] = arrived[stale]
-    return alpha, scale
+        alpha[:, stale], scale[:, stale] = _run_forward(b[:, stale], entry[stale], transition)
 
 
 def _run_forward(b: Array, entry: Array, transition: Array) -> tuple[Array, Array]:
@@ -129,18 +147,18 @@ def _pass_backward(b: Array, alpha: Array, transition: Array, blocks: int) -> Ar
     width = b.shape[1]
     last = np.arange(width) % blocks == blocks - 1
     leave = np.ones(alpha.shape[1:])
-    beta = np.empty_like(b)
-    stale = np.arange(width)
-    while len(stale):
-        beta[:, stale] = _run_backward(b[:, stale], leave[stale], transition)
+    beta = _run_backward(b, leave, transition)
+    while True:
         arrived = np.roll((b[0] * beta[0]) @ transition.T, -1, axis=0)
         arrived /= (arrived * alpha[-1]).sum(axis=1, keepdims=True)
         arrived[last] = 1.0
         if not np.isfinite(arrived).all():
             return np.full_like(beta, np.nan)
         stale = _find_changed(leave, arrived)
+        if not len(stale):
+            return beta
         leave[stale] = arrived[stale]
-    return beta
+        beta[:, stale] = _run_backward(b[:, stale], leave[stale], transition)
 
 
 def _run_backward(b: Array, leave: Array, transition: Array) -> Array:

@@ -12,6 +12,7 @@ from neuroalign.latents._emissions import (
     Emission,
     Params,
     lift_covariance,
+    measure_units,
 )
 
 Array = npt.NDArray[Any]
@@ -51,10 +52,7 @@ class Autoregression(Emission):
         self.units = units
 
     def setup(self, Y: Array, seen: Array, prior: float) -> None:
-        n = max(1.0, seen[:, 0].sum())
-        mean = (seen * Y).sum(axis=0) / n
-        spread = (seen * (Y - mean) ** 2).sum(axis=0) / n
-        spread = np.maximum(spread, 1e-6 * spread.mean())
+        spread = measure_units(Y, seen)[1]
         self.spread = spread[: self.units]
         self.prior = max(prior, 1e-3)
         self.past = self.prior * np.diag(np.append(spread[self.units :], 1.0))

@@ -12,27 +12,28 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
-from sklearn.base import clone
 
-from neuroalign._folds import Folds, make_folds
+from neuroalign._folds import Folds
 from neuroalign.encoders.poisson_glm import PoissonGLM
 from neuroalign.encoders.ridge import Ridge
 from neuroalign.errors import NeuroalignWarning, choose
 from neuroalign.latents._base import score_entries
-from neuroalign.latents._trials import Trials, read_trials
+from neuroalign.latents._held_out import fit_rows, split_trials, split_units
 
 Array = npt.NDArray[Any]
-# A unit with fewer training spikes is not scored.
-FEWEST_SPIKES = 10
 # Penalties of the regressions, in shares of the mean curvature of each unit.
 ALPHAS = (1e-6, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 
 
 class Job(NamedTuple):
-    """One fit: trials as (sample, neuroid, time), who trains, and which units are hidden."""
+    """One fit: trials as (sample, neuroid, time), who trains, and which units are hidden.
+
+    ``y`` (sample, ...) is for supervised models.
+    """
 
     model: Any
     X: xr.DataArray
+    y: Any
     train: Array
     test: Array
     held: Array
@@ -43,6 +44,7 @@ class Job(NamedTuple):
 def cosmooth(
     model: Any,
     X: Any,
+    y: Any = None,
     *,
     mask: Any = None,
     n_splits: int = 5,
@@ -64,6 +66,9 @@ def cosmooth(
     X : DataArray (sample, neuroid, time) or (sample, neuroid), array alike, or list of arrays
         As in ``LatentModel.fit``. Continuous runs are folds when there are several; a single run
         is cut into ``n_splits`` stretches.
+    y : array alike (sample, ...), optional
+        What models that are ``supervised_`` are fitted to, for trials as they are counted in X:
+        that of the training trials. Others ignore it.
     mask : bool, shape of X or (neuroid,), optional
         Hidden entries neither train nor test.
     n_splits : int
@@ -101,6 +106,8 @@ def cosmooth(
     ------
     ValueError
         On unknown options, fewer than two trials, or too few units that fire.
+    SchemaError
+        When y has other trials.
 
     Notes
     -----
@@ -135,11 +142,11 @@ def cosmooth(
     spikes = np.zeros(score.shape)
     for (i, (train, test)), (j, held) in _cross(folds, splits):
         few = train if readout_trials is None else rng.permutation(train)[:readout_trials]
-        job = Job(model, trials.X, train, test, held, trials.counts, np.sort(few))
-        y = values[test][:, held].transpose(0, 2, 1)
+        job = Job(model, trials.X, y, train, test, held, trials.counts, np.sort(few))
+        hit = values[test][:, held].transpose(0, 2, 1)
         flat = NULLS[null](values[train][:, held], values[test][:, held])
-        score[i, j] = score_entries(y, read(job), flat, counts=trials.counts)
-        spikes[i, j] = np.nansum(y)
+        score[i, j] = score_entries(hit, read(job), flat, counts=trials.counts)
+        spikes[i, j] = np.nansum(hit)
     hidden = np.zeros((len(splits), values.shape[1]), dtype=np.int8)
     for j, held in enumerate(splits):
         hidden[j, held] = 1
@@ -168,6 +175,7 @@ def cosmooth(
 def forecast(
     model: Any,
     X: Any,
+    y: Any = None,
     *,
     n_ahead: int,
     mask: Any = None,
@@ -181,7 +189,7 @@ def forecast(
     ----------
     model : LatentModel
         Is cloned for each fold, and fitted on whole training trials.
-    X : as in `cosmooth`
+    X, y : as in `cosmooth`
     n_ahead : int
         Bins at the end of each trial that are hidden, of all units; trials of no more bins than
         that are not scored.
@@ -220,13 +228,13 @@ def forecast(
         )
     values, score = trials.X.values, np.full(len(folds), np.nan)
     for i, (train, test) in enumerate(folds):
-        fitted = clone(model).fit(trials.X.isel(sample=train))
+        fitted = fit_rows(model, trials.X, y, train)
         hidden = np.broadcast_to(ahead[test][:, None], values[test].shape)
         guess = fitted.predict_rates(trials.X.isel(sample=test), mask=hidden)
-        y = np.where(hidden, values[test], np.nan).transpose(0, 2, 1)
+        hit = np.where(hidden, values[test], np.nan).transpose(0, 2, 1)
         flat = NULLS["train"](values[train], values[test])
         rates = guess.values.transpose(0, 2, 1)
-        score[i] = score_entries(y, rates, flat, counts=trials.counts)
+        score[i] = score_entries(hit, rates, flat, counts=trials.counts)
     return xr.Dataset(
         {"score": (("fold",), score)},
         coords={"fold": np.array([f"fold-{i:02d}" for i in range(len(folds))])},
@@ -238,88 +246,13 @@ def forecast(
     )  # fmt: skip
 
 
-class Recording(NamedTuple):
-    """Trials as (sample, neuroid, time), NaN where hidden, and whether all are counts."""
-
-    X: xr.DataArray
-    counts: bool
-
-
-def split_trials(
-    X: Any, mask: Any, n_splits: int, group: str | None, gap: int
-) -> tuple[Recording, Folds]:
-    """Lay out trials and deal them to folds; cut a single run into stretches."""
-    trials = read_trials(X, mask)
-    if trials.rows is not None and len(trials.rows) == 1:
-        trials = _cut_stretches(trials, n_splits, gap)
-    laid = trials.to_array()
-    groups = None
-    if group is not None:
-        choose(dict.fromkeys(map(str, laid.coords)), group, "group")
-        groups = laid[group].values
-    values = trials.Y[trials.observed]
-    counts = bool((values >= 0).all() and (values == np.rint(values)).all())
-    return Recording(laid, counts), make_folds(
-        laid.sizes["sample"], groups=groups, n_splits=n_splits
-    )
-
-
-def _cut_stretches(trials: Trials, n_splits: int, gap: int) -> Trials:
-    """Make stretches of one run trials, with bins dropped before each but the first."""
-    Y = np.where(trials.observed[0], trials.Y[0], np.nan)
-    parts = [part[gap if i else 0 :] for i, part in enumerate(np.array_split(Y, n_splits))]
-    if min(map(len, parts)) < 2:
-        raise ValueError(
-            f"n_splits: expected stretches of at least 2 bins, got {len(Y)} bins for {n_splits} "
-            f"stretches with a gap of {gap}. Use fewer."
-        )
-    cut = read_trials([part.T for part in parts])
-    return Trials(cut.Y, cut.observed, cut.inside, trials.labels, cut.source)
-
-
-def split_units(
-    values: Array, folds: Folds, held_out: float, n_splits: int, counts: bool, seed: int
-) -> list[Array]:
-    """Choose units to hide, as alike in rate to the others as can be."""
-    if not 0 < held_out < 1 or n_splits < 1:
-        raise ValueError(
-            f"held_out: expected a share between 0 and 1 and n_neuron_splits >= 1, got {held_out} "
-            f"and {n_splits}. A quarter is usual."
-        )
-    total = np.nansum(values, axis=(0, 2))
-    fit_for = np.nanmax(values, axis=(0, 2), initial=-np.inf) > np.nanmin(
-        values, axis=(0, 2), initial=np.inf
-    )
-    if counts:
-        least = np.min([np.nansum(values[train], axis=(0, 2)) for train, _ in folds], axis=0)
-        fit_for &= least >= FEWEST_SPIKES
-    able = np.flatnonzero(fit_for)
-    block = max(2, round(1 / held_out))
-    if len(able) < block:
-        raise ValueError(
-            f"X: expected at least {block} units with {FEWEST_SPIKES} training spikes or more in "
-            f"each fold, got {len(able)}. Use more trials, or a larger held_out."
-        )
-    able = able[np.argsort(total[able], kind="stable")]
-    rng = np.random.default_rng(seed)
-    splits: list[list[int]] = [[] for _ in range(n_splits)]
-    for start in range(0, len(able) - block + 1, block):
-        units = able[start : start + block]
-        order: Array = np.concatenate(
-            [rng.permutation(units) for _ in range(-(-n_splits // block))]
-        )
-        for j in range(n_splits):
-            splits[j].append(int(order[j]))
-    return [np.array(sorted(one)) for one in splits]
-
-
 def _cross(folds: Folds, splits: list[Array]) -> list[Any]:
     return [(fold, split) for fold in enumerate(folds) for split in enumerate(splits)]
 
 
 def _read_model(job: Job) -> Array:
     """Rates (trial, time, unit) of the held-out units from the model itself."""
-    fitted = clone(job.model).fit(job.X.isel(sample=job.train))
+    fitted = fit_rows(job.model, job.X, job.y, job.train)
     hidden = np.zeros(job.X.sizes["neuroid"], dtype=bool)
     hidden[job.held] = True
     rates = fitted.predict_rates(job.X.isel(sample=job.test), mask=hidden)
@@ -330,7 +263,7 @@ def _read_regression(job: Job) -> Array:
     """Rates (trial, time, unit) by regression from latents of the held-in units."""
     held_in = np.setdiff1d(np.arange(job.X.sizes["neuroid"]), job.held)
     inputs = job.X.isel(neuroid=held_in)
-    fitted = clone(job.model).fit(inputs.isel(sample=job.train))
+    fitted = fit_rows(job.model, inputs, job.y, job.train)
     latents = fitted.transform(inputs.isel(sample=job.few)).values
     y = job.X.values[job.few][:, job.held].transpose(0, 2, 1)
     # Bins after a trial's end have no latents.

@@ -15,6 +15,7 @@ from neuroalign.latents import _factors
 from neuroalign.latents import _gaussian_process as process
 from neuroalign.latents._base import LatentModel
 from neuroalign.latents._factors import check_count, wrap_factors
+from neuroalign.latents._process_fit import fit_processes
 from neuroalign.latents._trials import Labels
 
 Array = npt.NDArray[Any]
@@ -46,6 +47,8 @@ def _expect_square(mean: Array, variance: Array) -> Array:
 
 # Scale -> what is done to responses, and the expected response from mean and variance on it.
 SCALES = {"none": (_keep, _expect_same), "sqrt": (_root, _expect_square)}
+# What "auto" is, by whether responses are counts.
+COUNTED = {False: "none", True: "sqrt"}
 
 
 class GPFA(LatentModel):
@@ -55,8 +58,9 @@ class GPFA(LatentModel):
     ----------
     n_latents : int
         Fewer than the neuroids.
-    scale : {"none", "sqrt"}
-        ``sqrt`` makes the noise of counts nearly Gaussian of one variance.
+    scale : {"auto", "none", "sqrt"}
+        ``sqrt`` makes the noise of counts nearly Gaussian of one variance; ``auto`` is that for
+        whole numbers >= 0, and ``none`` for other responses.
     timescale : float or None
         Where EM begins, in seconds (in bins where X has no ``time``); 5 bins when None.
     max_iter : int
@@ -72,17 +76,23 @@ class GPFA(LatentModel):
     n_iter_ : int
     history_ : dict of str -> list of float
     warnings_ : list of str
+    scale_ : {"none", "sqrt"}
+        The scale used.
 
     Notes
     -----
     Trials of one length that miss the same entries share one factorisation of (latents x times):
     neither trials nor neuroids enter its cost. Likelihoods are those of the scaled responses.
-    Latents are known up to order and sign where their timescales differ.
+    Latents are known up to order and sign where their timescales differ. Iterations are passes of
+    expectation maximisation; each begins from a mixture of the moves before it, where that raises
+    the likelihood, which never falls.
 
     References
     ----------
     Yu, Cunningham, Santhanam, Ryu, Shenoy & Sahani (2009), J. Neurophysiol. 102,
     doi:10.1152/jn.90941.2008, eqs. 1 to 5 and appendix.
+    Henderson & Varadhan (2019), J. Comput. Graph. Stat. 28, doi:10.1080/10618600.2019.1594835
+    (mixtures of moves).
 
     Examples
     --------
@@ -96,7 +106,7 @@ class GPFA(LatentModel):
     identifiability_ = "permutation_sign"
 
     def __init__(
-        self, n_latents: int = 3, *, scale: str = "none", timescale: float | None = None,
+        self, n_latents: int = 3, *, scale: str = "auto", timescale: float | None = None,
         max_iter: int = 200, tol: float = 1e-6,
     ) -> None:  # fmt: skip
         self.n_latents = n_latents
@@ -106,7 +116,7 @@ class GPFA(LatentModel):
         self.tol = tol
 
     def _scale_in(self, Y: Array, observed: Array) -> Array:
-        scaled: Array = choose(SCALES, self.scale, "scale")[0](np.where(observed, Y, 0.0))
+        scaled: Array = SCALES[self.scale_][0](np.where(observed, Y, 0.0))
         return scaled
 
     def _fit_arrays(self, Y: Array, observed: Array, labels: Labels) -> None:
@@ -118,13 +128,15 @@ class GPFA(LatentModel):
         begin = 5.0 * step if self.timescale is None else self.timescale
         if not begin > 0:
             raise ValueError(f"timescale: expected a number > 0, got {begin}. Pass 0.1, say.")
+        options = {"auto": COUNTED[self.counts_]} | {name: name for name in SCALES}
+        self.scale_ = choose(options, self.scale, "scale")
         Y = self._scale_in(Y, observed)
         rows, seen = Y.reshape(-1, n_units), observed.reshape(-1, n_units)
         factors, _ = _factors.fit_factors(rows, seen, self.n_latents, max_iter=WARM_UP)
         means = _factors.infer(rows, seen, factors)[0].reshape(*Y.shape[:2], -1)
         lag = min(max(1, round(begin / step)), Y.shape[1] - 1)
         factors = factors._replace(loadings=factors.loadings @ find_slow_turn(means, lag))
-        self._factors, self._timescales, run = process.fit_processes(
+        self._factors, self._timescales, run = fit_processes(
             Y, observed, factors, np.full(self.n_latents, begin / step),
             max_iter=self.max_iter, tol=self.tol,
         )  # fmt: skip
@@ -148,7 +160,7 @@ class GPFA(LatentModel):
         means, variances, _ = self._infer_trials(Y, observed)
         # Covariances between latents are left out of the spread, which the noise dominates.
         spread = variances @ (C**2).T + R
-        rates: Array = choose(SCALES, self.scale, "scale")[1](means @ C.T + d, spread)
+        rates: Array = SCALES[self.scale_][1](means @ C.T + d, spread)
         return rates
 
     def _log_prob_arrays(self, Y: Array, observed: Array) -> Array:
@@ -160,7 +172,7 @@ class GPFA(LatentModel):
         C, d, R = self._factors
         Z = process.draw_courses(self._timescales, n_trials, n_bins, rng)
         Y = Z @ C.T + d + np.sqrt(R) * rng.normal(size=(n_trials, n_bins, len(d)))
-        return choose(SCALES, self.scale, "scale")[1](Y, np.zeros(1)), Z
+        return SCALES[self.scale_][1](Y, np.zeros(1)), Z
 
     def orthonormalize(self, latents: xr.DataArray) -> xr.DataArray:
         """Turn latents so that their loadings are orthonormal, most variance first.

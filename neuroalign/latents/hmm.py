@@ -72,27 +72,14 @@ class HMM(ChainModel):
     """
 
     def __init__(
-        self,
-        n_states: int = 5,
-        *,
-        emission: str = "gaussian",
-        stickiness: float = 0.0,
-        concentration: float = 1.0,
-        prior: float = 0.1,
-        n_restarts: int = 4,
-        max_iter: int = 200,
-        tol: float = 1e-6,
-        seed: int = 0,
-    ) -> None:
-        self.n_states = n_states
+        self, n_states: int = 5, *, emission: str = "gaussian", stickiness: float = 0.0,
+        concentration: float = 1.0, prior: float = 0.1, n_restarts: int = 4, max_iter: int = 200,
+        tol: float = 1e-6, seed: int = 0,
+    ) -> None:  # fmt: skip
+        super().__init__(
+            n_states, stickiness, concentration, prior, n_restarts, max_iter, tol, seed
+        )
         self.emission = emission
-        self.stickiness = stickiness
-        self.concentration = concentration
-        self.prior = prior
-        self.n_restarts = n_restarts
-        self.max_iter = max_iter
-        self.tol = tol
-        self.seed = seed
 
     def _make_emission(self, units: int) -> Emission:
         return choose(EMISSIONS, self.emission, "emission")()

@@ -9,20 +9,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
-from sklearn.base import clone
 
 from neuroalign._folds import Folds, find_repeated
 from neuroalign.encoders.ridge import Ridge
 from neuroalign.errors import SchemaError
 from neuroalign.latents._base import score_entries
+from neuroalign.latents._held_out import fit_rows, split_trials
 from neuroalign.latents.alignment import score_recovery
-from neuroalign.latents.co_smoothing import (
-    NULLS,
-    cosmooth,
-    fit_regression,
-    forecast,
-    split_trials,
-)
+from neuroalign.latents.co_smoothing import NULLS, cosmooth, fit_regression, forecast
 
 Array = npt.NDArray[Any]
 
@@ -52,7 +46,8 @@ def score_latents(
     X : DataArray (sample, neuroid, time), array alike, list of arrays, or bins (sample, neuroid)
         As in `cosmooth`.
     behaviour : DataArray or array (sample, channel, time), optional
-        Of the same trials and bins; NaN is left out.
+        Of the same trials and bins; NaN is left out. Models that are ``supervised_`` are fitted to
+        it, too.
     truth : Dataset, optional
         ``rates`` (sample, neuroid, time) and ``latents`` (sample, time, latent) of simulations.
     n_splits, group, held_out, n_neuron_splits, readout, null, gap, seed : as in `cosmooth`
@@ -67,7 +62,8 @@ def score_latents(
         what is given: ``forward`` (fold); ``psth`` (fold), where stimuli repeat: R2 of predicted
         rates, averaged by stimulus over test trials, for mean training responses to the same;
         ``behaviour`` (fold) and ``behaviour_shuffled``, in which the training trials of the
-        behaviour are dealt anew: R2 of a ridge regression; ``oracle`` (fold, split), the
+        behaviour are dealt anew, to the regression and to a new fit of a supervised model: R2 of
+        a ridge regression; ``oracle`` (fold, split), the
         co-smoothing of true rates, with attrs ``oracle_fraction``; ``recovery`` (fold, latent),
         the affine R2 of `score_recovery`.
 
@@ -81,7 +77,8 @@ def score_latents(
     Notes
     -----
     A model that is told about behaviour can be decoded even when trained on shuffled data: read
-    ``behaviour`` only beside its control.
+    ``behaviour`` only beside its control. In ``co_smoothing_shuffled`` such a model keeps the
+    behaviour of its trials.
 
     References
     ----------
@@ -103,15 +100,16 @@ def score_latents(
         "n_neuron_splits": n_neuron_splits, "null": null, "seed": seed,
     }  # fmt: skip
     rng = np.random.default_rng(seed)
-    main = cosmooth(model, laid, **shared)
-    control = cosmooth(model, laid.copy(data=_shuffle_bins(laid.values, rng)), **shared)
+    main = cosmooth(model, laid, behaviour, **shared)
+    dealt = laid.copy(data=_shuffle_bins(laid.values, rng))
+    control = cosmooth(model, dealt, behaviour, **shared)
     found: dict[str, Any] = {
         "co_smoothing": main["score"],
         "co_smoothing_shuffled": (("fold", "split"), control["score"].values),
     }
     attrs: dict[str, Any] = {"mean": main.attrs["mean"]}
     if n_ahead is not None:
-        ahead = forecast(model, laid, n_ahead=n_ahead, n_splits=n_splits, group=group)
+        ahead = forecast(model, laid, behaviour, n_ahead=n_ahead, n_splits=n_splits, group=group)
         found["forward"] = ahead["score"]
     if truth is not None:
         _check_same(truth["rates"].values.shape, laid.shape, "truth['rates']")
@@ -173,16 +171,25 @@ def _score_fits(
         moves = moves.transpose(0, 2, 1)
     rows: dict[str, list[Any]] = {}
     for train, test in folds:
-        fitted = clone(model).fit(laid.isel(sample=train))
+        fitted = fit_rows(model, laid, behaviour, train)
         latents = fitted.transform(laid).values
         scores: dict[str, Any] = {}
         if repeated:
             rates = fitted.predict_rates(laid.isel(sample=test)).values
             scores["psth"] = _score_psth(rates, laid, train, test)
         if moves is not None:
-            dealt = moves[rng.permutation(train)]
+            order = np.arange(len(moves))
+            order[train] = rng.permutation(train)
+            if model.supervised_:
+                told: Any = np.asarray(behaviour)[order]
+                if isinstance(behaviour, xr.DataArray):
+                    told = behaviour.copy(data=told)
+                control = fit_rows(model, laid, told, train).transform(laid).values
+            else:
+                control = latents
             scores["behaviour"] = _decode(latents, moves, moves[train], train, test)
-            scores["behaviour_shuffled"] = _decode(latents, moves, dealt, train, test)
+            dealt = moves[order[train]]
+            scores["behaviour_shuffled"] = _decode(control, moves, dealt, train, test)
         if truth is not None:
             scores["recovery"] = score_recovery(latents, truth["latents"].values, train, test)
         for key, value in scores.items():

@@ -5,7 +5,7 @@ into one shared space. To add a way to find it: a function in ``METHODS``.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -148,7 +148,46 @@ def _label(values: Array, like: Any) -> xr.DataArray:
     return xr.DataArray(values, dims=("sample", "latent"), coords=coords)
 
 
-class SharedResponse(BaseEstimator):  # type: ignore[misc]
+class _SubjectMaps(BaseEstimator):  # type: ignore[misc]
+    """A linear map per subject into one space: what both ways of finding it share."""
+
+    _remedy: ClassVar[str]
+    maps_: dict[str, Array]
+    means_: dict[str, Array]
+
+    def _center(self, arrays: dict[str, Array]) -> dict[str, Array]:
+        self.means_ = {name: one.mean(axis=0) for name, one in arrays.items()}
+        return {name: one - self.means_[name] for name, one in arrays.items()}
+
+    def transform(self, X: Mapping[str, Any]) -> dict[str, xr.DataArray]:
+        """Bring subjects into the common space.
+
+        Parameters
+        ----------
+        X : dict of str -> DataArray or array (sample, neuroid)
+
+        Returns
+        -------
+        dict of str -> DataArray (sample, latent)
+
+        Raises
+        ------
+        SchemaError
+            For a subject that was not fitted.
+        """
+        check_is_fitted(self, "maps_")
+        unknown = [name for name in X if name not in self.maps_]
+        if unknown:
+            raise SchemaError(
+                f"X: expected the subjects of the training, got {some(unknown)}. {self._remedy}"
+            )
+        return {
+            name: _label((_read_one(one, name) - self.means_[name]) @ self.maps_[name], one)
+            for name, one in X.items()
+        }
+
+
+class SharedResponse(_SubjectMaps):
     """Shared response model of several subjects.
 
     Parameters
@@ -190,6 +229,8 @@ class SharedResponse(BaseEstimator):  # type: ignore[misc]
     (50, 2)
     """
 
+    _remedy = "Call add_subject first."
+
     def __init__(
         self, n_latents: int = 10, *, method: str = "probabilistic", max_iter: int = 100,
         tol: float = 1e-7, random_state: int = 0,
@@ -226,8 +267,7 @@ class SharedResponse(BaseEstimator):  # type: ignore[misc]
                 f"n_latents: expected 1 to {most} (smallest subject), got {self.n_latents}. "
                 "Ask for fewer."
             )
-        self.means_ = {name: one.mean(axis=0) for name, one in arrays.items()}
-        centered = [one - self.means_[name] for name, one in arrays.items()]
+        centered = list(self._center(arrays).values())
         found = solve(centered, self.n_latents, self.max_iter, self.tol, self.random_state)
         self.maps_ = dict(zip(arrays, found.maps, strict=True))
         self.shared_ = _label(found.course, next(iter(X.values())))
@@ -264,36 +304,8 @@ class SharedResponse(BaseEstimator):  # type: ignore[misc]
         self.maps_[name] = nearest_orthonormal((values - self.means_[name]).T @ self.shared_.values)
         return self
 
-    def transform(self, X: Mapping[str, Any]) -> dict[str, xr.DataArray]:
-        """Bring subjects into the shared space.
 
-        Parameters
-        ----------
-        X : dict of str -> DataArray or array (sample, neuroid)
-
-        Returns
-        -------
-        dict of str -> DataArray (sample, latent)
-
-        Raises
-        ------
-        SchemaError
-            For a subject that was not fitted.
-        """
-        check_is_fitted(self, "maps_")
-        unknown = [name for name in X if name not in self.maps_]
-        if unknown:
-            raise SchemaError(
-                f"X: expected the subjects of the training, got {some(unknown)}. "
-                "Call add_subject first."
-            )
-        return {
-            name: _label((_read_one(one, name) - self.means_[name]) @ self.maps_[name], one)
-            for name, one in X.items()
-        }
-
-
-class Hyperalignment(BaseEstimator):  # type: ignore[misc]
+class Hyperalignment(_SubjectMaps):
     """Rotate subjects onto a common template by Procrustes, in three rounds.
 
     Parameters
@@ -329,6 +341,8 @@ class Hyperalignment(BaseEstimator):  # type: ignore[misc]
     True
     """
 
+    _remedy = "Fit them too."
+
     def __init__(self, n_rounds: int = 3) -> None:
         self.n_rounds = n_rounds
 
@@ -350,9 +364,7 @@ class Hyperalignment(BaseEstimator):  # type: ignore[misc]
         """
         if self.n_rounds < 1:
             raise ValueError(f"n_rounds: expected an integer >= 1, got {self.n_rounds}. Pass 3.")
-        arrays = _read_subjects(X)
-        self.means_ = {name: one.mean(axis=0) for name, one in arrays.items()}
-        centered = {name: one - self.means_[name] for name, one in arrays.items()}
+        centered = self._center(_read_subjects(X))
         # The template grows subject by subject; the smallest one sets its dims.
         order = sorted(centered, key=lambda name: centered[name].shape[1])
         template = centered[order[0]]
@@ -370,30 +382,3 @@ class Hyperalignment(BaseEstimator):  # type: ignore[misc]
             self.disagreement_.append(float(rest / np.sum(turned_all**2)))
         self.template_ = template
         return self
-
-    def transform(self, X: Mapping[str, Any]) -> dict[str, xr.DataArray]:
-        """Bring subjects into the common space.
-
-        Parameters
-        ----------
-        X : dict of str -> DataArray or array (sample, neuroid)
-
-        Returns
-        -------
-        dict of str -> DataArray (sample, latent)
-
-        Raises
-        ------
-        SchemaError
-            For a subject that was not fitted.
-        """
-        check_is_fitted(self, "maps_")
-        unknown = [name for name in X if name not in self.maps_]
-        if unknown:
-            raise SchemaError(
-                f"X: expected the subjects of the training, got {some(unknown)}. Fit them too."
-            )
-        return {
-            name: _label((_read_one(one, name) - self.means_[name]) @ self.maps_[name], one)
-            for name, one in X.items()
-        }

@@ -19,6 +19,9 @@ from .catalog import load_dataset as load_dataset
 from .cifti import load_cifti as load_cifti
 from .cifti import to_cifti as to_cifti
 from .dynamic_vision import load_dynamic_vision as load_dynamic_vision
+from .dynamics_simulations import simulate_nascar as simulate_nascar
+from .dynamics_simulations import simulate_oscillators as simulate_oscillators
+from .dynamics_simulations import simulate_rotation as simulate_rotation
 from .events import load_events as load_events
 from .fmri import load_fmri as load_fmri
 from .gifti import load_gifti as load_gifti
@@ -39,6 +42,8 @@ from .narratives import load_narratives as load_narratives
 from .neo_objects import events_from_neo as events_from_neo
 from .neo_objects import from_neo as from_neo
 from .neo_objects import read_neo as read_neo
+from .network_simulations import simulate_block_graph as simulate_block_graph
+from .network_simulations import simulate_communities as simulate_communities
 from .nifti import to_nifti as to_nifti
 from .nsd import load_nsd as load_nsd
 from .nwb import describe_nwb as describe_nwb
@@ -50,6 +55,8 @@ from .pynapple_objects import events_from_pynapple as events_from_pynapple
 from .pynapple_objects import from_pynapple as from_pynapple
 from .rdm_files import load_rdms as load_rdms
 from .rdm_files import to_rsatoolbox as to_rsatoolbox
+from .sequence_simulations import simulate_spike_motifs as simulate_spike_motifs
+from .sequence_simulations import simulate_symbol_sequences as simulate_symbol_sequences
 from .simulate import simulate_layered_cortex as simulate_layered_cortex
 from .simulate import simulate_linear as simulate_linear
 from .sources import load_source_estimates as load_source_estimates
@@ -124,12 +131,19 @@ __all__ = [
     "project_to_surface",
     "read_brainio_spikes",
     "read_neo",
+    "simulate_block_graph",
+    "simulate_communities",
     "simulate_gaussian_processes",
     "simulate_hidden_states",
     "simulate_layered_cortex",
     "simulate_linear",
     "simulate_linear_dynamics",
+    "simulate_nascar",
+    "simulate_oscillators",
+    "simulate_rotation",
+    "simulate_spike_motifs",
     "simulate_switching_dynamics",
+    "simulate_symbol_sequences",
     "spike_triggered_average",
     "spike_triggered_windows",
     "to_brainio",

@@ -8,6 +8,7 @@ import xarray as xr
 from sklearn.linear_model import PoissonRegressor
 
 from neuroalign import schema
+from neuroalign.errors import SchemaError
 from neuroalign.latents import GPFA, HMM, FactorAnalysis, cosmooth, forecast, score_recovery
 from neuroalign.latents._base import LatentModel, score_entries
 from neuroalign.loaders import (
@@ -132,6 +133,22 @@ def test_gpfa_comes_as_near_the_oracle_as_is_known(made: Any) -> None:
     assert found.attrs["mean"] / np.mean(oracle) == pytest.approx(0.476 / 0.481, abs=0.02)
 
 
+def test_the_golden_numbers_hold_together_on_one_draw() -> None:
+    """Oracle 0.481, GPFA 0.476, the training mean -0.012: on the draw with that oracle."""
+    made = simulate_gaussian_processes(seed=7)
+    ours, constant = (
+        cosmooth(model, made.responses, n_splits=4, readout=readout, null="eval")
+        for model, readout in ((GPFA(2), "glm"), (Constant(), "model"))
+    )
+    held = ours["held_out"].values[0].astype(bool)
+    y, r = (a.values[:40][:, held] for a in (made.responses, made.truth["rates"]))
+    y, r = (a.transpose(0, 2, 1).astype(float) for a in (y, r))
+    oracle = score_entries(y, r, y.mean((0, 1)), counts=True)
+    assert oracle == pytest.approx(0.481, abs=0.002)
+    assert ours["score"].values[0, 0] == pytest.approx(0.476, abs=0.006)
+    assert constant["score"].values[0, 0] == pytest.approx(-0.012, abs=0.008)
+
+
 def test_hidden_states_predict_hidden_units_by_the_model_itself() -> None:
     made = simulate_hidden_states(12, 80, 16, seed=1)
     found = cosmooth(HMM(4), made.responses, n_splits=2, readout="model")
@@ -210,6 +227,26 @@ def test_a_forecast_equals_a_loop_by_hand(small: xr.DataArray) -> None:
 def test_what_comes_next_is_predicted_in_a_system_that_turns() -> None:
     made = simulate_hidden_states(12, 60, 16, stay=0.99, seed=1)
     assert forecast(HMM(4), made.responses, n_ahead=10, n_splits=2).attrs["mean"] > 0.05
+
+
+class Told(Constant):
+    """Remembers what it was told."""
+
+    supervised_ = True
+
+    def _fit_with(self, Y: Any, observed: Any, labels: Any, y: Any) -> None:
+        self._fit_arrays(Y, observed, labels)
+        np.testing.assert_array_equal(y[:, 0], Y[:, 0, 0])
+
+
+@pytest.mark.parametrize("wrap", [np.asarray, lambda y: xr.DataArray(y, dims=("sample", "c"))])
+def test_supervised_models_are_told_of_their_own_trials(small: xr.DataArray, wrap: Any) -> None:
+    y = wrap(small.values[:, 0, :1])
+    cosmooth(Told(), small, y, n_splits=2, readout="model")
+    forecast(Told(), small, y, n_ahead=2, n_splits=2)
+    with pytest.raises(SchemaError, match=r"y: expected one entry for each of 24 trials, got 9"):
+        cosmooth(Told(), small, y[:9], n_splits=2, readout="model")
+    Constant().fit(small, "ignored")
 
 
 def test_faults_are_named(small: xr.DataArray) -> None:

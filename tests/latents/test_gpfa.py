@@ -8,9 +8,10 @@ import pytest
 import xarray as xr
 from scipy.stats import multivariate_normal
 
-from neuroalign.errors import SchemaError
+from neuroalign.errors import FitError, SchemaError
 from neuroalign.latents import GPFA
-from neuroalign.latents._gaussian_process import make_prior
+from neuroalign.latents._factors import Factors
+from neuroalign.latents._gaussian_process import invert_large, make_prior
 from neuroalign.loaders import load_epochs, load_nwb
 from neuroalign.storage import load, save
 
@@ -89,6 +90,48 @@ def test_ragged_trials_are_fitted_and_end_where_they_end() -> None:
     assert explain(found[:, :25], Z[:, :25]) > 0.93
 
 
+def test_no_step_away_from_the_fit_is_likelier_with_entries_missing(
+    rng: np.random.Generator,
+) -> None:
+    """The gradient by differences, of a likelihood known to be exact, vanishes at the end."""
+    X, _ = simulate(2, n_trials=20, n_units=8, n_bins=20)
+    X[::2, :, 14:] = np.nan
+    X[3, 2, 4:9] = np.nan
+    model = GPFA(2, max_iter=400, tol=1e-10).fit(X)
+    factors, timescales = model._factors, model._timescales
+    peak = float(np.sum(model.log_prob(X)))
+    assert peak == pytest.approx(model.history_["objective"][-1])
+    for _ in range(10):
+        step = [0.02 * rng.normal(size=part.shape) for part in (*factors, timescales)]
+        sides = []
+        for sign in (1, -1):
+            C, d, noise, logs = (sign * one for one in step)
+            model._factors = type(factors)(
+                factors.loadings + C, factors.mean + d, factors.noise * np.exp(noise)
+            )
+            model._timescales = timescales * np.exp(logs)
+            sides.append(float(np.sum(model.log_prob(X))))
+        assert max(sides) < peak
+
+
+def test_passes_are_few_and_the_likelihood_never_falls() -> None:
+    for seed in range(3):
+        model = GPFA(2, max_iter=300, tol=1e-8).fit(simulate(seed)[0])
+        history = np.array(model.history_["objective"])
+        assert model.converged_
+        assert len(history) < 100
+        assert (np.diff(history) >= 0).all()
+
+
+@pytest.mark.parametrize(("counts", "scale"), [(True, "sqrt"), (False, "none")])
+def test_counts_are_rooted_unless_told_otherwise(counts: bool, scale: str) -> None:
+    X = np.random.default_rng(0).poisson(3.0, size=(6, 5, 12)) + (0.0 if counts else 0.5)
+    one, other = (GPFA(1, scale=s, max_iter=3).fit(X) for s in ("auto", scale))
+    assert one.scale_ == scale
+    assert one.history_ == other.history_
+    assert GPFA(1, scale="none", max_iter=3).fit(X).scale_ == "none"
+
+
 def test_order_of_trials_does_not_matter() -> None:
     X, _ = simulate(0, n_trials=10)
     X[3, :, 30:] = np.nan
@@ -138,7 +181,7 @@ def test_parameters_survive_storage(tmp_path: Path) -> None:
     ("options", "message"),
     [
         ({"n_latents": 20}, "n_latents: expected an integer from 1 to 19, got 20"),
-        ({"scale": "log"}, "scale: expected one of 'none', 'sqrt', got 'log'"),
+        ({"scale": "log"}, "scale: expected one of 'auto', 'none', 'sqrt', got 'log'"),
         ({"timescale": 0}, "timescale: expected a number > 0, got 0"),
         ({"max_iter": 0}, "max_iter: expected an integer >= 1, got 0"),
     ],
@@ -155,15 +198,38 @@ def test_wrong_inputs_are_named(rng: np.random.Generator) -> None:
         GPFA(2).fit(rng.normal(size=(5000, 4)))
 
 
-def test_the_likelihood_reaches_that_of_elephant() -> None:
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_an_unsound_fit_is_never_kept() -> None:
+    X = 1e200 * simulate(0, n_trials=4)[0]
+    with pytest.raises(FitError, match="GPFA: expected a finite"):
+        GPFA(2).fit(X)
+    with pytest.raises(FitError, match="GPFA: expected finite, positive definite covariances"):
+        invert_large(np.diag([1.0, -1.0]))
+
+
+def test_inverses_and_determinants_are_those_of_numpy(rng: np.random.Generator) -> None:
+    root = rng.normal(size=(6, 9))
+    inverse, logdet = invert_large(root @ root.T)
+    np.testing.assert_allclose(inverse, np.linalg.inv(root @ root.T), rtol=1e-9)
+    assert logdet == pytest.approx(np.linalg.slogdet(root @ root.T)[1])
+
+
+def test_the_likelihood_is_that_of_elephant_and_ends_no_lower() -> None:
     core = pytest.importorskip("elephant.gpfa.gpfa_core")
     X, _ = simulate(6, n_trials=15)
     rows = [(number, 40, trial) for number, trial in enumerate(X)]
     sequences = np.array(rows, dtype=[("trialId", int), ("T", int), ("y", "O")])
     start = {"bin_width": 20.0, "min_var_frac": 0.001, "em_max_iters": 50, "verbose": False}
-    peer = core.fit(sequences, 2, **start)[1]["log_likelihoods"][-1]
+    theirs = core.fit(sequences, 2, **start)[0]
+    found, peer = core.exact_inference_with_ll(sequences, theirs)
     model = GPFA(2, max_iter=50).fit(X)
-    assert model.history_["objective"][-1] > peer - 1e-3 * abs(peer)
+    assert model.history_["objective"][-1] > peer
+    latents = np.stack([one.T for one in found["latent_variable"]])
+    assert explain(model.transform(X), latents) > 0.98
+    model._factors = Factors(theirs["C"], theirs["d"], np.diag(theirs["R"]))
+    model._timescales = theirs["gamma"] ** -0.5
+    assert float(np.sum(model.log_prob(X))) == pytest.approx(peer, rel=1e-9)
+    np.testing.assert_allclose(model.transform(X), latents, atol=1e-7)
 
 
 def test_smooth_latents_of_the_n400_predict_hidden_channels(real_data: Path) -> None:

@@ -1,11 +1,11 @@
 """Reduced-rank regression: the closed form, the planted rank, and scikit-learn's contract."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
-from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from neuroalign.latents import ReducedRankRegression
 from neuroalign.loaders import load_epochs
@@ -18,9 +18,8 @@ def simulate(seed: int, rank: int = 3, n: int = 400) -> tuple[np.ndarray, np.nda
     return X, X @ weights + 2 * rng.normal(size=(n, 15)) + 3
 
 
-@parametrize_with_checks([ReducedRankRegression()])
-def test_the_scikit_learn_contract_is_kept(estimator: Any, check: Any) -> None:
-    check(estimator)
+def test_the_scikit_learn_contract_is_kept(broken_checks: Callable[..., list[str]]) -> None:
+    assert broken_checks(ReducedRankRegression()) == []
 
 
 def test_weights_equal_the_closed_form() -> None:

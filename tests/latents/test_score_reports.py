@@ -45,6 +45,38 @@ def test_latents_tell_behaviour_and_shuffled_behaviour_cannot_be_told(report: xr
     assert (report["behaviour_shuffled"] < 0.02).all()
 
 
+class Told(FactorAnalysis):
+    """Its one latent is what it was told, in the trials it was told of: decodable by design."""
+
+    supervised_ = True
+
+    def _fit_with(self, Y: Any, observed: Any, labels: Any, y: Any) -> None:
+        super()._fit_arrays(Y, observed, labels)
+        self._memory = {
+            trial.tobytes(): told[0] for trial, told in zip(Y, np.asarray(y), strict=True)
+        }
+
+    def _infer_arrays(self, Y: Any, observed: Any) -> Any:
+        guess = super()._infer_arrays(Y, observed)[..., :1]
+        known = [self._memory.get(trial.tobytes()) for trial in Y]
+        return np.stack([g if k is None else k[:, None] for g, k in zip(guess, known, strict=True)])
+
+
+def test_a_supervised_model_is_also_fitted_to_shuffled_behaviour(made: Any) -> None:
+    told: list[np.ndarray] = []
+
+    class Spy(Told):
+        def _fit_with(self, Y: Any, observed: Any, labels: Any, y: Any) -> None:
+            told.append(np.asarray(y))
+            super()._fit_with(Y, observed, labels, y)
+
+    found = score_latents(Spy(1), made.responses, made.behaviour, n_splits=2, readout="model")
+    first, control = told[-2:]
+    assert not np.array_equal(first, control)
+    np.testing.assert_array_equal(np.sort(first, axis=0), np.sort(control, axis=0))
+    assert (found["behaviour_shuffled"] < 0.05).all()
+
+
 def test_true_latents_of_the_spikes_are_recovered_and_that_of_behaviour_is_not(
     report: xr.Dataset,
 ) -> None:
