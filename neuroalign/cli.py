@@ -4,6 +4,7 @@ Exit codes: 0 done, 1 the run failed, 2 wrong usage, 3 bad data, 130 interrupted
 Rooms are imported inside the commands, so that ``--help`` answers at once.
 """
 
+import json
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -42,6 +43,7 @@ def _root(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show where an error arose.")] = False,
 ) -> None:
     """Neural data and brain-model alignment."""
 
@@ -94,11 +96,9 @@ def datasets(
     from neuroalign.loaders import list_datasets  # noqa: PLC0415
 
     table = list_datasets(folder=folder)[["modality", "here", "size", "licence", "title"]]
-    lines = [["name", *table.columns], *([str(cell) for cell in row] for row in table.itertuples())]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for line in lines:
-        cells = [cell.ljust(width) for cell, width in zip(line, widths, strict=True)]
-        typer.echo(printable("  ".join(cells).rstrip()))
+    names = ["name", *table.columns]
+    rows = [dict(zip(names, map(str, row), strict=True)) for row in table.itertuples()]
+    _print(None, _lay_out(rows))
 
 
 @app.command()
@@ -132,6 +132,107 @@ def fetch(
     typer.echo(printable(str(path)))
 
 
+@app.command()
+def run(
+    study: Annotated[Path, typer.Argument(help="The study, a YAML file.")],
+    out: Annotated[Path | None, typer.Option(help="Folder of the results.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and stop.")] = False,
+    resume: Annotated[
+        bool, typer.Option(help="Keep results that are whole; without, compute all anew.")
+    ] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+) -> None:
+    """Run a study: what is done is kept, what is corrupt is computed anew."""
+    from neuroalign.study import runner  # noqa: PLC0415
+    from neuroalign.study.config import read_study  # noqa: PLC0415
+
+    plan = read_study(study)
+    steps = runner.plan_study(plan, out)
+    if dry_run:
+        rows = [runner.describe_step(step) for step in steps]
+        _print({"tasks": rows} if as_json else None, _lay_out(rows))
+        return
+    if not resume:
+        runner.forget(plan, out)
+    silent = quiet or as_json
+    page = runner.run_study(plan, out, say=None if silent else lambda line: _print(None, line))
+    _print({"report": str(page)} if as_json else None, f"report: {page}")
+
+
+@app.command()
+def verify(
+    folder: Annotated[Path, typer.Argument(help="Folder of a finished study.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Hold every result against its hashes (exit code 3 when one does not fit)."""
+    from neuroalign.study.checking import verify_study  # noqa: PLC0415
+
+    faults = verify_study(folder)
+    lines = [f"{name}: {fault or 'whole'}" for name, fault in faults.items()]
+    _print({"tasks": faults} if as_json else None, "\n".join(lines))
+    if any(faults.values()):
+        raise typer.Exit(BAD_DATA)
+
+
+@app.command()
+def reproduce(
+    folder: Annotated[Path, typer.Argument(help="Folder of a finished study.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Run a finished study again and compare every result (exit code 1 when one differs)."""
+    from neuroalign.study.checking import reproduce_study  # noqa: PLC0415
+
+    apart = reproduce_study(folder)
+    lines = [f"{name}: {_say_difference(value)}" for name, value in apart.items()]
+    # JSON has no word for infinity.
+    plain = {name: str(value) if value == float("inf") else value for name, value in apart.items()}
+    _print({"tasks": plain} if as_json else None, "\n".join(lines))
+    if any(apart.values()):
+        raise typer.Exit(FAILED)
+
+
+@app.command()
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Say what is installed and what this machine brings."""
+    from neuroalign.study.doctor import examine  # noqa: PLC0415
+
+    found = examine()
+    lines = [
+        f"{key}: " + (", ".join(f"{a} {b}" for a, b in value.items()) if isinstance(value, dict)
+                      else str(value))
+        for key, value in found.items()
+        if key != "extras"
+    ]  # fmt: skip
+    for name, there in found["extras"].items():
+        lines.append(f"extra {name}: " + ("there" if there else f"pip install neuroalign[{name}]"))
+    _print(found if as_json else None, "\n".join(lines))
+
+
+def _say_difference(value: float) -> str:
+    if value == float("inf"):
+        return "differs in shape, labels or missing values"
+    return "the same bits" if value == 0 else f"differs by up to {value:.3g}"
+
+
+def _lay_out(rows: list[dict[str, str]]) -> str:
+    if not rows:
+        return "nothing"
+    lines = [list(rows[0]), *([str(cell) for cell in row.values()] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    )
+
+
+def _print(content: object, text: str) -> None:
+    """Print one JSON object where asked for, else text."""
+    typer.echo(json.dumps(content) if content is not None else printable(text))
+
+
 def main() -> None:
     """Run the command line; errors of ours become one line and an exit code."""
     try:
@@ -139,9 +240,15 @@ def main() -> None:
     except KeyboardInterrupt:
         typer.echo("interrupted", err=True)
         sys.exit(INTERRUPTED)
-    except (NeuroalignError, FileNotFoundError) as error:
-        typer.echo(printable(f"error: {error}"), err=True)
-        sys.exit(BAD_DATA)
-    except (ValueError, OSError) as error:
-        typer.echo(printable(f"error: {error}"), err=True)
-        sys.exit(FAILED)
+    except Exception as error:
+        if "--debug" in sys.argv:
+            raise
+        bad = isinstance(error, NeuroalignError | FileNotFoundError)
+        typer.echo(printable(f"error: {_name(error)}"), err=True)
+        sys.exit(BAD_DATA if bad else FAILED)
+
+
+def _name(error: Exception) -> str:
+    """The message alone where it is ours to read, else with the kind of error."""
+    plain = isinstance(error, NeuroalignError | ValueError | OSError)
+    return str(error) if plain else f"{type(error).__name__}: {error}"

@@ -1,15 +1,18 @@
 """The command line as a user meets it: exit codes, one-line errors, no traceback."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from neuroalign.cli import printable
 from neuroalign.loaders import from_arrays
 from neuroalign.storage import save
+from tests.study.conftest import describe_study, write_inputs
 
 
 def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -105,3 +108,54 @@ def test_info_says_which_extra_a_format_needs(tmp_path: Path) -> None:
 
 def test_control_characters_cannot_reach_the_terminal() -> None:
     assert printable("a\x1b[31mb\nc") == "a\\x1b[31mb\nc"
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Path:
+    """A study file on files that lie beside it."""
+    write_inputs(tmp_path)
+    path = tmp_path / "study.yaml"
+    path.write_text(yaml.safe_dump(describe_study(), sort_keys=False))
+    return path
+
+
+@pytest.mark.slow
+def test_a_study_is_planned_run_verified_and_reproduced(study: Path) -> None:
+    plan = run("run", str(study), "--dry-run")
+    assert plan.returncode == 0
+    assert plan.stdout.count("to do") == 4
+    done = run("run", str(study), "--json")
+    assert json.loads(done.stdout) == {"report": str(study.parent / "results" / "report.html")}
+    out = str(study.parent / "results")
+    assert run("verify", out).stdout.splitlines()[-1] == "rdm: whole"
+    again = run("reproduce", out)
+    assert again.returncode == 0
+    assert again.stdout.count("the same bits") == 4
+    chunk = next(Path(out).glob("steps/rdm-*/0000.zarr/_neuroalign_array/c/0/0"))
+    chunk.write_bytes(b"spoilt")
+    spoilt = run("verify", out)
+    assert spoilt.returncode == 3
+    assert "rdm: " in spoilt.stdout
+    assert "c/0/0" in spoilt.stdout
+    mended = run("run", str(study))
+    assert "rdm: corrupt, computed anew" in mended.stdout
+    assert run("verify", out).returncode == 0
+
+
+def test_faults_of_a_study_exit_with_3(tmp_path: Path) -> None:
+    absent = run("run", str(tmp_path / "no.yaml"))
+    assert absent.returncode == 3
+    assert "expected a study, found no such file" in absent.stderr
+    (tmp_path / "study.yaml").write_text("dta: {}")
+    wrong = run("run", str(tmp_path / "study.yaml"))
+    assert wrong.returncode == 3
+    assert "Did you mean 'data'" in wrong.stderr
+    assert "Traceback" not in wrong.stderr
+    shown = run("--debug", "run", str(tmp_path / "study.yaml"))
+    assert "Traceback" in shown.stderr
+    assert run("verify", str(tmp_path)).returncode == 3
+
+
+def test_the_doctor_speaks_text_and_json() -> None:
+    assert "numpy" in run("doctor").stdout
+    assert json.loads(run("doctor", "--json").stdout)["extras"]["torch"] is True

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from neuroalign.errors import AlignError, SchemaError
+from neuroalign.geometry._matrices import check_stimuli
 
 Array = npt.NDArray[Any]
 UNIT_DIMS = ("neuroid", "feature", "latent")
@@ -59,7 +60,7 @@ def read_steps(activations: Any, over: str, argument: str = "activations") -> St
     """
     if isinstance(activations, Mapping):
         parts, labels = list(activations.values()), np.array(list(activations))
-        _check_stimuli(parts, labels, argument)
+        check_stimuli(activations, argument)
     elif isinstance(activations, xr.DataArray):
         parts, labels = _take_apart(activations, over, argument)
     else:
@@ -108,17 +109,3 @@ def _as_matrix(values: Any, argument: str) -> Array:
             "are not. Drop those rows or units."
         )
     return matrix
-
-
-def _check_stimuli(parts: list[Any], labels: Array, argument: str) -> None:
-    named = [
-        (label, part["stimulus"].values)
-        for label, part in zip(labels, parts, strict=True)
-        if isinstance(part, xr.DataArray) and "stimulus" in part.coords
-    ]
-    for label, stimuli in named[1:]:
-        if not np.array_equal(stimuli, named[0][1]):
-            raise AlignError(
-                f"{argument}[{label}]: expected the stimuli of '{named[0][0]}' in the same order, "
-                "got others. Bring them into one order with align.match."
-            )

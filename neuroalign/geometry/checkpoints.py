@@ -9,7 +9,7 @@ import xarray as xr
 
 from neuroalign.errors import AlignError, SchemaError
 from neuroalign.geometry._kernels import cosine_of_kernels
-from neuroalign.geometry._matrices import as_matrix, sign
+from neuroalign.geometry._matrices import as_matrix, check_stimuli, sign, sort_steps
 from neuroalign.geometry.learning import align_kernels
 
 Array = npt.NDArray[Any]
@@ -29,7 +29,8 @@ def trace_alignment(
     Parameters
     ----------
     checkpoints : mapping of training step to array (sample, unit)
-        The same stimuli at each, in the same order; widths may differ.
+        The same stimuli at each, in the same order (checked where they are labelled); widths may
+        differ.
     target : array (sample,) or (sample, column), optional
         What is learnt.
     tangent_kernels : mapping of training step to array (row, row), optional
@@ -68,6 +69,8 @@ def trace_alignment(
     True
     """
     order, matrices = _read_checkpoints(checkpoints)
+    labelled = {f"checkpoints[{step}]": one for step, one in checkpoints.items()}
+    check_stimuli({**labelled, "target": target})
     n = len(matrices[0])
     if not 2 <= n_blocks <= n // 2:
         raise ValueError(f"n_blocks: expected 2 to {n // 2} blocks, got {n_blocks}. 10 is usual.")
@@ -96,8 +99,9 @@ def trace_alignment(
         inputs["target"] = wanted
     for step in order if tangent_kernels is not None else []:
         inputs[f"tangent_{step}"] = np.asarray((tangent_kernels or {})[step])
-    lowest = float(found["to_first"].min())
-    verdict = f"{len(order)} checkpoints: alignment with the first falls to {lowest:.3f}"
+    known = found["to_first"][np.isfinite(found["to_first"])]
+    told = f"falls to {known.min():.3f}" if len(known) else "is undefined, as that one is zero"
+    verdict = f"{len(order)} checkpoints: alignment with the first {told}"
     if "target" in found:
         verdict += f", with the target goes from {found['target'][0]:.3f} to "
         verdict += f"{found['target'][-1]:.3f}"
@@ -107,7 +111,7 @@ def trace_alignment(
 
 
 def _read_checkpoints(checkpoints: Mapping[float, Any]) -> tuple[list[float], list[Array]]:
-    order = sorted(checkpoints)
+    order = sort_steps(checkpoints)
     if len(order) < 2:
         raise ValueError(
             f"checkpoints: expected at least two, got {len(order)}. Name them by their step."

@@ -47,13 +47,13 @@ def _sum_rows(stack: Array, compare: Callable[[Array], Array]) -> _Sums:
     return _Sums(n_rows, total, squares)
 
 
-def _sum_cosines(steps: Steps) -> _Sums:
-    stack = _to_directions(steps.stack("activations"), steps.labels)
+def _sum_cosines(steps: Steps, argument: str = "activations") -> _Sums:
+    stack = _to_directions(steps.stack(argument), steps.labels, argument)
     return _sum_rows(stack, lambda rows: 1.0 - rows @ rows.transpose(0, 2, 1))
 
 
-def _sum_squares(steps: Steps) -> _Sums:
-    stack = steps.stack("activations")
+def _sum_squares(steps: Steps, argument: str = "activations") -> _Sums:
+    stack = steps.stack(argument)
 
     def compare(rows: Array) -> Array:
         norms = np.square(rows).sum(axis=2)
@@ -76,7 +76,7 @@ def _compare_kernels(steps: Steps) -> tuple[Array, Array]:
 
 
 # Of single rows, so that batches of them add up.
-ROW_MEASURES: dict[str, Callable[[Steps], _Sums]] = {
+ROW_MEASURES: dict[str, Callable[[Steps, str], _Sums]] = {
     "cosine": _sum_cosines,
     "squared": _sum_squares,
 }
@@ -184,7 +184,7 @@ def stream_steps(
     labels, inputs = np.empty(0), {}
     for number, batch in enumerate(batches):
         steps = read_steps(batch, over, f"batches[{number}]")
-        one = add_up(steps)
+        one = add_up(steps, f"batches[{number}]")
         if sums is None:
             sums, labels = one, steps.labels
         elif not np.array_equal(labels, steps.labels):
@@ -341,11 +341,11 @@ def estimate_modes(before: Any, after: Any, *, rank: int | None = None) -> xr.Da
     return sign(result, "estimate_modes", steps.inputs(), parameters, "magnitude")
 
 
-def _to_directions(stack: Array, labels: Array) -> Array:
+def _to_directions(stack: Array, labels: Array, argument: str = "activations") -> Array:
     norms = np.linalg.norm(stack, axis=2, keepdims=True)
     if (norms == 0).any():
         raise SchemaError(
-            f"activations: expected rows with a direction, got {int((norms == 0).sum())} of zeros "
+            f"{argument}: expected rows with a direction, got {int((norms == 0).sum())} of zeros "
             f"(first in step '{labels[np.argwhere(norms[..., 0] == 0)[0, 0]]}'). Drop them."
         )
     return np.asarray(stack / norms)

@@ -10,7 +10,7 @@ import xarray as xr
 from neuroalign.errors import AlignError, choose
 from neuroalign.geometry import _feature_fits as fits
 from neuroalign.geometry._kernels import cosine_of_kernels
-from neuroalign.geometry._matrices import as_matrix, sign
+from neuroalign.geometry._matrices import as_matrix, check_stimuli, sign
 from neuroalign.geometry.features import Features, equalize_features, explain_variance
 from neuroalign.rsa import COMPARISONS, compare_rdms, compute_rdm
 
@@ -106,6 +106,7 @@ def audit_similarity(
     n = len(pair["a"])
     if len(pair["b"]) != n:
         raise AlignError(f"b: expected {n} rows as in a, got {len(pair['b'])}. Match them first.")
+    check_stimuli({"a": a, "b": b, **_name_references(references)})
     for one in (a, b):
         fits.check_rows(one, features)
     named = fits.read_features(features, n)
@@ -189,6 +190,10 @@ def _make_rdm(values: Array, distance: str) -> xr.DataArray:
     return compute_rdm(rows, distance=distance)
 
 
+def _name_references(references: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {f"references['{key}']": one for key, one in (references or {}).items()}
+
+
 def _read_references(
     references: Mapping[str, Any] | None, named: list[fits.Feature], n: int, distance: str
 ) -> tuple[dict[str, Array], dict[str, xr.DataArray]]:
@@ -196,7 +201,10 @@ def _read_references(
     if references is None:
         codes = {one.name: one.design for one in named}
         return codes, {name: _make_rdm(code, "euclidean") for name, code in codes.items()}
-    matrices = {key: as_matrix(one, f"references['{key}']") for key, one in references.items()}
+    named_ones = _name_references(references).items()
+    matrices = {
+        key: as_matrix(one, place) for key, (place, one) in zip(references, named_ones, strict=True)
+    }
     for key, matrix in matrices.items():
         if len(matrix) != n:
             raise AlignError(

@@ -225,7 +225,7 @@ def _read(data: Any) -> tuple[Array, str, dict[Any, Any], str]:
     """Similarities (item, profile), the dim of items and its coords, the affinity by default."""
     if isinstance(data, xr.DataArray) and data.dims[-1] in ("pair", "second"):
         return _read_rdm(data)
-    values = as_matrix(data, "data", 3)
+    values = as_matrix(data, "data", 3, may_relate=True)
     if not isinstance(data, xr.DataArray):
         return values, "item", {}, "cosine"
     dim = str(data.dims[0])
@@ -238,7 +238,7 @@ def _read_rdm(rdm: xr.DataArray) -> tuple[Array, str, dict[Any, Any], str]:
     square = to_square(rdm) if rdm.dims[-1] == "pair" else rdm
     if square.ndim > 2:
         raise SchemaError(f"data: expected one RDM, got dims {rdm.dims}. Select one with isel.")
-    values = as_matrix(square, "data", 3)
+    values = as_matrix(square, "data", 3, may_relate=True)
     lengths = np.maximum(values, 0)
     if rdm.attrs.get("distance") in ARE_LENGTHS:
         lengths = lengths**2

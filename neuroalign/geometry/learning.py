@@ -10,7 +10,7 @@ import xarray as xr
 from neuroalign import features
 from neuroalign.errors import AlignError, SchemaError, some
 from neuroalign.geometry._kernels import cosine_of_kernels
-from neuroalign.geometry._matrices import as_matrix, sign
+from neuroalign.geometry._matrices import as_matrix, check_stimuli, sign
 from neuroalign.geometry.spectrum import effective_rank
 
 Array = npt.NDArray[Any]
@@ -35,7 +35,7 @@ def align_representations(before: Any, after: Any, *, center: bool = False) -> f
     ------
     SchemaError
     AlignError
-        When the numbers of samples differ.
+        When the numbers of samples differ, or labelled ones are in another order.
 
     References
     ----------
@@ -54,6 +54,7 @@ def align_representations(before: Any, after: Any, *, center: bool = False) -> f
             f"after: expected {len(pair[0])} samples as before, got {len(pair[1])}. "
             "Show both the same inputs."
         )
+    check_stimuli({"before": before, "after": after})
     if center:
         pair = [matrix - matrix.mean(axis=0) for matrix in pair]
     return float(cosine_of_kernels(pair)[0, 1])
@@ -250,7 +251,14 @@ def measure_laziness(
     inputs = {"hidden_before": hidden[0], "hidden_after": hidden[1]}
     inputs |= {"tangent_before": kernels[0].values, "tangent_after": kernels[1].values}
     result = weights.assign(variables)
-    return sign(result, "measure_laziness", inputs, record, "tangent_alignment")
+    aligned = [float(result[f"{name}_alignment"]) for name in ("tangent", "representation")]
+    moved = float(result["total_relative_change"])
+    verdict = (
+        f"Tangent kernels before and after align by {aligned[0]:.3f}, representations by "
+        f"{aligned[1]:.3f} (1: lazy); weights moved by {moved:.3f} "
+        "of their norm."
+    )
+    return sign(result, "measure_laziness", inputs, record, "tangent_alignment", verdict)
 
 
 def _read(weights: Mapping[str, Any], name: str, side: str) -> Array:

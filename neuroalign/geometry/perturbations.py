@@ -1,12 +1,13 @@
 """Small disturbances on their way through depth or time: do they grow, or does the path return?"""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from neuroalign.errors import AlignError, SchemaError
-from neuroalign.geometry._matrices import sign
+from neuroalign.geometry._matrices import check_stimuli, sign
 from neuroalign.geometry._steps import read_steps
 
 
@@ -34,7 +35,7 @@ def trace_perturbation(clean: Any, perturbed: Any, *, over: str = "layer") -> xr
     SchemaError
         When a sample is not disturbed at the first step, or has clean activations of zeros.
     AlignError
-        When steps, samples or units differ.
+        When steps, samples or units differ, or labelled samples are in another order.
 
     References
     ----------
@@ -56,6 +57,14 @@ def trace_perturbation(clean: Any, perturbed: Any, *, over: str = "layer") -> xr
             f"perturbed: expected the steps, samples and units of clean, {plain.shape}, got "
             f"{moved.shape}. Record both at the same steps."
         )
+    # The steps of a mapping agree among themselves.
+    given = (("clean", clean), ("perturbed", perturbed))
+    check_stimuli(
+        {
+            name: next(iter(part.values())) if isinstance(part, Mapping) else part
+            for name, part in given
+        }
+    )
     distance, length = np.linalg.norm(moved - plain, axis=2), np.linalg.norm(plain, axis=2)
     still, empty = int((distance[0] == 0).sum()), int((length == 0).sum())
     if still or empty:

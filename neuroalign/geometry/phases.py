@@ -8,7 +8,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from neuroalign.errors import SchemaError
-from neuroalign.geometry._matrices import as_matrix, sign
+from neuroalign.geometry._matrices import as_matrix, sign, sort_steps
 from neuroalign.geometry.spectrum import (
     ROUNDING,
     compute_spectrum,
@@ -176,7 +176,7 @@ def trace_spectra(
     """
     if not checkpoints:
         raise ValueError("checkpoints: expected at least one, got none. Name some by their step.")
-    order = sorted(checkpoints)
+    order = sort_steps(checkpoints)
     matrices = [as_matrix(checkpoints[step], f"checkpoints[{step}]") for step in order]
     counts = sorted({len(matrix) for matrix in matrices})
     if len(counts) > 1:

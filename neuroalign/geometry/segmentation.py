@@ -172,10 +172,15 @@ def _read_square(dissimilarity: Any) -> tuple[Array, Array, str, float]:
         dissimilarity = dissimilarity["dissimilarity"]
     values = np.asarray(dissimilarity, dtype=np.float64)
     square = values.ndim == 2 and values.shape[0] == values.shape[1]
-    if not square or not np.isfinite(values).all() or not np.allclose(values, values.T):
+    fault = None if square else f"shape {values.shape}"
+    if square and not np.isfinite(values).all():
+        fault = f"{int((~np.isfinite(values)).sum())} missing or infinite"
+    elif square and not np.allclose(values, values.T):
+        fault = "an asymmetric one"
+    if fault is not None:
         raise SchemaError(
-            f"dissimilarity: expected a symmetric square matrix of finite values, got shape "
-            f"{values.shape}. Use compare_steps."
+            f"dissimilarity: expected a symmetric square matrix of finite values, got {fault}. "
+            "Use compare_steps."
         )
     df = float("nan") if error is None else _segments.count_freedom(values, error)
     labels, name = np.arange(len(values)), "step"

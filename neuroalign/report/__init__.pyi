@@ -21,6 +21,7 @@ from .rsa_figures import plot_models as plot_models
 from .rsa_time_figures import plot_ceilings as plot_ceilings
 from .rsa_time_figures import plot_commonality as plot_commonality
 from .rsa_time_figures import plot_rdm_generalization as plot_rdm_generalization
+from .similarity_figures import plot_similarities as plot_similarities
 from .state_figures import plot_states as plot_states
 from .surface import plot_cortex as plot_cortex
 from .surface import plot_volume as plot_volume
@@ -58,6 +59,7 @@ __all__ = [
     "plot_roi_bars",
     "plot_score_histogram",
     "plot_score_report",
+    "plot_similarities",
     "plot_spectra",
     "plot_states",
     "plot_steps",

@@ -14,9 +14,10 @@ import xarray as xr
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from neuroalign import __version__, schema
+from neuroalign import __version__
 from neuroalign.errors import NeuroalignWarning, choose
 from neuroalign.report._blocks import Note
+from neuroalign.report._results import check_shown
 from neuroalign.report._style import clean
 from neuroalign.report.screens import SCREENS
 from neuroalign.report.verdicts import state_verdict
@@ -83,7 +84,7 @@ def render_html(results: Mapping[str, Result] | Result, *, title: str = "neuroal
     """
     screens = []
     for number, (name, result) in enumerate(_name(results).items(), 1):
-        schema.check(result, name)
+        check_shown(result, name)
         kind = str(result.attrs["kind"])
         make = choose(SCREENS, kind, f"{name}.attrs['kind']")
         blocks = make(result)

@@ -7,9 +7,9 @@ from typing import Any
 
 import xarray as xr
 
-from neuroalign import schema
 from neuroalign.errors import SchemaError
 from neuroalign.report._blocks import Table
+from neuroalign.report._results import check_shown
 from neuroalign.report._style import clean
 from neuroalign.report.tables import (
     tabulate_estimate,
@@ -77,7 +77,7 @@ def show(result: xr.DataArray | xr.Dataset) -> Sketch:
         When its kind is unknown.
     """
     checked: Any = result
-    schema.check(checked, "result")
+    check_shown(checked, "result")
     verdict = state_verdict(result)
     tabulate = TABLES.get(checked.attrs["kind"])
     if tabulate is not None:

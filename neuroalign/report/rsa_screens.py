@@ -105,10 +105,12 @@ def list_estimate_parts(result: xr.Dataset) -> list[Part]:
     if score is None:
         return []
     if set(score.dims) - {"subject"} == {"roi", "time"}:
+        over = "Mean over subjects; band: 95 % t-interval over subjects. "
+        over = over if "subject" in score.dims else ""
         fused = [
             picture(
                 "Regions in time", "Curves and heat map of similarity by region and time.",
-                "Mean over subjects; band: 95 % t-interval over subjects. Dots: peaks. Squares: "
+                f"{over}Dots: peaks. Squares: "
                 "times below 0.05, corrected over times and regions (of a cluster they say that "
                 "there is something, not that each of its times differs).",
                 lambda: plot_fusion(result),

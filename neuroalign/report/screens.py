@@ -135,8 +135,10 @@ def show_layers(result: xr.Dataset) -> list[Block]:
             ),
         ),
         ("Table of layers", lambda: tabulate_recovery(result)),
-        ("Map of the best layer", draw_map),
     ]  # fmt: skip
+    # A comparison of whole regions has no places to draw.
+    if "neuroid" in result.dims:
+        parts.append(("Map of the best layer", draw_map))
     blocks = [attempt(title, make) for title, make in parts]
     return [*warn(result), *blocks, tabulate_provenance(result)]
 

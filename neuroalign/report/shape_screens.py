@@ -1,4 +1,4 @@
-"""What results of topology and geometry show on the page, by the method that made them.
+"""What results of similarity, topology and geometry show on the page, by the method that made them.
 
 To add a figure: a function from the result to parts, and its row in ``SHAPES``.
 """
@@ -19,6 +19,7 @@ from neuroalign.report.geometry_figures import (
     plot_spectra,
     plot_steps,
 )
+from neuroalign.report.similarity_figures import plot_similarities
 from neuroalign.report.topology_figures import plot_angles, plot_persistence, plot_thresholds
 
 Part = tuple[str, Callable[[], Block]]
@@ -115,6 +116,21 @@ def _show_steps(result: xr.Dataset) -> list[Part]:
     ]  # fmt: skip
 
 
+def _show_similarities(result: xr.Dataset) -> list[Part]:
+    words = "Score of each couple of layers, not averaged."
+    if "p_fwer" in result:
+        words += (
+            " Dots: p < 0.05 among orders of the stimuli, corrected over all couples (largest "
+            "score of each order)."
+        )
+    return [
+        picture(
+            "Layers by layers", "Heat map of the similarity of all couples of layers.", words,
+            lambda: plot_similarities(result),
+        )
+    ]  # fmt: skip
+
+
 def _show_learning(result: xr.Dataset) -> list[Part]:
     return [
         picture(
@@ -142,7 +158,7 @@ THRESHOLDS = ("accuracy", "lower", "upper", "selected_lower")
 
 
 def list_shape_parts(result: xr.Dataset) -> list[Part]:
-    """Figures of a result of topology or geometry; none for other estimates.
+    """Figures of a result of similarity, topology or geometry; none for other estimates.
 
     Parameters
     ----------
@@ -153,6 +169,8 @@ def list_shape_parts(result: xr.Dataset) -> list[Part]:
     -------
     list of (title, function that makes the block)
     """
+    if "score" in result and set(result["score"].dims) == {"layer", "layer_other"}:
+        return _show_similarities(result)
     if set(THRESHOLDS) <= set(map(str, result.variables)):
         return _show_thresholds(result)
     show = SHAPES.get(str(result.attrs.get("method", "")))

@@ -21,6 +21,9 @@ from neuroalign.report.rsa_figures import check_result, iterate_slices
 
 MOST_ROWS = 500
 ENDS = ("ceiling_lower", "ceiling_upper")
+# Attrs of an estimate that its head or the table of provenance says already.
+SAID_ELSEWHERE = {"affine", "grid_shape", "headline", "kind", "meaning", "provenance"}
+SAID_ELSEWHERE |= {"schema_version", "verdict"}
 # Attrs that are true when something is wrong, and what to say then.
 SPOKEN = {
     "fitted_without_cross_validation": (
@@ -180,7 +183,11 @@ def tabulate_estimate(result: xr.Dataset) -> Table:
         middle, low, high, n = summarise(variable.values)
         write = _to_p_cell if _is_p(str(name)) else _to_cell
         rows.append((str(name), n, *map(write, (middle, low, high))))
-    settings = "; ".join(f"{key} {value}" for key, value in result.attrs.items() if key != "kind")
+    settings = "; ".join(
+        f"{key} {value}"
+        for key, value in result.attrs.items()
+        if key not in SAID_ELSEWHERE and str(value)
+    )
     columns = ("variable", "values", "median", "5th percentile", "95th percentile")
     return Table("Estimates", columns, tuple(rows), settings)
 

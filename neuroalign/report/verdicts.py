@@ -50,8 +50,13 @@ def _judge_rdm(rdm: xr.DataArray) -> str:
     paired = rdm.dims[-1] == "pair"
     lead = rdm.dims[:-1] if paired else rdm.dims[:-2]
     n_panels = int(np.prod([rdm.sizes[dim] for dim in lead]))
+    named = "first" in rdm.coords and "second" in rdm.coords
     of = f"{rdm.sizes['pair']} pairs" if paired else f"{rdm.sizes['first']} conditions"
+    if paired and named:
+        names = np.union1d(rdm["first"].values, rdm["second"].values)
+        of = f"{len(names)} conditions, {of}"
     distance = str(rdm.attrs.get("distance", "dissimilarity"))
+    distance = "distance not named" if distance == "unknown" else distance
     return f"{n_panels} RDM{'s' if n_panels > 1 else ''} of {of} ({distance})."
 
 

@@ -115,9 +115,24 @@ def _halve_responses(
     )
 
 
-def _holds_rdms(one: Any) -> bool:
+def _is_rdm(one: Any) -> bool:
     dims = one.dims if isinstance(one, xr.DataArray) else ()
     return dims[-1:] == ("pair",) or dims[-2:] == ("first", "second")
+
+
+def holds_rdms(given: Given) -> bool:
+    """Tell RDMs that are computed already from responses."""
+    held = list(given.values()) if isinstance(given, Mapping) else [given]
+    return bool(held) and all(map(_is_rdm, held))
+
+
+def name_distance(given: Given, distance: str) -> str:
+    """The distance of RDMs that are computed already, else the one to compute."""
+    if not holds_rdms(given):
+        return distance
+    held = given.values() if isinstance(given, Mapping) else (given,)
+    names = {str(one.attrs.get("distance", "unknown")) for one in held}
+    return names.pop() if len(names) == 1 else "unknown"
 
 
 def compute_halves(
@@ -141,9 +156,9 @@ def compute_halves(
     ------
     AlignError, SchemaError, ValueError
     """
-    if isinstance(given, Mapping) and given and all(map(_holds_rdms, given.values())):
+    if isinstance(given, Mapping) and holds_rdms(given):
         given = gather_rdms(given, "responses", job.unit or "unit")
-    if isinstance(given, xr.DataArray) and _holds_rdms(given):
+    if isinstance(given, xr.DataArray) and holds_rdms(given):
         return _halve_rdms(given, job, order, rng)
     need_responses(given)
     if isinstance(given, xr.DataArray):

@@ -35,6 +35,11 @@ def need_rdm(rdm: Any, name: str) -> xr.DataArray:
     SchemaError
     """
     if isinstance(rdm, xr.DataArray):
+        if "sample" in rdm.dims:
+            raise SchemaError(
+                f"{name}: expected an RDM (..., first, second) or (..., pair), got patterns "
+                f"{rdm.dims}. Compute it by rsa.compute_rdm({name})."
+            )
         return rdm
     if isinstance(rdm, xr.Dataset):
         raise SchemaError(
@@ -75,6 +80,12 @@ def need_responses(responses: Any, name: str = "responses") -> None:
             raise SchemaError(
                 f"{place}: expected a DataArray (sample, neuroid) or (sample, feature), or a "
                 f"mapping of names to them, got {got}. {_name_way(one, LABEL_PATTERNS)}"
+            )
+        if one.dims[-2:] == ("first", "second") or one.dims[-1:] == ("pair",):
+            place = name if key is None else f"{name}['{key}']"
+            raise SchemaError(
+                f"{place}: expected patterns (sample, neuroid) or (sample, feature), got an RDM "
+                f"{one.dims}. It is computed already: pass it to rsa.compare_rdms or rsa.infer."
             )
 
 

@@ -139,7 +139,7 @@ def compute_rdm(
     -----
     Sums are in float64. Only crossnobis products of more than a million float32 values, with one
     row for each condition and fold and without noise, are taken in float32: the distances agree
-    to 1e-6 of the mean square of a channel.
+    to a few 1e-6 of the mean square over all channels.
 
     References
     ----------

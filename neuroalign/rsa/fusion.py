@@ -130,9 +130,11 @@ def fuse(
     >>> rng = np.random.default_rng(0)
     >>> region = rng.random((2, 45))
     >>> course = np.stack([rng.random((4, 45)), region[[0] * 4], region[[1] * 4]], axis=1)
-    >>> names = np.array(list("abcdefghij"))
-    >>> meg = fold(course, names, ("subject", "time"), {"time": [0.0, 0.1, 0.2]})
-    >>> fmri = fold(region, names, ("roi",), {"roi": ["V1", "IT"]})
+    >>> names = list("abcdefghij")
+    >>> from neuroalign.rsa import from_matrix
+    >>> people, times = ["s1", "s2", "s3", "s4"], [0.0, 0.1, 0.2]
+    >>> meg = from_matrix(course, names, lead={"subject": people, "time": times})
+    >>> fmri = from_matrix(region, names, lead={"roi": ["V1", "IT"]})
     >>> fuse(meg, fmri, n_permutations=200)["peak"].values.tolist()
     [0.1, 0.2]
     """

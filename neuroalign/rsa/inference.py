@@ -287,8 +287,8 @@ to RDM
 def _subjects_first(stack: Stack, over: str) -> Stack:
     if over not in stack.lead:
         raise SchemaError(
-            f"data: expected a leading dim '{over}', got {stack.lead}. Stack the RDMs of subjects, "
-            "or name their dim in over=."
+            f"data: expected a leading dim '{over}', got {stack.lead}. Name another in over=; pass "
+            "one RDM alone as {'name': rdm}, with bootstrap='stimuli'."
         )
     place = stack.lead.index(over)
     lead = (over, *(dim for dim in stack.lead if dim != over))
@@ -302,7 +302,9 @@ def _check_sizes(bootstrap: str, n_subjects: int, n_stimuli: int, n_bootstrap: i
             "Use bootstrap='stimuli', which generalises to new stimuli only."
         )
     if n_stimuli < MIN_UNIQUE:
-        raise SchemaError(f"data: expected {MIN_UNIQUE} conditions or more, got {n_stimuli}.")
+        raise SchemaError(
+            f"data: expected {MIN_UNIQUE} conditions or more, got {n_stimuli}. Add conditions."
+        )
     if n_bootstrap < 1:
         raise ValueError(f"n_bootstrap: expected 1 or more, got {n_bootstrap}. Use 1000.")
 

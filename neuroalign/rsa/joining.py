@@ -128,6 +128,8 @@ def gather_rdms(
     AlignError, SchemaError
     """
     if isinstance(rdms, Mapping) and not isinstance(rdms, xr.Dataset):
+        for key, one in rdms.items():
+            need_rdm(one, f"{name}['{key}']")
         return stack_rdms(rdms, over=over)
     return need_rdm(rdms, name)
 

@@ -7,11 +7,38 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from neuroalign.errors import SchemaError, choose
+from neuroalign.errors import SchemaError, choose, some
 from neuroalign.rsa._labelled import check_rdm
 from neuroalign.rsa.rdms import wrap_condensed, wrap_square
 
 KINDS = ("dissimilarity", "cross")
+# Of the largest value; single precision leaves a tenth of it.
+ROUNDING = 1e-6
+
+
+def _clear_diagonal(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Dissimilarities without what rounding left on their diagonal; others are refused."""
+    size = float(np.nanmax(np.abs(array), initial=0.0))
+    diagonal = np.diagonal(array, axis1=-2, axis2=-1)
+    own = float(np.nanmax(np.abs(diagonal), initial=0.0))
+    skew = float(np.nanmax(np.abs(array - np.swapaxes(array, -1, -2)), initial=0.0))
+    if own > ROUNDING * size:
+        raise SchemaError(
+            f"values: expected a symmetric RDM with zero diagonal, got {own:.3g} on it. "
+            "Turn similarities into distances first (1 - r); kind='cross' is for distances of two "
+            "independent measurements."
+        )
+    if skew > 10 * ROUNDING * size:
+        raise SchemaError(
+            f"values: expected a symmetric RDM with zero diagonal, got entries that differ by "
+            f"{skew:.3g} from their mirror image. Use kind='cross', or average both halves."
+        )
+    cleared = array.copy()
+    # A missing value stays: it says that the condition was not measured.
+    rounded = np.where(np.isnan(diagonal), diagonal, 0).astype(array.dtype)
+    places = np.arange(array.shape[-1])
+    cleared[..., places, places] = rounded
+    return cleared
 
 
 def from_matrix(
@@ -44,7 +71,8 @@ def from_matrix(
     Raises
     ------
     SchemaError
-        When shapes do not fit the labels, or a dissimilarity is asymmetric.
+        When shapes do not fit the labels, or a dissimilarity is asymmetric or has a diagonal
+        other than 0; what rounding leaves there, as ``1 - np.corrcoef(x)`` does, becomes 0.
     ValueError
 
     Examples
@@ -60,7 +88,11 @@ def from_matrix(
     names = np.asarray(list(conditions)).astype(np.str_)
     n, leading = len(names), dict(lead or {})
     if len(set(names.tolist())) < n:
-        raise SchemaError("conditions: expected each name once, got copies. Number them.")
+        found, counts = np.unique(names, return_counts=True)
+        raise SchemaError(
+            f"conditions: expected each name once, got copies of {some(found[counts > 1])}. "
+            "Number them."
+        )
     square = array.ndim >= 2 and array.shape[-2:] == (n, n) and array.ndim == len(leading) + 2
     condensed = array.shape[-1:] == (n * (n - 1) // 2,) and array.ndim == len(leading) + 1
     sizes = tuple(len(labels) for labels in leading.values())
@@ -69,6 +101,8 @@ def from_matrix(
             f"values: expected shape {(*sizes, n, n)} or {(*sizes, n * (n - 1) // 2)} for {n} "
             f"conditions, got {array.shape}. Name leading dims by lead={{'subject': [...]}}."
         )
+    if square and kind == "dissimilarity":
+        array = _clear_diagonal(array)
     wrap = wrap_square if square else wrap_condensed
     coords = {dim: np.asarray(labels) for dim, labels in leading.items()}
     made = wrap(array, names, tuple(leading), coords)

@@ -12,7 +12,7 @@ from neuroalign.errors import SchemaError, choose
 from neuroalign.rsa._bootstrap import MIN_UNIQUE, draw
 from neuroalign.rsa._cells import NoiseLike
 from neuroalign.rsa._comparison_kernels import KERNELS, NORMALISERS, Weights, weigh
-from neuroalign.rsa._halves import HALVES, Given, Job, compute_halves
+from neuroalign.rsa._halves import HALVES, Given, Job, compute_halves, holds_rdms, name_distance
 from neuroalign.rsa._latencies import bound
 from neuroalign.rsa._sentences import describe_reliability
 from neuroalign.rsa._stacks import Stack
@@ -56,8 +56,8 @@ def split_rdms(
     responses : DataArray (sample, neuroid[, time]), or mapping
         Also responses of subjects by name, with their dim first in ``over``; or RDMs that are
         computed already, of the units by name or in a stack (unit, ..., pair): they are dealt in
-        two halves and averaged, and ``by``, ``distance``, ``fold``, ``noise``, ``over`` are not
-        used.
+        two halves and averaged. ``by`` and ``distance`` are not used then, as the result names the
+        distance of the RDMs; ``fold``, ``noise`` and ``over`` are refused.
     by, distance, fold, noise, over
         As in `compute_rdm`. A fold needs two runs or more in each half. A named noise is estimated
         in each half.
@@ -96,7 +96,9 @@ def split_rdms(
     values = np.stack([half.values for half in halves])
     first = halves[0]
     coords = {**first.coords, "half": HALVES}
-    return label_pairs(values, first.labels, ("half", *first.lead), coords, distance)
+    return label_pairs(
+        values, first.labels, ("half", *first.lead), coords, name_distance(responses, distance)
+    )
 
 
 def _correlate(A: Array, B: Array, method: str, weights: Weights) -> Array:
@@ -222,10 +224,10 @@ def estimate_reliability(
     if n_splits > 1:
         columns["split_sd"] = np.std(found, axis=0, ddof=1)
     parameters: dict[str, str | float | bool | list[str]] = {
-        "by": by,
+        "by": "" if holds_rdms(responses) else by,
         "unit": unit or "",
         "split": split,
-        "distance": distance,
+        "distance": name_distance(responses, distance),
         "fold": fold or "",
         "metric": method,
         "n_splits": n_splits,

@@ -103,7 +103,7 @@ def bin_time(
     if length > len(times):
         raise ValueError(
             f"window: expected at most {len(times) * spacing:g} s, which responses have, got "
-            f"{window:g}. Shorten it."
+            f"{window:g}. Shorten it, and give seconds, not ms."
         )
     starts = np.arange(0, len(times) - length + 1, stride)
     binned = take(responses, starts, length)

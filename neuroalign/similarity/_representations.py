@@ -87,8 +87,14 @@ def read_sets(
         for part in (item if isinstance(item, tuple) else (item,))
     )
     sources = [
-        [_read(item, f"{side}['{name}']", by_label) for name, item in items.items()]
-        for side, items in (("a", ours), ("b", theirs))
+        [
+            _read(item, f"{side}['{name}']" if len(items) > 1 or named else side, by_label)
+            for name, item in items.items()
+        ]
+        for side, items, named in (
+            ("a", ours, isinstance(a, Mapping)),
+            ("b", theirs, isinstance(b, Mapping)),
+        )
     ]
     labels = _share([*sources[0], *sources[1]], by_label, strict)
     rows, columns = (
@@ -131,6 +137,11 @@ def _read(item: Any, name: str, by_label: bool) -> _Source:
             False,
             lambda: one.hash() + other.hash(),
         )
+    if isinstance(item, list) and any(np.ndim(one) > 1 for one in item):
+        raise SchemaError(
+            f"{name}: expected one representation, got a list of {len(item)} arrays. Name them in "
+            "a mapping: {'layer1': array, ...}."
+        )
     if not isinstance(item, xr.DataArray):
         values = np.asarray(item)
         refuse_bare_rdm(values, name)
@@ -170,7 +181,8 @@ def _share(sources: list[_Source], by_label: bool, strict: bool) -> Array:
         counts = {source.name: len(part) for source in sources for part in source.parts}
         if len(set(counts.values())) != 1:
             raise AlignError(
-                f"a, b: expected the same stimuli as rows of all, got {counts}. "
+                "a, b: expected the same stimuli as rows of all, got "
+                f"{', '.join(f'{count} in {name}' for name, count in counts.items())}. "
                 "Label them with 'stimulus' to match by label."
             )
         return np.arange(next(iter(counts.values())))

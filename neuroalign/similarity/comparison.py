@@ -260,6 +260,11 @@ def compare(
             f"n_permutations: expected 0 for two single representations, got {n_permutations}. "
             "Name them to get a table with p values: {'name': a}."
         )
+    if b is None and not isinstance(a, Mapping):
+        raise ValueError(
+            f"b: expected a second representation, got one {type(a).__name__} alone. Pass b, or "
+            "several by name in a: {'layer1': array, ...}."
+        )
     rows, columns, labels = read_sets(a, b, over if table else None, how)
     dims = ("layer", name_columns(b))
     filled = fill_table(measure, params, rows, columns)
@@ -351,6 +356,10 @@ def _wrap(
     if dims[1] != "roi":
         method = f"compare ({attrs['metric']})"
         result.attrs |= {"kind": "estimate", "method": method, "headline": "score"}
+        verdict = _tell_extremes(
+            result["score"], attrs["metric"], columns is None, measure.distance
+        )
+        result.attrs |= {"verdict": verdict} if verdict else {}
         return schema.check_estimate(result)
     better = -variables["score"] if measure.distance else variables["score"]
     best = np.where(np.isfinite(better), better, -np.inf)
@@ -359,6 +368,23 @@ def _wrap(
     result["best_layer"] = ("roi", np.where(found, layers, "").astype(str))
     result.attrs["kind"] = "layers"
     return schema.check_layers(result)
+
+
+def _tell_extremes(score: xr.DataArray, metric: str, same: bool, distance: bool) -> str:
+    """Say which couple is most alike and which least; a layer with itself says nothing."""
+    values = score.values.astype(np.float64)
+    if same:
+        values[np.diag_indices_from(values)] = np.nan
+    if not np.isfinite(values).any():
+        return ""
+    places = [np.nanargmax(values), np.nanargmin(values)]
+    told = []
+    for place in places[::-1] if distance else places:
+        row, column = np.unravel_index(place, values.shape)
+        names = str(score["layer"].values[row]), str(score["layer_other"].values[column])
+        told.append(f"{names[0]} and {names[1]} ({values[row, column]:.3f})")
+    sizes = f"{len(values)} layers" if same else f"{len(values)} by {values.shape[1]} layers"
+    return f"{sizes} ({metric}): most alike {told[0]}, least {told[1]}."
 
 
 __all__ = ["SIMILARITIES", "Measure", "Representation", "Table", "compare"]

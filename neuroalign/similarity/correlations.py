@@ -6,13 +6,14 @@ With as many units as stimuli, the correlations of the very data they are fitted
 pair, noise included. `held_out_correlations` fits on some stimuli and correlates others.
 """
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from neuroalign.errors import choose
+from neuroalign.errors import NeuroalignWarning, choose
 from neuroalign.scores import pearson
 from neuroalign.similarity._pairs import center, find_groups, read_pair, split_stimuli
 
@@ -253,9 +254,24 @@ def projection_weighted_cca(
     return pair_weighted(*pair)
 
 
+def _warn_of_full(basis: Basis) -> None:
+    n, rank = basis.axes.shape
+    if 1 < rank == n - 1:
+        warnings.warn(
+            f"method: expected fewer units than stimuli for CCA, got {n} stimuli and units that "
+            "span them: correlations are 1 with anything, noise too. Use method='cca_held_out' "
+            "or 'cka_debiased', or fewer components.",
+            NeuroalignWarning,
+            stacklevel=2,
+        )
+
+
 def prepare_cca(X: Array, ridge: float = 0.0) -> Basis:
     """Compute once a representation what `pair_cca` needs."""
-    return whiten_axes(X, ridge=ridge)
+    basis = whiten_axes(X, ridge=ridge)
+    if not ridge:
+        _warn_of_full(basis)
+    return basis
 
 
 def prepare_svcca(X: Array, variance: float = 0.99) -> Basis:
@@ -285,6 +301,7 @@ def pair_squared_cca(one: Basis, other: Basis) -> float:
 def prepare_weighted(X: Array, weights: str = "absolute") -> Weighted:
     """Compute once a representation what `pair_weighted` needs."""
     basis = whiten_axes(X)
+    _warn_of_full(basis)
     return Weighted(basis, center(X), choose(WEIGHTS, weights, "weights"))
 
 

@@ -4,10 +4,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
 
 from neuroalign import schema, storage
 from neuroalign.errors import AlignError, SchemaError
-from neuroalign.geometry import align_kernels, align_representations, trace_alignment
+from neuroalign.geometry import (
+    align_kernels,
+    align_representations,
+    estimate_dimension,
+    trace_alignment,
+    trace_spectra,
+)
 
 Array = np.ndarray
 
@@ -99,3 +106,44 @@ def test_faults_are_named(rng: np.random.Generator) -> None:
         trace_alignment(path, tangent_kernels={0: np.eye(3)})
     with pytest.raises(ValueError, match="n_blocks: expected 2 to 30 blocks, got 40"):
         trace_alignment(path, n_blocks=40)
+
+
+def test_labelled_rows_in_another_order_are_refused(rng: np.random.Generator) -> None:
+    path, goal = make_path(rng)
+    rows = {"stimulus": ("sample", [f"s{k:02d}" for k in range(60)])}
+    named = {step: xr.DataArray(one, rows, ("sample", "feature")) for step, one in path.items()}
+    target = xr.DataArray(goal, rows, "sample")
+    plain, same = trace_alignment(path, target=goal), trace_alignment(named, target=target)
+    np.testing.assert_allclose(same["to_first"], plain["to_first"])
+    with pytest.raises(AlignError, match=r"checkpoints\[3\]: expected the stimuli of 'checkpoint"):
+        trace_alignment({**named, 3: named[3][::-1]})
+    with pytest.raises(AlignError, match="target: expected the stimuli of"):
+        trace_alignment(named, target=target[::-1])
+
+
+def test_a_first_kernel_of_zeros_is_said(rng: np.random.Generator) -> None:
+    found = trace_alignment({0: np.zeros((20, 3)), 1: rng.normal(size=(20, 3))})
+    assert np.isnan(found["to_first"]).all()
+    assert "alignment with the first is undefined, as that one is zero" in found.attrs["verdict"]
+
+
+def test_steps_named_by_text_are_refused(rng: np.random.Generator) -> None:
+    X = rng.normal(size=(20, 3))
+    with pytest.raises(
+        ValueError, match="checkpoints: expected training steps as numbers, got '20"
+    ):
+        trace_alignment({"20": X, "100": X})  # type: ignore[dict-item]
+    with pytest.raises(ValueError, match="Text sorts '100' before '20'"):
+        trace_spectra({"20": X, "100": X})  # type: ignore[dict-item]
+    steps = trace_alignment({np.int64(20): X, np.float32(3): X})["step"]
+    assert steps.values.tolist() == [3, 20]
+
+
+def test_a_course_and_a_table_of_layers_are_told_by_their_ends(rng: np.random.Generator) -> None:
+    X = rng.normal(size=(60, 8))
+    course = trace_spectra({0: X, 10: X[:, :2]}, ranks=(1, 2)).attrs["verdict"]
+    assert course.startswith("trace_spectra: rankme from 7.")
+    assert course.endswith(" at 10, 2 steps.")
+    table = estimate_dimension({"first": X, "last": X[:, :1]}, n_bootstrap=2).attrs["verdict"]
+    assert " at last to " in table
+    assert table.endswith(" at first, 2 layers.")

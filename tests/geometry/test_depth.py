@@ -187,3 +187,8 @@ def test_faults_of_batches_are_named(rng: np.random.Generator) -> None:
         stream_steps([{"a": X[0], "b": X[1]}, {"b": X[1], "a": X[0]}])
     with pytest.raises(ValueError, match="measure: expected one of 'cosine', 'squared', got 'cka'"):
         stream_steps([X], measure="cka")
+    empty = np.where(np.arange(10)[:, None] == 3, 0.0, X)
+    with pytest.raises(
+        SchemaError, match=r"batches\[1\]: expected rows with a direction, got 3 of"
+    ):
+        stream_steps([X, empty])

@@ -121,3 +121,14 @@ def test_wrong_rows_and_options_are_named(
         audit_similarity(a, a, features, n_halves=1)
     with pytest.raises(ValueError, match="comparison: expected one of"):
         audit_similarity(a, a, features, comparison="kendall")
+
+
+def test_labelled_rows_in_another_order_are_refused(
+    features: dict[str, Any], rng: np.random.Generator
+) -> None:
+    rows = {"stimulus": ("sample", [f"s{k:02d}" for k in range(80)])}
+    a = xr.DataArray(code(rng, 1, 1, features), rows, ("sample", "feature"))
+    with pytest.raises(AlignError, match="b: expected the stimuli of 'a' in the same order"):
+        audit_similarity(a, a[::-1], features)
+    with pytest.raises(AlignError, match="references\\['net'\\]: expected the stimuli of 'a'"):
+        audit_similarity(a, a, features, references={"net": a[::-1]})

@@ -74,6 +74,16 @@ def test_a_network_that_stays_is_as_lazy_as_can_be(tmp_path: Path) -> None:
     xr.testing.assert_identical(again, found)
 
 
+def test_laziness_is_said_in_a_sentence() -> None:
+    torch = pytest.importorskip("torch")
+    net = torch.nn.Linear(3, 2)
+    said = measure_laziness(net, deepcopy(net), np.eye(3)).attrs["verdict"]
+    assert said == (
+        "Tangent kernels before and after align by 1.000, representations by 1.000 (1: lazy); "
+        "weights moved by 0.000 of their norm."
+    )
+
+
 def test_wrong_pairs_are_named(rng: np.random.Generator) -> None:
     X = rng.normal(size=(5, 3))
     with pytest.raises(AlignError, match="after: expected 5 samples as before, got 4"):
@@ -91,3 +101,11 @@ def test_wrong_pairs_are_named(rng: np.random.Generator) -> None:
 def test_kernels_with_holes_are_named() -> None:
     with pytest.raises(SchemaError, match="before, after: expected finite kernels, got missing"):
         align_kernels(np.full((3, 3), np.nan), np.eye(3))
+
+
+def test_labelled_rows_in_another_order_are_refused(rng: np.random.Generator) -> None:
+    rows = {"stimulus": ("sample", list("abcdefgh"))}
+    before = xr.DataArray(rng.normal(size=(8, 5)), rows, ("sample", "feature"))
+    assert align_representations(before, before) == pytest.approx(1.0)
+    with pytest.raises(AlignError, match="after: expected the stimuli of 'before' in the same"):
+        align_representations(before, before[::-1])

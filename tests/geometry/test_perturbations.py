@@ -59,3 +59,15 @@ def test_faults_are_named(rng: np.random.Generator) -> None:
         trace_perturbation(X, X[:, :9])
     with pytest.raises(SchemaError, match="got 10 without a disturbance and 0 of zeros"):
         trace_perturbation(X, X)
+
+
+@pytest.mark.parametrize("form", ["array", "mapping"])
+def test_labelled_samples_in_another_order_are_refused(form: str, rng: np.random.Generator) -> None:
+    rows = {"stimulus": ("sample", list("abcdefgh"))}
+    clean = xr.DataArray(rng.normal(size=(3, 8, 4)), rows, ("layer", "sample", "feature"))
+    moved = (clean + 0.1).isel(sample=slice(None, None, -1))
+    one, other = clean, moved
+    if form == "mapping":
+        one, other = ({name: x[k] for k, name in enumerate("xyz")} for x in (clean, moved))
+    with pytest.raises(AlignError, match="perturbed: expected the stimuli of 'clean' in the same"):
+        trace_perturbation(one, other)

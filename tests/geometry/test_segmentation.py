@@ -132,3 +132,12 @@ def test_resting_fmri_is_read_as_one_sample_a_volume(real_data: Path) -> None:
 def test_steps_that_are_all_alike_are_named() -> None:
     with pytest.raises(SchemaError, match="dissimilarity: expected steps that differ, got zeros"):
         segment_steps(np.zeros((6, 6)))
+
+
+def test_what_is_wrong_with_a_matrix_is_said() -> None:
+    matrix = np.ones((6, 6))
+    with pytest.raises(SchemaError, match="got an asymmetric one. Use compare_steps"):
+        segment_steps(np.triu(matrix))
+    matrix[0, 1] = np.nan
+    with pytest.raises(SchemaError, match="got 1 missing or infinite"):
+        segment_steps(matrix)

@@ -17,6 +17,7 @@ from neuroalign.geometry import (
     participation_ratio,
     subsample_spectrum,
 )
+from neuroalign.rsa import from_matrix
 from neuroalign.schema import check
 from neuroalign.storage import load, save
 
@@ -180,3 +181,17 @@ def test_constant_units_have_no_rank_whatever_rounding_leaves(value: float) -> N
     constant = np.full((10, 3), value)
     assert np.isnan(effective_rank(constant))
     assert np.isnan(participation_ratio(constant))
+
+
+def test_an_rdm_is_not_taken_for_points(rng: np.random.Generator) -> None:
+    X = rng.normal(size=(8, 20))
+    bare = 1 - np.corrcoef(X)
+    with pytest.raises(SchemaError, match=r"X: expected points \(sample, unit\), got a bare sym"):
+        effective_rank(bare)
+    with pytest.raises(SchemaError, match=r"X\['one'\]: expected points .* may be an RDM"):
+        describe_spectrum({"one": bare}, ranks=(1, 5))
+    named = from_matrix(bare, list("abcdefgh"))
+    with pytest.raises(SchemaError, match=r"got an RDM \('first', 'second'\). Pass the patterns"):
+        effective_rank(named)
+    rows = xr.DataArray(bare, dims=("sample", "neuroid"))
+    assert 1 < effective_rank(rows) < 8

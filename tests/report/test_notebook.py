@@ -1,9 +1,14 @@
 """What a notebook shows is small and escaped."""
 
+from types import SimpleNamespace
+
 import numpy as np
+import pytest
 import xarray as xr
 
 from neuroalign import report
+from neuroalign.errors import SchemaError
+from neuroalign.rsa import compare_rdms, from_matrix
 
 
 def test_encoding_shows_its_regions(encoding: xr.Dataset) -> None:
@@ -44,3 +49,23 @@ def test_an_estimate_shows_its_numbers() -> None:
     page = report.show(estimate)._repr_html_()
     assert "alpha" in page
     assert "2.0" in page
+
+
+def test_what_is_no_result_is_named() -> None:
+    rdm = from_matrix(np.arange(6.0), "abcd")
+    theirs = SimpleNamespace(dissimilarities=np.zeros((1, 6)))
+    for thing, match in (
+        ({"a": rdm}, "got a mapping of 1. Show each by itself"),
+        (0.5, "got the number 0.5, which says itself"),
+        (theirs, "got SimpleNamespace. Convert it by rsa.from_rsatoolbox"),
+        (compare_rdms(rdm, rdm), "got a DataArray .* A table of numbers, as of rsa.compare_rdms"),
+    ):
+        with pytest.raises(SchemaError, match=match):
+            report.show(thing)  # type: ignore[arg-type]
+
+
+def test_a_comparison_is_shown_as_the_message_says() -> None:
+    rdm = from_matrix(np.arange(6.0), "abcd")
+    attrs = {"kind": "estimate", "method": "my comparison"}
+    made = xr.Dataset({"score": compare_rdms({"x": rdm, "y": rdm}, rdm)}, attrs=attrs)
+    assert "my comparison: score 1.000" in repr(report.show(made))

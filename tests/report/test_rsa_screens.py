@@ -55,6 +55,13 @@ def test_fusion_is_drawn_within_its_estimate(fusion: xr.Dataset) -> None:
     assert list_titles(show_estimate(fusion))[:2] == ["Regions in time", "Estimates"]
 
 
+def test_a_fusion_without_subjects_speaks_of_none(fusion: xr.Dataset) -> None:
+    one = fusion[["score"]].isel(subject=0, drop=True)
+    for result, told in ((fusion, True), (one, False)):
+        picture = next(b for b in show_estimate(result) if isinstance(b, Picture))
+        assert ("over subjects" in picture.caption) is told
+
+
 def test_latencies_of_a_fusion_are_a_table(fusion: xr.Dataset) -> None:
     onset, peak = ("roi", [0.05, np.nan]), ("roi", [0.1, 0.3])
     blocks = show_estimate(fusion.assign(onset=onset, peak=peak, peak_lower=peak))

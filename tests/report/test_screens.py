@@ -7,6 +7,7 @@ import xarray as xr
 from neuroalign import schema
 from neuroalign.report.screens import SCREENS, show_encoding, show_layers, show_rdm
 from neuroalign.report.verdicts import VERDICTS
+from neuroalign.similarity import compare
 
 
 def list_notes(blocks: list) -> str:  # type: ignore[type-arg]
@@ -60,3 +61,8 @@ def test_voxels_give_a_volume(encoding: xr.Dataset) -> None:
 def test_cross_rdm_has_no_plane(rdm: xr.DataArray) -> None:
     notes = list_notes(show_rdm(rdm.assign_attrs(kind="cross")))
     assert "Conditions in a plane left out." in notes
+
+
+def test_a_comparison_without_places_misses_no_map(rng: np.random.Generator) -> None:
+    X = rng.normal(size=(12, 4))
+    assert "Map" not in list_notes(show_layers(compare({"conv": X}, {"IT": X})))

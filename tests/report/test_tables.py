@@ -82,3 +82,9 @@ def test_text_of_an_estimate_is_told_by_its_commonest_value() -> None:
     rows = tabulate_estimate(estimate).rows
     assert rows[0][:3] == ("alpha", 3, 2.0)
     assert rows[1] == ("phase", 3, "late", "and 1 other values", "")
+
+
+def test_what_the_page_says_elsewhere_is_not_told_twice() -> None:
+    attrs = {"kind": "estimate", "method": "m", "model": "", "seed": 0, "provenance": "{}"}
+    estimate = xr.Dataset({"alpha": 1.0}, attrs={**attrs, "verdict": "One.", "affine": [1.0]})
+    assert tabulate_estimate(estimate).caption == "method m; seed 0"

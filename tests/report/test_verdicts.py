@@ -5,6 +5,7 @@ import pytest
 import xarray as xr
 
 from neuroalign.report.verdicts import state_verdict
+from neuroalign.rsa import from_matrix
 
 
 def test_encoding_states_score_ceiling_and_null(encoding: xr.Dataset) -> None:
@@ -39,3 +40,8 @@ def test_an_estimate_may_say_its_own_verdict_or_headline() -> None:
     assert state_verdict(held.assign_attrs(headline="chosen")) == "m: chosen 2.000."
     assert state_verdict(held.assign_attrs(verdict="fine", meaning="all is.")) == "fine: all is."
     assert "expected one of 'first', 'chosen'" in state_verdict(held.assign_attrs(headline="x"))
+
+
+def test_condensed_rdms_are_counted_in_conditions() -> None:
+    said = state_verdict(from_matrix(np.arange(6.0), "abcd"))
+    assert said == "1 RDM of 4 conditions, 6 pairs (distance not named)."

@@ -4,6 +4,9 @@ import numpy as np
 import pytest
 
 from neuroalign.errors import AlignError, SchemaError
+from neuroalign.loaders import from_arrays
+from neuroalign.rsa.distances import compute_rdm
+from neuroalign.rsa.inference import infer
 from neuroalign.rsa.joining import average_rdms, stack_rdms
 from neuroalign.rsa.labelling import from_matrix
 from neuroalign.rsa.rdms import to_square
@@ -52,3 +55,27 @@ def test_what_does_not_fit_is_refused() -> None:
         stack_rdms({"x": abc, "y": stack_rdms({"t": abc}, over="time")})
     with pytest.raises(SchemaError, match="expected RDMs of one kind"):
         stack_rdms({"x": abc, "y": abc.assign_attrs(kind="other")})
+
+
+def test_patterns_where_rdms_are_meant_are_named() -> None:
+    data = from_arrays(np.eye(4), stimulus=list("abcd"), modality="fmri")
+    with pytest.raises(SchemaError, match=r"data\['s1'\]: expected an RDM .* rsa.compute_rdm"):
+        infer({"m": from_matrix(np.arange(6.0), "abcd")}, {"s1": data, "s2": data})
+    with pytest.raises(SchemaError, match=r"rdms\['s1'\]: expected an RDM .* got patterns"):
+        stack_rdms({"s1": data})
+
+
+def test_an_rdm_where_patterns_are_meant_is_named() -> None:
+    rdm = from_matrix(np.arange(6.0), "abcd")
+    with pytest.raises(SchemaError, match="responses: expected patterns .* got an RDM"):
+        compute_rdm(rdm)
+    with pytest.raises(SchemaError, match=r"responses\['s1'\]: expected patterns"):
+        compute_rdm({"s1": rdm}, over="subject")
+
+
+def test_too_little_for_a_test_says_what_to_do() -> None:
+    rdm, few = from_matrix(np.arange(6.0), "abcd"), from_matrix(np.arange(3.0), "abc")
+    with pytest.raises(SchemaError, match="one RDM alone as .* with bootstrap='stimuli'"):
+        infer({"m": rdm}, rdm)
+    with pytest.raises(SchemaError, match="expected 4 conditions or more, got 3. Add conditions"):
+        infer({"m": few}, {"x": few, "y": few})

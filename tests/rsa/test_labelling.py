@@ -32,3 +32,21 @@ def test_what_does_not_fit_is_refused() -> None:
         from_matrix(np.triu(np.ones((3, 3)), 1), "abc")
     with pytest.raises(ValueError, match="kind: expected one of"):
         from_matrix(np.zeros(3), "abc", kind="similarity")
+
+
+def test_what_rounding_leaves_on_the_diagonal_is_no_fault(rng: np.random.Generator) -> None:
+    for dtype in (np.float64, np.float32):
+        values = (1 - np.corrcoef(rng.normal(size=(40, 7)))).astype(dtype)
+        values[3, 3] = 3 * np.finfo(dtype).eps
+        made = from_matrix(values, [f"c{n}" for n in range(40)])
+        assert not np.diagonal(made).any()
+        assert values[3, 3] > 0
+
+
+def test_similarities_and_copies_are_told_apart_from_distances(rng: np.random.Generator) -> None:
+    with pytest.raises(SchemaError, match=r"zero diagonal, got 1 on it. Turn similarities"):
+        from_matrix(np.corrcoef(rng.normal(size=(4, 7))), "abcd")
+    with pytest.raises(SchemaError, match="got entries that differ by 1 from their mirror image"):
+        from_matrix(np.triu(np.ones((3, 3)), 1), "abc")
+    with pytest.raises(SchemaError, match="got copies of 'a'. Number them"):
+        from_matrix(np.zeros(3), "aab")

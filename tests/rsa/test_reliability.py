@@ -261,3 +261,12 @@ def test_rdms_that_cannot_be_halved_are_named(rng: np.random.Generator) -> None:
     other = measure(rng, n=11)
     with pytest.raises(AlignError, match=r"responses\['b'\]: expected the conditions and slices"):
         split_rdms({"a": measure(rng), "b": other}, over="subject")
+
+
+@pytest.mark.parametrize("form", ["mapping", "stack"])
+def test_given_rdms_keep_the_name_of_their_distance(form: str, rng: np.random.Generator) -> None:
+    runs = {f"r{k}": from_matrix(rng.random(36), name(9), distance="crossnobis") for k in range(4)}
+    given = runs if form == "mapping" else stack_rdms(runs, over="run")
+    assert split_rdms(given).attrs["distance"] == "crossnobis"
+    found = estimate_reliability(given, n_bootstrap=0)
+    assert (found.attrs["distance"], found.attrs["by"]) == ("crossnobis", "")

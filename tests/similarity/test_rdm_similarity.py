@@ -1,10 +1,13 @@
 """RSA as a measure against the RSA room."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import xarray as xr
 from scipy import stats
 from scipy.spatial.distance import pdist, squareform
+from sklearn.metrics import pairwise_distances
 
 from neuroalign.errors import SchemaError
 from neuroalign.loaders import from_arrays
@@ -64,17 +67,41 @@ def test_a_constant_pattern_is_said(dtype, rng) -> None:  # type: ignore[no-unty
 def test_a_bare_matrix_that_may_be_an_rdm_is_refused_until_named(rng) -> None:  # type: ignore[no-untyped-def]
     points = rng.normal(size=(8, 3))
     square = squareform(pdist(points))
-    with pytest.raises(
-        SchemaError, match=r"b\['all'\]: expected points .* bare symmetric \(8, 8\)"
-    ):
+    with pytest.raises(SchemaError, match=r"^b: expected points .* bare symmetric \(8, 8\)"):
         compare(points, square)
     names = [f"s{n}" for n in range(8)]
     named = from_matrix(square, names)
     assert compare(named, named, "rsa") == pytest.approx(1.0)
     rows = xr.DataArray(square, dims=("sample", "neuroid"))
     assert 0 < compare(points, rows, "cka") < 1
-    # One digit off, or a value on the diagonal, and it is no RDM.
+    # With values on the diagonal it is no RDM.
     assert 0 < compare(points, square + np.eye(8), "cka") < 1
+
+
+MADE: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "numpy": lambda x: 1 - np.corrcoef(x),
+    "numpy, float32": lambda x: 1 - np.corrcoef(x.astype(np.float32)),
+    "numpy, lengths": lambda x: np.linalg.norm(x[:, None] - x[None], axis=-1),
+    "scikit-learn": lambda x: np.asarray(pairwise_distances(x)),
+    "same or not": lambda x: np.arange(len(x))[:, None] % 3 != np.arange(len(x)) % 3,
+}
+
+
+@pytest.mark.parametrize("way", MADE)
+def test_rounding_does_not_make_points_of_an_rdm(way, rng) -> None:  # type: ignore[no-untyped-def]
+    square = MADE[way](rng.normal(size=(20, 30)) + 3)
+    with pytest.raises(SchemaError, match="expected points .* which may be an RDM"):
+        compare(square, square)
+
+
+def test_square_points_and_words_are_no_rdm(rng) -> None:  # type: ignore[no-untyped-def]
+    points = rng.normal(size=(9, 9))
+    kernel = points @ points.T
+    assert 0 < compare(points, kernel, "cka") < 1
+    skew = points - points.T
+    assert 0 < compare(points, skew, "cka") < 1
+    with pytest.raises(SchemaError, match="expected numbers"):
+        compare(np.full((9, 9), "word"), points)
 
 
 def test_the_raw_score_lies_between_halves_and_its_ratio_is_the_corrected_one(rng) -> None:  # type: ignore[no-untyped-def]

@@ -1,0 +1,228 @@
+"""What a study may call: public functions and classes of the rooms, by dotted name.
+
+In: ``"evaluate.cross_validate"`` and its options as YAML holds them. Out: the callable, and options
+checked against its signature. Nothing outside the rooms' public names can be reached.
+"""
+
+import difflib
+import inspect
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from neuroalign import storage
+from neuroalign.errors import SchemaError, choose
+from neuroalign.loaders import load_events
+
+# Section of a study -> rooms whose functions it may call.
+SECTIONS: dict[str, tuple[str, ...]] = {
+    "data": ("loaders", "align", "storage"),
+    "features": ("features", "align", "loaders", "storage"),
+    "encoding": ("evaluate", "align", "encoders"),
+    "rsa": ("rsa",),
+    "similarity": ("similarity", "topology", "geometry"),
+    "latents": ("latents",),
+    "decoding": ("decoders",),
+    "convergence": ("convergence",),
+    "statistics": ("stats", "ceilings", "evaluate"),
+}
+# What may be called of modules that are no rooms.
+DIRECT: dict[str, Callable[..., Any]] = {"storage.load": storage.load}
+# Rooms whose objects may stand inside options, as ``{use: encoders.Ridge, alphas: 1.0}``.
+OBJECTS = ("encoders", "models", "latents", "features", "decoders", "rsa", "align")
+
+
+def suggest(name: str, known: Any) -> str:
+    """Say the nearest known name, as the end of a message."""
+    near = difflib.get_close_matches(name, [*map(str, known)], n=1)
+    return f" Did you mean '{near[0]}'?" if near else ""
+
+
+def find(name: str, rooms: tuple[str, ...], where: str) -> Callable[..., Any]:
+    """Find a public function or class.
+
+    Parameters
+    ----------
+    name : str
+        ``room.name``, such as ``"encoders.Ridge"``; deeper for rooms in rooms.
+    rooms : tuple of str
+        Rooms that may be named here.
+    where : str
+        Place in the study, for the message.
+
+    Returns
+    -------
+    callable
+
+    Raises
+    ------
+    SchemaError
+        For a name that is not public, or of another room.
+    """
+    room, _, rest = name.partition(".")
+    if room in rooms and name in DIRECT:
+        return DIRECT[name]
+    if room not in rooms or not rest:
+        raise SchemaError(
+            f"{where}: expected a function of {', '.join(rooms)}, got '{name}'. Write it as "
+            f"'{rooms[0]}.name'.{suggest(room, rooms)}"
+        )
+    thing: Any = import_module(f"neuroalign.{room}")
+    for part in rest.split("."):
+        public = getattr(thing, "__all__", ())
+        if part not in public:
+            raise SchemaError(
+                f"{where}: expected a public name of '{room}', got '{name}'."
+                f"{suggest(part, public)} See help(neuroalign.{room})."
+            )
+        thing = getattr(thing, part)
+    if not callable(thing):
+        raise SchemaError(f"{where}: expected something to call, got '{name}', a table. Name one.")
+    return thing  # type: ignore[no-any-return]
+
+
+def check_options(call: Callable[..., Any], options: Mapping[str, Any], where: str) -> None:
+    """Check that options are arguments of a callable, and that none it needs is missing.
+
+    Raises
+    ------
+    SchemaError
+    """
+    known = inspect.signature(call).parameters
+    variable = any(one.kind is one.VAR_KEYWORD for one in known.values())
+    for name in options:
+        if name not in known and not variable:
+            raise SchemaError(
+                f"{where}: expected options of {call.__name__}, got '{name}'."
+                f"{suggest(name, known)} It takes: {', '.join(known)}."
+            )
+    missing = [
+        name
+        for name, one in known.items()
+        if one.default is one.empty
+        and one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)
+        and name not in options
+    ]
+    if missing:
+        raise SchemaError(
+            f"{where}: expected all that {call.__name__} needs, missing {', '.join(missing)}. "
+            "Give values, or '@name' of an entry above."
+        )
+
+
+def _find_one(pattern: str, folder: Path) -> list[Path]:
+    path = folder / pattern
+    return [path] if path.exists() else []
+
+
+def _find_many(pattern: str, folder: Path) -> list[Path]:
+    return sorted(folder.glob(pattern))
+
+
+# Key of a mapping in options -> how the files that it names are found.
+FILES: dict[str, Callable[[str, Path], list[Path]]] = {
+    "path": _find_one,
+    "glob": _find_many,
+    "stimuli": _find_many,
+    "events": _find_many,
+}
+
+
+# What is given to a call in the place of the files that were found.
+FORMS: dict[str, Callable[[list[Path]], Any]] = {
+    "path": lambda found: found[0],
+    "glob": list,
+    "stimuli": lambda found: {path.stem: path for path in found},
+    "events": lambda found: [load_events(path) for path in found],
+}
+
+
+def read_files(value: Any) -> tuple[str, str] | None:
+    """Tell ``{path: ...}`` and the other kinds of ``FILES``: (kind, pattern)."""
+    if isinstance(value, Mapping) and len(value) == 1:
+        kind, pattern = next(iter(value.items()))
+        if kind in FILES and isinstance(pattern, str):
+            return str(kind), pattern
+    return None
+
+
+def find_files(value: Any, folder: Path, where: str) -> list[Path]:
+    """List every file or folder that options name.
+
+    Raises
+    ------
+    FileNotFoundError
+        With the nearest names, where a pattern finds nothing.
+    """
+    named = read_files(value)
+    if named is not None:
+        found = FILES[named[0]](named[1], folder)
+        if not found:
+            place = (folder / named[1]).parent
+            beside = [one.name for one in place.iterdir()] if place.is_dir() else []
+            raise FileNotFoundError(
+                f"{where}: expected files at '{named[1]}' in {folder}, got none."
+                f"{suggest(Path(named[1]).name, beside)} Paths are read from the study's folder."
+            )
+        return found
+    parts = value.values() if isinstance(value, Mapping) else value
+    if isinstance(value, Mapping | list):
+        return [path for part in parts for path in find_files(part, folder, where)]
+    return []
+
+
+def check_objects(value: Any, where: str) -> None:
+    """Check every ``{use: ...}`` inside options."""
+    if isinstance(value, Mapping):
+        rest = {key: one for key, one in value.items() if key != "use"}
+        if "use" in value:
+            check_options(find(str(value["use"]), OBJECTS, where), rest, where)
+        for key, one in rest.items():
+            check_objects(one, f"{where}.{key}")
+    elif isinstance(value, list):
+        for number, one in enumerate(value):
+            check_objects(one, f"{where}[{number}]")
+
+
+def list_references(value: Any) -> list[str]:
+    """Names of other entries (``"@name"``, ``"@name.part"``) inside options, without the @."""
+    if isinstance(value, str):
+        return [value[1:]] if value.startswith("@") else []
+    parts = value.values() if isinstance(value, Mapping) else value
+    if isinstance(value, Mapping | list):
+        return [name for part in parts for name in list_references(part)]
+    return []
+
+
+def build(value: Any, lookup: Callable[[str], Any], folder: Path) -> Any:
+    """Put results, files and objects in the place of what stands for them.
+
+    Parameters
+    ----------
+    value : any
+        Options as YAML holds them.
+    lookup : callable
+        ``"name"`` or ``"name.part"`` -> result.
+    folder : Path
+        From which paths are read.
+
+    Returns
+    -------
+    any
+        ``{path: p}`` becomes a Path, ``{glob: g}`` a sorted list of them, ``{stimuli: g}`` a
+        mapping of their stems to them, ``{events: g}`` a list of tables of events, and
+        ``{use: room.name, ...}`` an object.
+    """
+    named = read_files(value)
+    if named is not None:
+        found = find_files(value, folder, named[1])
+        return choose(FORMS, named[0], "files")(found)
+    if isinstance(value, str) and value.startswith("@"):
+        return lookup(value[1:])
+    if isinstance(value, list):
+        return [build(one, lookup, folder) for one in value]
+    if isinstance(value, Mapping):
+        made = {key: build(one, lookup, folder) for key, one in value.items() if key != "use"}
+        return find(str(value["use"]), OBJECTS, "use")(**made) if "use" in value else made
+    return value

@@ -1,0 +1,97 @@
+"""YAML without surprises: plain values only, bounded in size and depth, each key once."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from neuroalign.errors import LoadError
+
+MOST_BYTES = 1_000_000
+MOST_DEPTH = 20
+
+
+def read_yaml(path: Path | str) -> dict[str, Any]:
+    """Read a mapping from a YAML file.
+
+    Parameters
+    ----------
+    path : path
+        At most a megabyte, 20 levels deep. Tags, anchors and aliases are not read: a study needs
+        none, and they are the ways to run code or to fill the memory.
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    LoadError
+        When the file is too large or deep, is no YAML, is no mapping, or names a key twice.
+    FileNotFoundError
+    """
+    path = Path(path)
+    if not path.is_file():
+        beside = sorted(one.name for one in path.parent.glob("*.y*ml"))
+        raise FileNotFoundError(
+            f"{path}: expected a study, found no such file. "
+            + (f"There are: {', '.join(beside)}." if beside else "Write one in YAML.")
+        )
+    if path.stat().st_size > MOST_BYTES:
+        raise LoadError(
+            f"{path}: expected a study of at most {MOST_BYTES:,} bytes, got "
+            f"{path.stat().st_size:,}. Name data by path instead of writing them out."
+        )
+    try:
+        text = path.read_text(encoding="utf-8")
+        _check_events(path, yaml.parse(text, Loader=yaml.SafeLoader))
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        _check_keys(path, node)
+        content = yaml.safe_load(text)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise LoadError(
+            f"{path}: expected YAML, got '{reason}'. Indent with spaces, and quote text that holds "
+            "': ' or begins with a sign."
+        ) from error
+    if not isinstance(content, dict):
+        raise LoadError(
+            f"{path}: expected sections such as 'data:' and 'encoding:', got "
+            f"{type(content).__name__}. Begin with a section."
+        )
+    return content
+
+
+def _check_events(path: Path, events: Any) -> None:
+    depth = 0
+    for event in events:
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+            what = "an anchor or alias"
+        elif getattr(event, "tag", None):
+            what = f"the tag '{event.tag}'"
+        elif depth > MOST_DEPTH:
+            what = f"more than {MOST_DEPTH} levels"
+        else:
+            depth += isinstance(event, yaml.MappingStartEvent | yaml.SequenceStartEvent)
+            depth -= isinstance(event, yaml.MappingEndEvent | yaml.SequenceEndEvent)
+            continue
+        raise LoadError(
+            f"{path}: expected plain values, got {what} in line {event.start_mark.line + 1}. "
+            "Write the value out."
+        )
+
+
+def _check_keys(path: Path, node: Any) -> None:
+    if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            if key.value in seen:
+                raise LoadError(
+                    f"{path}: expected each key once, got '{key.value}' again in line "
+                    f"{key.start_mark.line + 1}. Rename one."
+                )
+            seen.add(key.value)
+            _check_keys(path, value)
+    elif isinstance(node, yaml.SequenceNode):
+        for value in node.value:
+            _check_keys(path, value)

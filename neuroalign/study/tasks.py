@@ -1,0 +1,120 @@
+"""The tasks of a study: what each calls, what it needs, and the key that names its result.
+
+A key is a hash of the call, its options, the version of the code, the keys of what goes in and the
+content of the files it reads: what changes any of them changes the key, and nothing else does.
+"""
+
+import hashlib
+import inspect
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from neuroalign import __version__
+from neuroalign.study.calls import SECTIONS, find, find_files, list_references
+from neuroalign.study.config import Study
+
+BLOCK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Task:
+    """One entry of a study, ready to run in any process.
+
+    Attributes
+    ----------
+    name, section, call : str
+    options : dict
+        As YAML holds them, with the seed of the study where the call takes one.
+    each : tuple of str
+        Options whose parts are called one by one.
+    inputs : tuple of str
+        Names of the tasks that it reads.
+    key : str
+        32 hexadecimal digits.
+    folder : str
+        From which its paths are read.
+    input_bytes : int
+        Size of the files that it reads.
+    """
+
+    name: str
+    section: str
+    call: str
+    options: dict[str, Any]
+    each: tuple[str, ...]
+    inputs: tuple[str, ...]
+    key: str
+    folder: str
+    input_bytes: int
+
+    def describe(self) -> dict[str, Any]:
+        """As plain values."""
+        return asdict(self)
+
+
+def _list_contents(path: Path) -> list[Path]:
+    return sorted(one for one in path.rglob("*") if one.is_file()) if path.is_dir() else [path]
+
+
+def hash_files(paths: list[Path]) -> tuple[str, int]:
+    """Hash the names and the content of files and folders; also their size in bytes."""
+    digest, size = hashlib.blake2b(digest_size=16), 0
+    for path in paths:
+        for one in _list_contents(path):
+            digest.update(f"{one.relative_to(path.parent).as_posix()}\0".encode())
+            with one.open("rb") as stream:
+                while block := stream.read(BLOCK):
+                    digest.update(block)
+                    size += len(block)
+    return digest.hexdigest(), size
+
+
+def _complete(study: Study, section: str, call: str, options: dict[str, Any]) -> dict[str, Any]:
+    """Add what a study decides for all of its calls, where they take it."""
+    taken = inspect.signature(find(call, SECTIONS[section], section)).parameters
+    common = {"seed": study.seed, "progress": False, "memory_budget": study.run.budget}
+    return {key: value for key, value in common.items() if key in taken} | options
+
+
+def list_tasks(study: Study) -> list[Task]:
+    """List the tasks of a study in an order in which they can run.
+
+    Parameters
+    ----------
+    study : Study
+
+    Returns
+    -------
+    list of Task
+
+    Raises
+    ------
+    FileNotFoundError
+        When a named file is not there.
+    """
+    tasks: dict[str, Task] = {}
+    for name, (section, entry) in study.entries().items():
+        options = _complete(study, section, entry.call, entry.options)
+        inputs = tuple(
+            dict.fromkeys(one.partition(".")[0] for one in list_references(entry.options))
+        )
+        named = find_files(options, study.folder, f"{section}.{name}")
+        # Options say which file is which; their order in the YAML says nothing.
+        files, size = hash_files(sorted(set(named)))
+        parts = {
+            "version": __version__,
+            "call": entry.call,
+            # How much memory there is changes no number.
+            "options": {k: v for k, v in options.items() if k != "memory_budget"},
+            "each": entry.each,
+            "inputs": {one: tasks[one].key for one in inputs},
+            "files": files,
+        }
+        text = json.dumps(parts, sort_keys=True, default=str)
+        key = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+        tasks[name] = Task(
+            name, section, entry.call, options, entry.each, inputs, key, str(study.folder), size
+        )
+    return list(tasks.values())

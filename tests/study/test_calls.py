@@ -1,0 +1,74 @@
+"""What a study may call: public names of rooms, their options, and nothing else."""
+
+from pathlib import Path
+
+import pytest
+
+from neuroalign import encoders, evaluate
+from neuroalign.encoders import readouts
+from neuroalign.errors import SchemaError
+from neuroalign.study import calls
+
+
+def test_public_names_are_found_also_in_rooms_of_rooms() -> None:
+    assert calls.find("evaluate.cross_validate", ("evaluate",), "x") is evaluate.cross_validate
+    found = calls.find("encoders.readouts.GaussianReadout", ("encoders",), "x")
+    assert found is readouts.GaussianReadout
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("os.system", "x: expected a function of evaluate, got 'os.system'"),
+        ("evaluate", "expected a function of evaluate, got 'evaluate'"),
+        ("evaluate.cross_valdate", "Did you mean 'cross_validate'"),
+        ("evaluate.np.save", "expected a public name of 'evaluate', got 'evaluate.np.save'"),
+        ("evaluate.__builtins__", "expected a public name"),
+        ("evalute.cross_validate", "Did you mean 'evaluate'"),
+    ],
+)
+def test_nothing_else_is_reached(name: str, message: str) -> None:
+    with pytest.raises(SchemaError, match=message):
+        calls.find(name, ("evaluate",), "x")
+
+
+def test_options_are_held_against_the_signature() -> None:
+    with pytest.raises(SchemaError, match="got 'alpha'. Did you mean 'alphas'"):
+        calls.check_options(encoders.Ridge, {"alpha": 1}, "x")
+    with pytest.raises(SchemaError, match="missing encoder, features, responses"):
+        calls.check_options(evaluate.cross_validate, {}, "x")
+    calls.check_options(encoders.Ridge, {"alphas": 1}, "x")
+
+
+def test_objects_inside_options_are_checked_where_they_stand() -> None:
+    inside = {"steps": [{"use": "encoders.Ridge", "alpha": 1}]}
+    with pytest.raises(SchemaError, match=r"x.steps\[0\]: expected options of Ridge"):
+        calls.check_objects(inside, "x")
+    with pytest.raises(SchemaError, match="expected a function of encoders, .*got 'report.show'"):
+        calls.check_objects({"use": "report.show"}, "x")
+
+
+def test_options_are_built_from_references_files_and_objects(tmp_path: Path) -> None:
+    for name in ("b.png", "a.png"):
+        (tmp_path / name).touch()
+    options = {
+        "features": "@net.layer1",
+        "encoder": {"use": "encoders.Ridge", "alphas": [1.0, 2.0]},
+        "one": {"path": "a.png"},
+        "many": {"glob": "*.png"},
+        "stimuli": {"stimuli": "*.png"},
+        "plain": {"path": "a.png", "and": 1},
+    }
+    made = calls.build(options, {"net.layer1": 7}.__getitem__, tmp_path)
+    assert (made["features"], made["encoder"].alphas) == (7, [1.0, 2.0])
+    assert made["one"] == tmp_path / "a.png"
+    assert made["many"] == [tmp_path / "a.png", tmp_path / "b.png"]
+    assert made["stimuli"] == {"a": tmp_path / "a.png", "b": tmp_path / "b.png"}
+    assert made["plain"] == {"path": "a.png", "and": 1}
+    assert calls.list_references(options) == ["net.layer1"]
+
+
+def test_files_that_are_not_there_are_named_with_what_is_near(tmp_path: Path) -> None:
+    (tmp_path / "bold.nii.gz").touch()
+    with pytest.raises(FileNotFoundError, match=r"x: .*'blod.nii.gz'.*Did you mean 'bold.nii.gz'"):
+        calls.find_files({"path": "blod.nii.gz"}, tmp_path, "x")

@@ -1,0 +1,57 @@
+"""Studies as files: every fault is named by place, with what is near."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from neuroalign.errors import SchemaError
+from neuroalign.study.config import Study, read_bytes, read_study
+
+
+def test_a_study_is_read(write_study: Callable[..., Study]) -> None:
+    study = write_study(run={"executor": "processes", "memory_budget": "500 MB"})
+    assert list(study.entries()) == ["brain", "net", "ridge", "rdm"]
+    assert (study.seed, study.run.budget) == (3, 500_000_000)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("dta: {}", r"study.yaml: dta: expected a known key, got 'dta'. Did you mean 'data'"),
+        ("run: {worker: 3}", "run.worker: .*Did you mean 'workers'"),
+        ("run: {executor: slrum}", "run.executor: expected 'serial', 'processes'.* got 'slrum'"),
+        ("run: {workers: 0}", "run.workers: expected greater than or equal to 1, got 0"),
+        ("run: {memory_budget: much}", "expected a size such as '4GB', got 'much'"),
+        ("seed: x", "seed: expected a valid integer"),
+        ("folder: /tmp\nout: 3", "out: expected a valid string, got 3"),
+        ("data: {r: {cal: 3}}", "data.r.call: expected"),
+        ("data: {'../up': {call: storage.load, with: {path: x}}}", r"got '\.\./up'"),
+        ("data: {r: {call: storage.load, wiht: {}}}", "Did you mean 'with'"),
+        ("data: {r: {call: loaders.load_fmr}}", "Did you mean 'load_fmri'"),
+        ("data: {r: {call: storage.load, with: {pth: x}}}", "data.r: .*Did you mean 'path'"),
+        ("data: {r: {call: storage.load}}", "missing path"),
+        ("rsa: {r: {call: rsa.compute_rdm, with: {responses: '@x'}}}", "entry above, got '@x'"),
+        (
+            "data: {r: {call: storage.load, with: {path: x}}}\n"
+            "rsa: {r: {call: rsa.compute_rdm, with: {responses: '@r'}}}",
+            "rsa.r: expected names used once in a study, got 'r' of 'data' again",
+        ),
+        (
+            "rsa: {r: {call: rsa.compute_rdm, each: responses, with: {responses: x}}}",
+            "expected 'each' to name an option that is an '@name', got 'responses'",
+        ),
+    ],
+)
+def test_faults_are_named(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_text(text)
+    with pytest.raises(SchemaError, match=message):
+        read_study(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("4GB", 4e9), ("1.5 gb", 1.5e9), ("200", 200), ("3KB", 3e3)]
+)
+def test_sizes_are_read(text: str, size: float) -> None:
+    assert read_bytes(text) == size

@@ -1,0 +1,116 @@
+"""Wherever tasks run, the results are the same; a worker that dies costs one task."""
+
+import os
+import signal
+import sys
+import types
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from neuroalign.errors import MissingExtraError, NeuroalignError
+from neuroalign.study import executors
+from neuroalign.study.checking import compare
+from neuroalign.study.config import Run, Study
+from neuroalign.study.executors import Job, cut_generations
+from neuroalign.study.results import Results
+from neuroalign.study.runner import run_study
+from neuroalign.study.tasks import list_tasks
+
+
+def make_job(name: str, *needs: str) -> Job:
+    return Job(name, frozenset(needs), {"name": name}, {})
+
+
+def test_generations_need_only_earlier_ones() -> None:
+    jobs = [make_job("d", "b", "c"), make_job("a"), make_job("b", "a"), make_job("c", "a")]
+    rounds = [{job.name for job in one} for one in cut_generations(jobs)]
+    assert rounds == [{"a"}, {"b", "c"}, {"d"}]
+
+
+def compare_with_serial(write_study: Callable[..., Study], tmp_path: Path, run: Any) -> None:
+    run_study(write_study(), tmp_path / "serial")
+    study = write_study(run=run)
+    run_study(study, tmp_path / "other")
+    for task in list_tasks(study):
+        one, other = (Results(tmp_path / name).read(task) for name in ("serial", "other"))
+        assert compare(one, other) < 1e-5
+
+
+@pytest.mark.slow
+def test_processes_give_what_serial_gives(
+    write_study: Callable[..., Study], tmp_path: Path
+) -> None:
+    compare_with_serial(write_study, tmp_path, {"executor": "processes", "workers": 2})
+
+
+@pytest.mark.slow
+def test_dask_gives_what_serial_gives(write_study: Callable[..., Study], tmp_path: Path) -> None:
+    pytest.importorskip("distributed")
+    compare_with_serial(write_study, tmp_path, {"executor": "dask", "workers": 2})
+
+
+def die_once(description: dict[str, Any], others: Any, out: str, threads: int) -> str:
+    """Kill the worker at the first try of task "b"."""
+    flag = Path(out) / "died"
+    if description["name"] == "b" and not flag.exists():
+        flag.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    (Path(out) / description["name"]).touch()
+    return str(description["name"])
+
+
+def die_always(description: dict[str, Any], others: Any, out: str, threads: int) -> str:
+    os.kill(os.getpid(), signal.SIGKILL)
+    return ""
+
+
+@pytest.mark.slow
+def test_what_a_killed_worker_had_is_done_again(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(executors, "run_task", die_once)
+    done: list[str] = []
+    jobs = [make_job("a"), make_job("b", "a"), make_job("c", "b")]
+    executors.run_in_processes(jobs, Run(workers=1), tmp_path, done.append)
+    assert done == ["a", "b", "c"]
+
+
+@pytest.mark.slow
+def test_a_worker_that_always_dies_is_named(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(executors, "run_task", die_always)
+    with pytest.raises(NeuroalignError, match="one died 2 times while a were to be done"):
+        executors.run_in_processes([make_job("a")], Run(workers=1), tmp_path, lambda name: None)
+
+
+def test_slurm_gets_one_array_for_each_generation(tmp_path: Path, monkeypatch: Any) -> None:
+    arrays: list[list[str]] = []
+    settings: dict[str, Any] = {}
+
+    class Executor:
+        def __init__(self, folder: str, cluster: str) -> None:
+            assert (Path(folder).name, cluster) == ("slurm", "slurm")
+
+        def update_parameters(self, **options: Any) -> None:
+            settings.update(options)
+
+        def map_array(self, function: Any, *columns: Any) -> Any:
+            arrays.append([one["name"] for one in columns[0]])
+            return [types.SimpleNamespace(result=lambda: None) for _ in columns[0]]
+
+    monkeypatch.setitem(sys.modules, "submitit", types.SimpleNamespace(AutoExecutor=Executor))
+    done: list[str] = []
+    run = Run(workers=7, memory_budget="3GB", slurm={"slurm_partition": "short"})
+    jobs = [make_job("a"), make_job("b"), make_job("c", "a", "b")]
+    executors.run_on_slurm(jobs, run, tmp_path, done.append)
+    assert arrays == [["a", "b"], ["c"]]
+    assert done == ["a", "b", "c"]
+    assert settings == {
+        "slurm_array_parallelism": 7, "mem_gb": 3, "slurm_partition": "short",
+    }  # fmt: skip
+
+
+def test_slurm_without_submitit_says_what_brings_it(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setitem(sys.modules, "submitit", None)
+    with pytest.raises(MissingExtraError, match=r"neuroalign\[slurm\]"):
+        executors.run_on_slurm([], Run(), tmp_path, print)

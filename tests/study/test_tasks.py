@@ -1,0 +1,69 @@
+"""Keys of tasks: what changes a result changes its key, and nothing else does."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from neuroalign.study import tasks
+from neuroalign.study.config import Study
+from tests.study.conftest import describe_study
+
+
+def list_keys(study: Study) -> dict[str, str]:
+    return {task.name: task.key for task in tasks.list_tasks(study)}
+
+
+def test_a_study_has_one_set_of_keys(write_study: Callable[..., Study]) -> None:
+    keys = list_keys(write_study())
+    changed = write_study(title="other", run={"executor": "processes", "memory_budget": "1GB"})
+    assert list_keys(changed) == keys
+    turned = describe_study()["encoding"]
+    turned["ridge"]["with"] = dict(reversed(turned["ridge"]["with"].items()))
+    assert list_keys(write_study(encoding=turned)) == keys
+
+
+def differ(a: dict[str, str], b: dict[str, str]) -> set[str]:
+    return {name for name in a if a[name] != b[name]}
+
+
+def test_a_file_that_changes_reaches_what_reads_it(
+    write_study: Callable[..., Study], tmp_path: Path
+) -> None:
+    study = write_study()
+    before = list_keys(study)
+    content = bytearray((tmp_path / "features.nc").read_bytes())
+    content[-1] ^= 1
+    (tmp_path / "features.nc").write_bytes(content)
+    assert differ(before, list_keys(study)) == {"net", "ridge"}
+
+
+def test_options_seed_and_version_reach_what_depends_on_them(
+    write_study: Callable[..., Study], monkeypatch: Any
+) -> None:
+    before = list_keys(write_study())
+    other = describe_study()["encoding"]
+    other["ridge"]["with"]["encoder"]["alphas"] = 2.0
+    assert differ(before, list_keys(write_study(encoding=other))) == {"ridge"}
+    # Only cross-validation draws numbers here.
+    assert differ(before, list_keys(write_study(seed=4))) == {"ridge"}
+    monkeypatch.setattr(tasks, "__version__", "9.9")
+    assert differ(before, list_keys(write_study())) == set(before)
+
+
+def test_a_folder_is_hashed_with_the_names_in_it(tmp_path: Path) -> None:
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "a").write_text("x")
+    before = tasks.hash_files([tmp_path / "d"])
+    (tmp_path / "d" / "a").rename(tmp_path / "d" / "b")
+    after = tasks.hash_files([tmp_path / "d"])
+    assert (before[1], after[1]) == (1, 1)
+    assert before[0] != after[0]
+
+
+def test_a_missing_file_is_named(write_study: Callable[..., Study], tmp_path: Path) -> None:
+    study = write_study()
+    (tmp_path / "responses.nc").unlink()
+    with pytest.raises(FileNotFoundError, match=r"data.brain: .*'responses.nc'"):
+        tasks.list_tasks(study)
