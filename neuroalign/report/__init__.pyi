@@ -1,3 +1,4 @@
+from .decoding_figures import plot_confusion as plot_confusion
 from .eigenvalue_figures import plot_eigenvalues as plot_eigenvalues
 from .figures import plot_layer_roi as plot_layer_roi
 from .figures import plot_roi_bars as plot_roi_bars
@@ -40,6 +41,7 @@ __all__ = [
     "plot_angles",
     "plot_ceilings",
     "plot_commonality",
+    "plot_confusion",
     "plot_cortex",
     "plot_dichotomies",
     "plot_eigenvalues",

@@ -12,6 +12,9 @@ from neuroalign.report._style import to_picture
 from neuroalign.report.surface import plot_cortex, plot_volume
 from neuroalign.report.tables import list_warnings
 
+# A title, and what makes the block.
+Part = tuple[str, Callable[[], Block]]
+
 
 def attempt(title: str, make: Callable[[], Block]) -> Block:
     """Make a block, or say which part is missing and why."""
@@ -26,9 +29,7 @@ def warn(result: xr.Dataset | xr.DataArray) -> list[Block]:
     return [Note(line, "warning") for line in list_warnings(result)]
 
 
-def picture(
-    title: str, alt: str, caption: str, draw: Callable[[], Figure]
-) -> tuple[str, Callable[[], Block]]:
+def picture(title: str, alt: str, caption: str, draw: Callable[[], Figure]) -> Part:
     """A part of a screen that is one figure."""
     return title, lambda: to_picture(draw(), title, alt, caption)
 

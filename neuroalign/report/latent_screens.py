@@ -7,7 +7,7 @@ import xarray as xr
 
 from neuroalign.report._blocks import Block, Cell, Note, Table
 from neuroalign.report._latent_rows import lay_rows
-from neuroalign.report._parts import attempt, picture, warn
+from neuroalign.report._parts import Part, attempt, picture, warn
 from neuroalign.report._style import to_picture
 from neuroalign.report.eigenvalue_figures import plot_eigenvalues, read_rhythms
 from neuroalign.report.latent_figures import MOST_GROUPS, MOST_TRIALS, plot_trajectories
@@ -23,8 +23,6 @@ from neuroalign.report.motif_figures import (
 from neuroalign.report.state_figures import plot_states
 from neuroalign.report.tables import MOST_ROWS, tabulate_provenance
 from neuroalign.report.time_figures import get_times
-
-Part = tuple[str, Callable[[], Block]]
 
 
 def _round(value: float, digits: int = 4) -> Cell:

@@ -1,13 +1,11 @@
 """What RSA results, generalisations in time and maps of estimates show on the page."""
 
-from collections.abc import Callable
-
 import numpy as np
 import xarray as xr
 
 from neuroalign._arrays import copy_geometry
 from neuroalign.report._blocks import Block
-from neuroalign.report._parts import attempt, map_values, picture, warn
+from neuroalign.report._parts import Part, attempt, map_values, picture, warn
 from neuroalign.report._summaries import ALPHA, name_place
 from neuroalign.report.frames import plot_frames
 from neuroalign.report.rsa_figures import MOST_SLICES, plot_model_courses, plot_models
@@ -20,7 +18,6 @@ from neuroalign.report.tables import tabulate_latencies, tabulate_models, tabula
 from neuroalign.report.time_figures import MOST_PANELS, plot_fusion, plot_generalization
 from neuroalign.report.verdicts import state_verdict
 
-Part = tuple[str, Callable[[], Block]]
 MOST_MAPS = 4
 SCALE = "All maps of this result share one colour scale."
 STARS = (

@@ -15,6 +15,7 @@ from neuroalign.report._blocks import Block, Table
 from neuroalign.report._parts import attempt, map_values, warn
 from neuroalign.report._style import to_picture
 from neuroalign.report._summaries import get_scores, name_metric
+from neuroalign.report.decoding_screens import list_decoding_parts
 from neuroalign.report.figures import (
     MOST_CURVES,
     MOST_ROIS,
@@ -190,7 +191,12 @@ def show_estimate(result: xr.Dataset) -> list[Block]:
     -------
     list of Block
     """
-    parts = [*list_estimate_parts(result), *list_shape_parts(result), *list_fit_parts(result)]
+    parts = [
+        *list_estimate_parts(result),
+        *list_shape_parts(result),
+        *list_fit_parts(result),
+        *list_decoding_parts(result),
+    ]
     drawn = [attempt(title, make) for title, make in parts]
     return [*warn(result), *drawn, tabulate_estimate(result), tabulate_provenance(result)]
 

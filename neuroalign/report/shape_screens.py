@@ -8,8 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import xarray as xr
 
-from neuroalign.report._blocks import Block
-from neuroalign.report._parts import picture
+from neuroalign.report._parts import Part, picture
 from neuroalign.report._summaries import name_place
 from neuroalign.report.geometry_figures import (
     MOST_ROWS,
@@ -22,7 +21,6 @@ from neuroalign.report.geometry_figures import (
 from neuroalign.report.similarity_figures import plot_similarities
 from neuroalign.report.topology_figures import plot_angles, plot_persistence, plot_thresholds
 
-Part = tuple[str, Callable[[], Block]]
 MOST_DIAGRAMS = 4
 # A coord on sample of this name is what decoded angles are held against.
 TRUTH = "truth"

@@ -144,8 +144,8 @@ def test_too_few_noisy_trials_are_refused_or_known_to_be_uncertain() -> None:
     assert refused > 10
 
 
-def train(activation: Any, seeds: int, torch: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Hidden layers of small networks on one label of 8 clusters: hidden, clusters, label."""
+def train(activation: Any, seeds: int, torch: Any) -> dict[str, np.ndarray]:
+    """Hidden layers of small networks on one label of 8 clusters, at their centres and trials."""
     draw = torch.Generator().manual_seed(11)
     centers = torch.linalg.qr(torch.randn(seeds, 32, 8, generator=draw))[0].mT * 32**0.5 / 2
     label = torch.tensor([1.0, 1, 1, 1, 0, 0, 0, 0])
@@ -165,21 +165,38 @@ def train(activation: Any, seeds: int, torch: Any) -> tuple[np.ndarray, np.ndarr
         steps.zero_grad()
         loss.backward()
         steps.step()
+    which = torch.arange(8).repeat_interleave(100)
+    trials = centers[:, which] + 0.3 * torch.randn(seeds, 800, 32, generator=draw)
     with torch.no_grad():
-        hidden = activation(centers @ weights[0] + weights[1])
-    return hidden.numpy(), centers.numpy(), label.numpy()
+        made = {
+            "centers": activation(centers @ weights[0] + weights[1]),
+            "hidden": activation(trials @ weights[0] + weights[1]),
+            "trials": trials,
+            "label": label[which],
+        }
+    return {name: one.numpy() for name, one in made.items()}
+
+
+# Parallelism of centres; alignment of trials with the label and with the input; what networks of
+# other seeds differ by, as specified (none is given for parallelism, whose spread is ours).
+TRAINED = {"tanh": (0.999, 0.946, 0.372), "relu": (0.850, 0.948, 0.458)}
+SPREADS = {"tanh": (0.002, 0.009, 0.010), "relu": (0.05, 0.009, 0.028)}
 
 
 @pytest.mark.slow
 def test_tanh_makes_parallel_codes_and_relu_keeps_more_of_the_input() -> None:
     torch = pytest.importorskip("torch")
-    parallel, kept = [], []
-    for activation in (torch.tanh, torch.relu):
-        hidden, centers, _ = train(activation, 4, torch)
-        scores = [parallelism_score(h, NAMES[:4], conditions=NAMES) for h in hidden]
-        parallel.append(np.mean([float(one["parallelism"]) for one in scores]))
-        both = zip(hidden, centers, strict=True)
-        kept.append(np.mean([target_alignment(h, x) for h, x in both]))
-    assert parallel[0] - parallel[1] > 0.05
-    assert parallel[0] > 0.98
-    assert kept[1] > kept[0]
+    found = {}
+    for name in TRAINED:
+        made = train(getattr(torch, name), 5, torch)
+        scores = [parallelism_score(h, NAMES[:4], conditions=NAMES) for h in made["centers"]]
+        both = zip(made["hidden"], made["trials"], strict=True)
+        found[name] = (
+            np.mean([float(one["parallelism"]) for one in scores]),
+            np.mean([target_alignment(h, made["label"]) for h in made["hidden"]]),
+            np.mean([target_alignment(h, x) for h, x in both]),
+        )
+        # Means of five networks, ours and theirs.
+        assert (np.abs(np.subtract(found[name], TRAINED[name])) < SPREADS[name]).all(), found
+    assert found["tanh"][0] - found["relu"][0] > 0.05
+    assert found["relu"][2] > found["tanh"][2]
