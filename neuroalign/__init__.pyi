@@ -1,5 +1,7 @@
 from . import align as align
 from . import ceilings as ceilings
+from . import convergence as convergence
+from . import decoders as decoders
 from . import encoders as encoders
 from . import evaluate as evaluate
 from . import features as features
@@ -20,6 +22,8 @@ __version__: str
 __all__ = [
     "align",
     "ceilings",
+    "convergence",
+    "decoders",
     "encoders",
     "evaluate",
     "features",

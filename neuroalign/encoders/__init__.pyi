@@ -1,3 +1,4 @@
+from . import readouts as readouts
 from .banded_ridge import BandedRidge as BandedRidge
 from .baselines import CategoryMean as CategoryMean
 from .baselines import MeanResponse as MeanResponse
@@ -35,5 +36,6 @@ __all__ = [
     "partition_variance",
     "plan_fit",
     "pseudo_r2",
+    "readouts",
     "simulate_glm",
 ]

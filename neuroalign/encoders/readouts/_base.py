@@ -1,6 +1,9 @@
 """What all readouts share: labels, held-out stimuli, training, ensembles, and ridge beside them."""
 
+import copy
 import warnings
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -16,6 +19,9 @@ from neuroalign._device import resolve_device
 from neuroalign._training import TrainingHistory, fit_module
 from neuroalign._training import TrainingPlan as TrainingPlan
 from neuroalign.encoders._labelled import hide_missing, score_r2
+from neuroalign.encoders.readouts._baseline import correlate, predict_by_ridge
+from neuroalign.encoders.readouts._losses import LOSSES, squared_error
+from neuroalign.encoders.readouts._net import ScaledNet, apply_to_rows, build_core, group_core
 from neuroalign.encoders.readouts._tokens import (
     Layout,
     TokenSource,
@@ -23,10 +29,8 @@ from neuroalign.encoders.readouts._tokens import (
     measure_scale,
     read_layout,
 )
-from neuroalign.encoders.ridge import Ridge
 from neuroalign.errors import NeuroalignWarning, choose, require
 from neuroalign.provenance import hash_array
-from neuroalign.scores import pearson
 
 try:
     import torch
@@ -37,58 +41,20 @@ except ModuleNotFoundError:
 
 Array = npt.NDArray[Any]
 FLOATS = [np.float64, np.float32]
-# Rows predicted at once.
-PREDICT_AT_ONCE = 256
 DEFAULT_PLAN = TrainingPlan(epochs=100, learning_rate=1e-3, schedule="cosine", patience=20)
 # Ridge is named when it is better by more than this, in mean correlation over neuroids.
 MARGIN = 0.01
-
-
-def squared_error(predicted: torch.Tensor, observed: torch.Tensor, seen: torch.Tensor) -> Any:
-    """Mean squared error over what was seen."""
-    return ((predicted - observed).square() * seen).sum() / seen.sum().clamp(min=1)
-
-
-def concordance_error(predicted: torch.Tensor, observed: torch.Tensor, seen: torch.Tensor) -> Any:
-    """Squared error, and one minus the concordance of all neuroids and stimuli of the batch.
-
-    Lin (1989): ``2 cov / (var_p + var_o + (mean_p - mean_o)^2)``.
-    """
-    count = seen.sum().clamp(min=1)
-    mean_p, mean_o = (predicted * seen).sum() / count, (observed * seen).sum() / count
-    p, o = (predicted - mean_p) * seen, (observed - mean_o) * seen
-    spread = (p.square().sum() + o.square().sum()) / count + (mean_p - mean_o).square()
-    concordance = 2 * (p * o).sum() / count / spread.clamp(min=1e-12)
-    return squared_error(predicted, observed, seen) + 1 - concordance
-
-
-LOSSES = {"mse": squared_error, "mse_concordance": concordance_error}
-
-
-class _Scaled(nn.Module):
-    """A net that sees z-scored features."""
-
-    mean: torch.Tensor
-    deviation: torch.Tensor
-
-    def __init__(self, inner: nn.Module, mean: Array, deviation: Array) -> None:
-        super().__init__()
-        self.inner = inner
-        self.register_buffer("mean", torch.from_numpy(mean))
-        self.register_buffer("deviation", torch.from_numpy(deviation))
-
-    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        predicted: torch.Tensor = self.inner((tokens - self.mean) / self.deviation)
-        return predicted
 
 
 class TokenReadout(RegressorMixin, MultiOutputMixin, BaseEstimator):  # type: ignore[misc]
     """A readout writes ``_build``: a net from tokens (n, token, feature) to (n, target).
 
     The net sees z-scored features and predicts z-scored targets. Parameters that every readout
-    has: ``plan``, ``loss``, ``validation``, ``n_ensemble``, ``baseline``, ``checkpoint``,
-    ``device``, ``seed``, ``progress``; see `FactorizedReadout`.
+    has: ``core``, ``plan``, ``loss``, ``validation``, ``n_ensemble``, ``baseline``,
+    ``checkpoint``, ``device``, ``seed``, ``progress``; see `FactorizedReadout`.
     """
+
+    core: Any
 
     plan: TrainingPlan | None
     loss: str
@@ -105,8 +71,11 @@ class TokenReadout(RegressorMixin, MultiOutputMixin, BaseEstimator):  # type: ig
         raise NotImplementedError
 
     def _group_parameters(self, module: nn.Module) -> list[dict[str, Any]]:
-        """Groups for AdamW, where some parameters have their own rate or penalty."""
+        """Groups for AdamW, where some parameters of what ``_build`` made have their own rate."""
         return [{"params": list(module.parameters())}]
+
+    def _group_all(self, module: Any) -> list[dict[str, Any]]:
+        return [*self._group_parameters(module.inner), *group_core(module.core)]
 
     def fit(self, X: Any, y: Any, *, groups: Any = None) -> Self:
         """Fit to responses.
@@ -134,7 +103,7 @@ class TokenReadout(RegressorMixin, MultiOutputMixin, BaseEstimator):  # type: ig
         FitError
             When the loss stops being finite.
         """
-        X = _as_array(X)
+        X = as_array(X)
         check_same_rows(X, y)
         measure = choose(LOSSES, self.loss, "loss")
         values, seen = self._check_targets(X, y)
@@ -158,7 +127,7 @@ class TokenReadout(RegressorMixin, MultiOutputMixin, BaseEstimator):  # type: ig
             return error
 
         def validate(module: Any) -> float:
-            guess = torch.from_numpy(_predict(module, source, held, device)).to(device)
+            guess = torch.from_numpy(apply_to_rows(module, module, source, held, device)).to(device)
             place = torch.from_numpy(held).to(device)
             return 1 - float(squared_error(guess, *(part[place] for part in on_device)))
 
@@ -166,12 +135,16 @@ class TokenReadout(RegressorMixin, MultiOutputMixin, BaseEstimator):  # type: ig
         self.layout_, self._mean, self._deviation = layout, mean, deviation
         self.modules_: list[Any] = []
         self.history_: list[TrainingHistory] = []
-        key = "" if self.checkpoint is None else hash_array(wanted)
+        # Means and deviations over all tokens tell other features without reading them again.
+        parts = [wanted.ravel(), *scale]
+        key = "" if self.checkpoint is None else hash_array(np.concatenate(parts))
         for member in range(self.n_ensemble):
             with torch.random.fork_rng():
                 torch.manual_seed(self.seed + member)
-                inner = self._build(layout, self._targets, values.shape[1])
-            module = _Scaled(inner, *scale)
+                # What the readout sees: the tokens, or the cells of the core's map.
+                core, self._field = build_core(self.core, layout)
+                inner = self._build(self._field, self._targets, values.shape[1])
+            module = ScaledNet(inner, *scale, core)
             folder = None if self.checkpoint is None else f"{self.checkpoint}/member-{member}"
             history = fit_module(
                 module,
@@ -181,7 +154,7 @@ class TokenReadout(RegressorMixin, MultiOutputMixin, BaseEstimator):  # type: ig
                 plan=plan,
                 seed=self.seed + member,
                 validate=validate if len(held) else None,
-                parameter_groups=self._group_parameters,
+                parameter_groups=self._group_all,
                 checkpoint=folder,
                 data_key=key,
                 device=self.device,
@@ -255,12 +228,12 @@ class TokenReadout(RegressorMixin, MultiOutputMixin, BaseEstimator):  # type: ig
         self.validation_score_ = self.baseline_score_ = nothing[()]
         if len(held) < 3:
             return
-        flat = self._predict_rows(source, held)
-        self.validation_score_ = _correlate(known, flat).reshape(self._shape)[()]
+        flat = self._apply_to(self.modules_, source, held, lambda module, tokens: module(tokens))
+        self.validation_score_ = correlate(known, flat).reshape(self._shape)[()]
         text = f"held-out r {np.nanmean(self.validation_score_):.3f}"
         if self.baseline and source.block is None:
-            guess = _fit_ridge(source, values, seen, train, held)
-            self.baseline_score_ = _correlate(known, guess).reshape(self._shape)[()]
+            guess = predict_by_ridge(source, values, seen, train, held)
+            self.baseline_score_ = correlate(known, guess).reshape(self._shape)[()]
             ours, theirs = np.nanmean(self.validation_score_), np.nanmean(self.baseline_score_)
             text += f", ridge on the same tokens {theirs:.3f}"
             if theirs > ours + MARGIN:
@@ -273,11 +246,6 @@ class TokenReadout(RegressorMixin, MultiOutputMixin, BaseEstimator):  # type: ig
                 )
         if self.progress:
             tqdm.write(f"{type(self).__name__}: {text} ({len(held)} rows)")
-
-    def _predict_rows(self, source: TokenSource, rows: Array) -> Array:
-        device = resolve_device(self.device)
-        parts = [_predict(module.to(device), source, rows, device) for module in self.modules_]
-        return np.asarray(np.mean(parts, axis=0) * self._deviation + self._mean)
 
     def predict(self, X: Any) -> Any:
         """Predict responses, the mean over the ensemble.
@@ -297,19 +265,43 @@ class TokenReadout(RegressorMixin, MultiOutputMixin, BaseEstimator):  # type: ig
         SchemaError
             When tokens lie elsewhere than in training.
         """
+        X = as_array(X)
+        precise = np.float64 if X.dtype == np.float64 else np.float32
+        flat = self._apply(X, lambda module, tokens: module(tokens))
+        flat = (flat * self._deviation + self._mean).astype(precise)
+        predicted = flat.reshape(len(flat), *self._shape)
+        template = unwrap(X[:0])[1]
+        return predicted if template is None else wrap_samples(predicted, X, self._targets)
+
+    def _apply(self, X: Any, call: Callable[[Any, Any], torch.Tensor]) -> Array:
+        """Apply ``call(module, tokens)`` to checked rows: the mean over the ensemble."""
         check_is_fitted(self)
-        X = _as_array(X)
+        X = as_array(X)
         if X.ndim != 3:
             validate_data(self, unwrap(X)[0], reset=False, dtype=FLOATS)
         check_layout(self.layout_, X)
         source = TokenSource(X)
         rows = np.arange(len(source))
         measure_scale(source, rows)
-        precise = np.float64 if X.dtype == np.float64 else np.float32
-        flat = self._predict_rows(source, rows).astype(precise)
-        predicted = flat.reshape(len(rows), *self._shape)
-        template = unwrap(X[:0])[1]
-        return predicted if template is None else wrap_samples(predicted, X, self._targets)
+        precise = X.dtype == np.float64 and resolve_device(self.device).type != "mps"
+        modules = [
+            copy.deepcopy(module).double() if precise else module for module in self.modules_
+        ]
+        return self._apply_to(modules, source, rows, call)
+
+    def _apply_to(
+        self,
+        modules: list[Any],
+        source: TokenSource,
+        rows: Array,
+        call: Callable[[Any, Any], torch.Tensor],
+    ) -> Array:
+        device = resolve_device(self.device)
+        parts = [
+            apply_to_rows(module.to(device), partial(call, module), source, rows, device)
+            for module in modules
+        ]
+        return np.asarray(np.mean(parts, axis=0))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -332,13 +324,14 @@ class TokenReadout(RegressorMixin, MultiOutputMixin, BaseEstimator):  # type: ig
         return score_r2(self.predict(X), y, sample_weight)
 
 
-def _as_array(X: Any) -> Any:
+def as_array(X: Any) -> Any:
+    """Leave what knows its type as it is; make anything else an array."""
     return X if hasattr(X, "dtype") else np.asarray(X)
 
 
 def label_tokens(readout: TokenReadout, values: Array) -> xr.DataArray:
     """Label values (target, token) of a fitted readout: (neuroid[, time], token)."""
-    places = readout.layout_.places
+    places = readout._field.places
     labelled = label_values(readout, values, (*TARGET_DIMS[: len(readout._shape)], "token"))
     return labelled.assign_coords(row=("token", places[:, 0]), column=("token", places[:, 1]))
 
@@ -355,42 +348,3 @@ def _scale_targets(values: Array, seen: Array) -> tuple[Array, Array]:
     mean = (values * seen).sum(axis=0) / count
     deviation = np.sqrt((((values - mean) * seen) ** 2).sum(axis=0) / count)
     return mean, np.where(deviation > 1e-12 * np.maximum(np.abs(mean), 1e-30), deviation, 1.0)
-
-
-def _predict(module: nn.Module, source: TokenSource, rows: Array, device: Any) -> Array:
-    module.eval()
-    parts = []
-    with torch.no_grad():
-        for start in range(0, len(rows), PREDICT_AT_ONCE):
-            tokens = source.read(rows[start : start + PREDICT_AT_ONCE])
-            parts.append(module(torch.from_numpy(tokens).to(device)).float().cpu().numpy())
-    return np.concatenate(parts)
-
-
-def _correlate(known: Array, guess: Array) -> Array:
-    """Pearson correlation of each column over the rows that it has; NaN where nothing varies."""
-    found = np.full(known.shape[1], np.nan)
-    for column in range(known.shape[1]):
-        rows = np.isfinite(known[:, column])
-        if rows.sum() > 2:
-            found[column] = pearson(known[rows, column, None], guess[rows, column, None])[0]
-    return found
-
-
-def _fit_ridge(source: TokenSource, values: Array, seen: Array, train: Array, held: Array) -> Array:
-    """Predict held-out rows by ridge; neuroids that saw the same rows share a fit."""
-    guess = np.empty((len(held), values.shape[1]))
-    flat = [source.read(rows).reshape(len(rows), -1) for rows in (train, held)]
-    patterns, member = np.unique(seen[train] > 0, axis=1, return_inverse=True)
-    for number in range(patterns.shape[1]):
-        columns = np.flatnonzero(np.ravel(member) == number)
-        rows = np.flatnonzero(patterns[:, number])
-        if len(rows) < 4:
-            guess[:, columns] = np.nan
-            continue
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", NeuroalignWarning)
-            ridge = Ridge(cv=min(5, len(rows) // 2))
-            ridge.fit(flat[0][rows], values[np.ix_(train[rows], columns)])
-        guess[:, columns] = ridge.predict(flat[1])
-    return guess

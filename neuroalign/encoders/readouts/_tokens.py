@@ -99,6 +99,11 @@ def read_layout(X: Any) -> Layout:
                 "which fill no square. Use features.extract(pool='tokens'), or assign_coords."
             )
         row, column = (place.ravel().astype(float) for place in np.indices((side, side)))
+    return make_layout(row, column, n_features)
+
+
+def make_layout(row: Array, column: Array, n_features: int) -> Layout:
+    """Make the layout of tokens at given rows and columns, NaN for none."""
     positions = np.stack([_scale(column), _scale(row)], axis=1)
     places = np.stack([row, column], axis=1)
     return Layout(places, positions, _find_grid(row, column), n_features)
@@ -120,6 +125,26 @@ def check_layout(known: Layout, X: Any) -> None:
         )
 
 
+def _read_valid(X: Any) -> Array | None:
+    """The coord ``valid`` of (sample, token), where it says that some tokens are padding."""
+    if not isinstance(X, xr.DataArray) or "valid" not in X.coords:
+        return None
+    coord = X["valid"]
+    if set(coord.dims) != {"sample", "token"} or coord.dtype != bool:
+        raise SchemaError(
+            f"X: expected the coord 'valid' as bool of (sample, token), got {coord.dtype} of "
+            f"{coord.dims}. It is False for tokens that pad a sample."
+        )
+    valid = np.asarray(coord.transpose("sample", "token").values)
+    empty = np.flatnonzero(~valid.any(axis=1))
+    if len(empty):
+        raise SchemaError(
+            f"X: expected at least one valid token in each row, got none in {len(empty)} rows "
+            f"(first: {empty[0]}). Leave those rows out."
+        )
+    return None if valid.all() else valid
+
+
 class TokenSource:
     """Samples of features by number, from memory or chunk by chunk from a store.
 
@@ -139,6 +164,12 @@ class TokenSource:
         self._X: Any = X if lazy else np.asarray(X)
         self._edges = np.cumsum([0, *X.chunks[0]]) if lazy else None
         self._held: OrderedDict[int, Array] = OrderedDict()
+        self._valid = _read_valid(X)
+
+    @property
+    def ragged(self) -> bool:
+        """Whether some samples lack tokens."""
+        return self._valid is not None
 
     def __len__(self) -> int:
         return len(self._X)
@@ -163,6 +194,7 @@ class TokenSource:
         Returns
         -------
         float32 array (n, token, feature)
+            NaN in tokens that a sample does not have.
         """
         if self._edges is None:
             values = self._X[rows]
@@ -173,7 +205,21 @@ class TokenSource:
                 inside = numbers == number
                 values[inside] = self._chunk(number)[rows[inside] - self._edges[number]]
         values = np.asarray(values, dtype=np.float32)
+        if self._valid is not None:
+            return np.where(self._valid[rows][..., None], values, np.float32(np.nan))
         return values[:, None] if values.ndim == 2 else values
+
+    def find_broken(self, rows: Array) -> Array:
+        """Tell which of these samples have NaN or infinity in a token that is theirs."""
+        broken = ~np.isfinite(self.read(rows)).all(axis=2)
+        own = True if self._valid is None else self._valid[rows]
+        return np.asarray(np.any(broken & own, axis=1))
+
+    def read_tokens(self, rows: Array) -> Array:
+        """Read the tokens that samples have: (row-major sample and token, feature)."""
+        values = self.read(rows)
+        own = slice(None) if self._valid is None else self._valid[rows].ravel()
+        return np.asarray(values.reshape(-1, values.shape[-1])[own])
 
 
 def measure_scale(source: TokenSource, rows: Array) -> tuple[Array, Array]:
@@ -197,14 +243,13 @@ def measure_scale(source: TokenSource, rows: Array) -> tuple[Array, Array]:
     count, mean, square = 0, np.zeros(1), np.zeros(1)
     for start in range(0, len(rows), READ_AT_ONCE):
         picked = np.sort(rows[start : start + READ_AT_ONCE])
-        values = source.read(picked).astype(np.float64)
-        if not np.isfinite(values).all():
-            bad = picked[~np.isfinite(values).reshape(len(values), -1).all(axis=1)]
+        flat = source.read_tokens(picked).astype(np.float64)
+        if not np.isfinite(flat).all():
+            bad = picked[source.find_broken(picked)]
             raise ValueError(
                 f"X: expected finite numbers, Input X contains NaN or infinity in {len(bad)} rows "
                 f"(first: {bad[0]}). Drop or fill those first."
             )
-        flat = values.reshape(-1, values.shape[-1])
         # Chan et al.: joining two sets keeps digits that sums of squares lose.
         fresh, total = flat.mean(axis=0), count + len(flat)
         step = fresh - mean

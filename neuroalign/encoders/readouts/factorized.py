@@ -57,6 +57,11 @@ class FactorizedReadout(TokenReadout):
 
     Parameters
     ----------
+    core : torch.nn.Module or callable, optional
+        A net over images (n, feature, row, column), trained together with the readout: the tokens
+        are its pixels, and the readout sees its map. A module is copied and draws its weights
+        anew for each net; a callable, given the number of features, returns a module that keeps
+        the weights it has. See `SmallCore`.
     plan : TrainingPlan, optional
         How the net is trained; by default 100 epochs of AdamW with a cosine schedule, stopped
         when 20 checks bring nothing.
@@ -108,6 +113,7 @@ class FactorizedReadout(TokenReadout):
     def __init__(
         self,
         *,
+        core: Any = None,
         plan: TrainingPlan | None = None,
         loss: str = "mse",
         validation: float = 0.1,
@@ -118,6 +124,7 @@ class FactorizedReadout(TokenReadout):
         seed: int = 0,
         progress: bool = False,
     ) -> None:
+        self.core = core
         self.plan = plan
         self.loss = loss
         self.validation = validation

@@ -108,6 +108,11 @@ class GaussianReadout(TokenReadout):
         ``sample`` reads one interpolated point, drawn from the Gaussian while training and its
         centre afterwards; its spread is the uncertainty of the place, and falls as it is found.
         It needs tokens that fill a grid.
+    core : torch.nn.Module or callable, optional
+        A net over images (n, feature, row, column), trained together with the readout: the tokens
+        are its pixels, and the readout sees its map. A module is copied and draws its weights
+        anew for each net; a callable, given the number of features, returns a module that keeps
+        the weights it has. See `SmallCore`.
     plan : TrainingPlan, optional
         How the net is trained; by default 100 epochs of AdamW with a cosine schedule, stopped
         when 20 checks bring nothing.
@@ -162,6 +167,7 @@ class GaussianReadout(TokenReadout):
         self,
         *,
         how: str = "pool",
+        core: Any = None,
         plan: TrainingPlan | None = None,
         loss: str = "mse",
         validation: float = 0.1,
@@ -173,6 +179,7 @@ class GaussianReadout(TokenReadout):
         progress: bool = False,
     ) -> None:
         self.how = how
+        self.core = core
         self.plan = plan
         self.loss = loss
         self.validation = validation
@@ -195,7 +202,7 @@ class GaussianReadout(TokenReadout):
 
     def _in_rows(self, values: Any, shift: bool) -> xr.DataArray:
         """From (target, [x, y]) of -1 to 1 to row and column."""
-        places = self.layout_.places
+        places = self._field.places
         low, high = np.nanmin(places, axis=0), np.nanmax(places, axis=0)
         scaled = values[:, ::-1] * (high - low) / 2 + (shift * (high + low) / 2)
         dims = (*TARGET_DIMS[: len(self._shape)], "axis")
