@@ -50,6 +50,7 @@ __all__ = [
     "check_rdm",
     "check_responses",
     "check_rsa",
+    "check_states",
     "check_unique",
     "name_runs",
 ]
@@ -219,6 +220,19 @@ def check_latents(latents: xr.DataArray, name: str = "latents") -> xr.DataArray:
     return latents
 
 
+def check_states(states: xr.DataArray, name: str = "states") -> xr.DataArray:
+    """Check numbers of states (sample,) or (sample, time), NaN after the end of a trial.
+
+    Raises
+    ------
+    SchemaError
+    """
+    check_plain(states, name)
+    check_dims(states, name, ("sample",), [("sample", "time")])
+    _check_float(states, name)
+    return states
+
+
 CHECKS: dict[str, Callable[[Any, str], Any]] = {
     "responses": check_responses,
     "features": check_features,
@@ -226,6 +240,7 @@ CHECKS: dict[str, Callable[[Any, str], Any]] = {
     "dissimilarity": check_rdm,
     "cross": check_rdm,
     "latents": check_latents,
+    "states": check_states,
     "encoding": check_encoding,
     "generalisation": check_generalization,
     "rsa": check_rsa,

@@ -12,7 +12,7 @@ from neuroalign.report._style import to_picture
 from neuroalign.report.eigenvalue_figures import plot_eigenvalues, read_rhythms
 from neuroalign.report.latent_figures import MOST_GROUPS, MOST_TRIALS, plot_trajectories
 from neuroalign.report.latent_scores import list_scores, measure_folds, plot_score_report
-from neuroalign.report.latent_verdicts import holds, holds_states, judge_latents
+from neuroalign.report.latent_verdicts import holds, holds_states, judge_latents, judge_states
 from neuroalign.report.motif_figures import (
     MOST_FACTORS,
     MOST_SUBJECTS,
@@ -27,6 +27,25 @@ from neuroalign.report.time_figures import get_times
 
 def _round(value: float, digits: int = 4) -> Cell:
     return round(float(value), digits) if np.isfinite(value) else None
+
+
+def show_states(states: xr.DataArray) -> list[Block]:
+    """The most probable state of every bin.
+
+    Parameters
+    ----------
+    states : DataArray (sample,) or (sample, time)
+        As ``predict_states`` gives them.
+
+    Returns
+    -------
+    list of Block
+    """
+    title, make = picture(
+        "States", f"Trials in the colours of their states. {judge_states(states)}",
+        "White: after the end of a trial.", lambda: plot_states(states),
+    )  # fmt: skip
+    return [*warn(states), attempt(title, make), tabulate_provenance(states)]
 
 
 def show_latents(latents: xr.DataArray) -> list[Block]:

@@ -59,6 +59,27 @@ def holds_states(latents: xr.DataArray) -> bool:
     return bool(np.abs(values.sum(axis=1) - 1).max() < 1e-3)
 
 
+def judge_states(states: xr.DataArray) -> str:
+    """Say how many states are visited, and which most.
+
+    Parameters
+    ----------
+    states : DataArray (sample,) or (sample, time)
+
+    Returns
+    -------
+    str
+    """
+    numbers, counts = np.unique(states.values[np.isfinite(states.values)], return_counts=True)
+    if not len(numbers):
+        return "No bin has a state."
+    share = 100 * counts.max() / counts.sum()
+    best = int(numbers[counts.argmax()])
+    return (
+        f"{len(numbers)} states are visited; state-{best:02d} is the most frequent, {share:.0f} %."
+    )
+
+
 def judge_latents(latents: xr.DataArray) -> str:
     """Say how many latents there are, or how many states and which is the most frequent.
 

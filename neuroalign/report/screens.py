@@ -24,7 +24,7 @@ from neuroalign.report.figures import (
     plot_score_histogram,
     plot_time_course,
 )
-from neuroalign.report.latent_screens import list_fit_parts, show_latents
+from neuroalign.report.latent_screens import list_fit_parts, show_latents, show_states
 from neuroalign.report.matrices import MOST_PANELS, plot_mds, plot_rdm
 from neuroalign.report.rsa_screens import list_estimate_parts, show_generalization, show_rsa
 from neuroalign.report.shape_screens import list_shape_parts
@@ -229,6 +229,7 @@ SCREENS: dict[str, Callable[[Any], list[Block]]] = {
     "features": show_plain,
     "matched": show_plain,
     "latents": show_latents,
+    "states": show_states,
     "estimate": show_estimate,
     "rsa": show_rsa,
     "generalisation": show_generalization,

@@ -14,7 +14,7 @@ from neuroalign.report._summaries import (
     name_metric,
     summarise,
 )
-from neuroalign.report.latent_verdicts import judge_fit, judge_latents
+from neuroalign.report.latent_verdicts import judge_fit, judge_latents, judge_states
 from neuroalign.report.rsa_verdicts import judge_fusion, judge_generalization, judge_rsa
 
 
@@ -96,6 +96,7 @@ VERDICTS: dict[str, Callable[[Any], str]] = {
     "features": _judge_plain,
     "matched": _judge_plain,
     "latents": judge_latents,
+    "states": judge_states,
     "estimate": _judge_estimate,
     "rsa": judge_rsa,
     "generalisation": judge_generalization,

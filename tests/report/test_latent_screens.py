@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from neuroalign import report
+from neuroalign import report, schema
+from neuroalign.errors import SchemaError
 from neuroalign.report import latent_screens
 from neuroalign.report.latent_screens import list_fit_parts, show_latents
 from neuroalign.report.screens import show_estimate
@@ -131,3 +132,17 @@ def test_a_page_shows_all_of_them(
     assert "left out" not in page
     assert "50 % of the oracle 0.600" in page
     assert "beyond the mean of the training trials" in page
+
+
+def test_states_have_a_page(tmp_path: Path) -> None:
+    values = np.array([[0.0, 0.0, 1.0], [1.0, 1.0, np.nan]])
+    states = xr.DataArray(
+        values,
+        dims=("sample", "time"),
+        coords={"stimulus": ("sample", ["a", "b"]), "time": [0.0, 0.1, 0.2]},
+        attrs={"kind": "states"},
+    )
+    page = report.write_html(states, tmp_path / "states.html").read_text()
+    assert "2 states are visited; state-01 is the most frequent, 60 %." in page
+    with pytest.raises(SchemaError, match="expected dims"):
+        schema.check(states.rename(time="latent"))
