@@ -27,7 +27,7 @@ def fit_poisson_gpfa(n_bins: int) -> float:
     """Processor seconds of ten iterations on eight trials of so many bins."""
     trials = simulate_counts(n_bins)
     start = time.process_time()
-    PoissonGPFA(2, max_iter=ITERATIONS, tol=0.0).fit(trials)
+    PoissonGPFA(2, timescale=5, max_iter=ITERATIONS, tol=0.0).fit(trials)
     return time.process_time() - start
 
 

@@ -43,7 +43,7 @@ def simulate_lengths(n_bins: int) -> np.ndarray:
 
 def fit_fourier(counts: np.ndarray) -> np.ndarray:
     """A fixed number of passes; how many were made, and the bound per entry."""
-    model = PoissonGPFA(2, max_iter=ITERATIONS, tol=0.0).fit(counts)
+    model = PoissonGPFA(2, timescale=5, max_iter=ITERATIONS, tol=0.0).fit(counts)
     return np.array([model.n_iter_, model.history_["objective"][-1] / counts.size])
 
 

@@ -1,20 +1,22 @@
 """Readouts against the loop that one writes with torch: same nets, same batches, DataLoader.
 
 Run from the repository root: ``OMP_NUM_THREADS=1 python -m benchmarks.readouts --quick``.
-Both sides train the same number of epochs; ``equal`` is the difference of their last losses. A few
-epochs, so that what is done once for a fit is not counted as part of one.
+Both sides start from the same weights and see the same batches in the same order; ``equal`` is the
+difference of their losses in the last epoch, which is rounding. A few epochs, so that what is done
+once for a fit is not counted as part of one.
 """
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 import xarray as xr
 from torch import nn
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, Sampler, TensorDataset
 
 from benchmarks.harness import Race, main
+from neuroalign._training import order_samples
 from neuroalign.encoders.readouts import (
     BrainTransformer,
     FactorizedReadout,
@@ -25,13 +27,25 @@ from neuroalign.encoders.readouts import (
 )
 
 RATE = 1e-3
+# So small that a step leaves float32 weights as they are.
+NO_RATE = 1e-30
 BATCH = 16
 HEADS = 8
 N_REGIONS = 10
-Inputs = tuple[xr.DataArray, xr.DataArray, int]
+State = dict[str, torch.Tensor]
 
 
-def simulate(n: int, side: int, c: int, t: int, epochs: int) -> Inputs:
+class Inputs(NamedTuple):
+    """Data, and the weights that both sides start from."""
+
+    X: xr.DataArray
+    y: xr.DataArray
+    epochs: int
+    job: int
+    start: State
+
+
+def simulate(n: int, side: int, c: int, t: int, epochs: int, job: int) -> Inputs:
     """Tokens of a square grid and responses in ten regions; plain float32 noise."""
     rng = np.random.default_rng(0)
     tokens = rng.standard_normal((n, side * side, c), dtype=np.float32)
@@ -39,48 +53,22 @@ def simulate(n: int, side: int, c: int, t: int, epochs: int) -> Inputs:
     places = {"row": ("token", row), "column": ("token", column)}
     regions = np.sort(rng.integers(N_REGIONS, size=t)).astype(str)
     values = rng.standard_normal((n, t), dtype=np.float32)
-    responses = xr.DataArray(values, {"roi": ("neuroid", regions)}, ("sample", "neuroid"))
-    return xr.DataArray(tokens, places, ("sample", "token", "feature")), responses, epochs
+    y = xr.DataArray(values, {"roi": ("neuroid", regions)}, ("sample", "neuroid"))
+    X = xr.DataArray(tokens, places, ("sample", "token", "feature"))
+    begun = _fit(X[:BATCH], y[:BATCH], job, TrainingPlan(epochs=1, learning_rate=NO_RATE))
+    return Inputs(X, y, epochs, job, begun.modules_[0].state_dict())
 
 
-def _fit(readout: Any, inputs: Inputs) -> np.ndarray:
-    X, y, epochs = inputs
-    plan = TrainingPlan(epochs=epochs, batch_size=BATCH, learning_rate=RATE)
-    fitted = readout.set_params(plan=plan, validation=0.0, baseline=False).fit(X, y)
+def _fit(X: xr.DataArray, y: xr.DataArray, job: int, plan: TrainingPlan) -> Any:
+    readout = JOBS[job].readout(X.sizes["feature"], plan.learning_rate)
+    return readout.set_params(plan=plan, validation=0.0, baseline=False).fit(X, y)
+
+
+def fit_ours(inputs: Inputs) -> np.ndarray:
+    """The readout."""
+    plan = TrainingPlan(epochs=inputs.epochs, batch_size=BATCH, learning_rate=RATE)
+    fitted = _fit(inputs.X, inputs.y, inputs.job, plan)
     return np.array([fitted.history_[0].loss[-1]])
-
-
-def fit_factorized(inputs: Inputs) -> np.ndarray:
-    """The factorised readout."""
-    return _fit(FactorizedReadout(), inputs)
-
-
-def fit_gaussian(inputs: Inputs) -> np.ndarray:
-    """The Gaussian readout."""
-    return _fit(GaussianReadout(), inputs)
-
-
-def fit_regions(inputs: Inputs) -> np.ndarray:
-    """The brain transformer, a query for each region."""
-    width = inputs[0].sizes["feature"]
-    return _fit(BrainTransformer(width=width, n_heads=HEADS, dropout=0.0), inputs)
-
-
-def fit_neuroids(inputs: Inputs) -> np.ndarray:
-    """The brain transformer, a query for each neuroid."""
-    width = inputs[0].sizes["feature"]
-    readout = BrainTransformer(queries="neuroid", width=width, n_heads=HEADS, dropout=0.0)
-    return _fit(readout, inputs)
-
-
-def fit_moving(inputs: Inputs) -> np.ndarray:
-    """The semantic spatial transformer."""
-    return _fit(SemanticSpatialTransformer(), inputs)
-
-
-def fit_cored(inputs: Inputs) -> np.ndarray:
-    """The factorised readout on a small core."""
-    return _fit(FactorizedReadout(core=SmallCore(inputs[0].sizes["feature"])), inputs)
 
 
 class PlainFactorized(nn.Module):
@@ -107,7 +95,7 @@ class PlainGaussian(PlainFactorized):
     def __init__(self, k: int, c: int, t: int) -> None:
         super().__init__(k, c, t)
         del self.place
-        self.center = nn.Parameter(0.05 * torch.randn(t, 2))
+        self.free_center = nn.Parameter(0.05 * torch.randn(t, 2))
         self.log_spread = nn.Parameter(torch.full((t, 2), 0.5).log())
         line = torch.linspace(-1, 1, round(k**0.5))
         grid = torch.meshgrid(line, line, indexing="xy")
@@ -115,7 +103,9 @@ class PlainGaussian(PlainFactorized):
 
     def maps(self) -> torch.Tensor:
         """Gaussians that sum to one."""
-        apart = (self.places[None] - self.center.tanh()[:, None]) / self.log_spread.exp()[:, None]
+        apart = (self.places[None] - self.free_center.tanh()[:, None]) / self.log_spread.exp()[
+            :, None
+        ]
         return (-0.5 * apart.square().sum(dim=2)).softmax(dim=1)
 
 
@@ -128,6 +118,7 @@ class PlainTransformer(nn.Module):
         self.project = nn.Linear(c, c)
         self.queries = nn.Parameter(torch.randn(1, n_queries, c))
         self.register_buffer("places", torch.randn(k, c))
+        self.before = nn.LayerNorm(c)
         self.attention = nn.MultiheadAttention(c, HEADS, batch_first=True)
         self.net = nn.Sequential(
             nn.LayerNorm(c), nn.Linear(c, 2 * c), nn.ReLU(), nn.Linear(2 * c, c)
@@ -138,7 +129,9 @@ class PlainTransformer(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(n, token, feature) to (n, target)."""
         x = self.project(x)
-        queries = self.queries.expand(len(x), -1, -1)
+        queries = (self.before(torch.zeros_like(self.queries)) + self.queries).expand(
+            len(x), -1, -1
+        )
         state, _ = self.attention(queries, x + self.places, x, need_weights=False)
         state = self.norm(state + self.net(state))
         if len(self.mask) == self.mask.shape[1]:
@@ -203,17 +196,67 @@ class PlainCored(nn.Module):
         return self.readout(self.core(image).flatten(2).transpose(1, 2))
 
 
-def _train(make: Callable[[int, int, int], nn.Module], inputs: Inputs) -> np.ndarray:
+# How a plain net names what a readout's net calls otherwise, longest first.
+NAMES = {
+    "layers.0.attention.to_output": "attention.out_proj",
+    "layers.0.forward_net.0": "net.0",
+    "layers.0.forward_net.1": "net.1",
+    "layers.0.forward_net.4": "net.3",
+    "layers.0.norm": "before",
+    "move_maps.net": "heads.0",
+    "move_features.net": "heads.1",
+}
+
+
+def _take(net: nn.Module, start: State) -> None:
+    """Give a plain net the weights of a readout's net."""
+    own = net.state_dict()
+    state = {name.removeprefix("inner."): value for name, value in start.items()}
+    state = {name.replace("core.net.layers", "core"): value for name, value in state.items()}
+    for theirs, ours in NAMES.items():
+        state = {name.replace(theirs, ours): value for name, value in state.items()}
+    if "attention.in_proj_weight" in own:
+        parts = [
+            state[f"layers.0.attention.to_{part}.weight"] for part in ("query", "key", "value")
+        ]
+        state |= {"attention.in_proj_weight": torch.cat(parts)}
+        state |= {"readout.weight": state["weight"], "readout.bias": state["bias"]}
+    if "heads.0.2.bias" in own:
+        # Of a plain net the last offset is the identity; of a readout what is added to it.
+        state = {name: value for name, value in state.items() if not name.endswith(".2.bias")}
+    if "readout.place" in own:
+        state |= {f"readout.{name}": state[name] for name in ("place", "feature", "bias")}
+    taken = {name: state[name] for name in own if name in state}
+    drawn = {name for name, _ in net.named_parameters()} - set(taken)
+    assert all(name.endswith(("in_proj_bias", ".2.bias")) for name in drawn), drawn
+    net.load_state_dict(own | taken)
+
+
+class SameOrder(Sampler[int]):
+    """The order of the samples in each epoch of the readout."""
+
+    def __init__(self, n: int) -> None:
+        self.n = n
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return self.n
+
+    def __iter__(self) -> Iterator[int]:
+        yield from order_samples(self.n, None, 0, self.epoch).tolist()
+        self.epoch += 1
+
+
+def train_plain(inputs: Inputs) -> np.ndarray:
     """The loop of a tutorial."""
-    X, y, epochs = inputs
-    torch.manual_seed(0)
-    x, target = torch.from_numpy(X.values), torch.from_numpy(y.values)
-    x = (x - x.mean(dim=(0, 1))) / x.std(dim=(0, 1))
-    target = (target - target.mean(dim=0)) / target.std(dim=0)
-    net = make(x.shape[1], x.shape[2], target.shape[1])
-    loader = DataLoader(TensorDataset(x, target), batch_size=BATCH, shuffle=True)
+    x, target = torch.from_numpy(inputs.X.values), torch.from_numpy(inputs.y.values)
+    x = (x - x.mean(dim=(0, 1))) / x.std(dim=(0, 1), correction=0)
+    target = (target - target.mean(dim=0)) / target.std(dim=0, correction=0)
+    net = JOBS[inputs.job].plain(x.shape[1], x.shape[2], inputs.y)
+    _take(net, inputs.start)
+    loader = DataLoader(TensorDataset(x, target), batch_size=BATCH, sampler=SameOrder(len(x)))
     optimizer = torch.optim.AdamW(net.parameters(), lr=RATE, weight_decay=0.0)
-    for _ in range(epochs):
+    for _ in range(inputs.epochs):
         total = 0.0
         for inside, outside in loader:
             loss = nn.functional.mse_loss(net(inside), outside)
@@ -224,35 +267,8 @@ def _train(make: Callable[[int, int, int], nn.Module], inputs: Inputs) -> np.nda
     return np.array([total / len(x)])
 
 
-def train_factorized(inputs: Inputs) -> np.ndarray:
-    """Plain loop over the factorised net."""
-    return _train(PlainFactorized, inputs)
-
-
-def train_gaussian(inputs: Inputs) -> np.ndarray:
-    """Plain loop over the Gaussian net."""
-    return _train(PlainGaussian, inputs)
-
-
-def train_regions(inputs: Inputs) -> np.ndarray:
-    """Plain loop over the transformer, a query for each region."""
-    member = torch.from_numpy(np.unique(inputs[1]["roi"].values, return_inverse=True)[1])
-    return _train(lambda k, c, t: PlainTransformer(k, c, member), inputs)
-
-
-def train_neuroids(inputs: Inputs) -> np.ndarray:
-    """Plain loop over the transformer, a query for each neuroid."""
-    return _train(lambda k, c, t: PlainTransformer(k, c, torch.arange(t)), inputs)
-
-
-def train_moving(inputs: Inputs) -> np.ndarray:
-    """Plain loop over the warped net."""
-    return _train(PlainMoving, inputs)
-
-
-def train_cored(inputs: Inputs) -> np.ndarray:
-    """Plain loop over the cored net."""
-    return _train(PlainCored, inputs)
+def _plain_regions(k: int, c: int, y: xr.DataArray) -> nn.Module:
+    return PlainTransformer(k, c, torch.from_numpy(np.unique(y["roi"], return_inverse=True)[1]))
 
 
 # What a fit does once (checks, scales) is shared by its epochs: three, where hundreds are usual.
@@ -268,25 +284,60 @@ PIXELS: dict[str, Any] = {
     "full": {"n": 640, "side": 48, "c": 3, "t": 300, "epochs": 3},
     "quick": {"n": 64, "side": 32, "c": 3, "t": 60, "epochs": 3},
 }
+
+
+class Job(NamedTuple):
+    """A readout for features and a learning rate; a plain net for tokens, features, responses."""
+
+    name: str
+    sizes: dict[str, dict[str, int]]
+    readout: Callable[[int, float], Any]
+    plain: Callable[[int, int, xr.DataArray], nn.Module]
+
+
+JOBS = [
+    Job(
+        "factorised readout", FROZEN, lambda c, rate: FactorizedReadout(),
+        lambda k, c, y: PlainFactorized(k, c, y.shape[1]),
+    ),
+    Job(
+        "gaussian readout", FROZEN, lambda c, rate: GaussianReadout(),
+        lambda k, c, y: PlainGaussian(k, c, y.shape[1]),
+    ),
+    Job(
+        "brain transformer, roi queries", FROZEN,
+        lambda c, rate: BrainTransformer(width=c, n_heads=HEADS, dropout=0.0), _plain_regions,
+    ),
+    Job(
+        "brain transformer, neuroid queries", FEW,
+        lambda c, rate: BrainTransformer(queries="neuroid", width=c, n_heads=HEADS, dropout=0.0),
+        lambda k, c, y: PlainTransformer(k, c, torch.arange(y.shape[1])),
+    ),
+    Job(
+        "semantic spatial transformer", FEW,
+        lambda c, rate: SemanticSpatialTransformer(warp_rate=rate),
+        lambda k, c, y: PlainMoving(k, c, y.shape[1]),
+    ),
+    Job(
+        "factorised readout on a core", PIXELS,
+        lambda c, rate: FactorizedReadout(core=SmallCore(c)),
+        lambda k, c, y: PlainCored(k, c, y.shape[1]),
+    ),
+]  # fmt: skip
 RACES = [
     Race(
-        name,
+        job.name,
         module="benchmarks.readouts",
         setup="simulate",
-        ours=f"fit_{job}",
+        ours="fit_ours",
         peer="plain torch loop",
-        theirs=f"train_{job}",
-        **sizes,
+        theirs="train_plain",
+        full={**job.sizes["full"], "job": number},
+        quick={**job.sizes["quick"], "job": number},
     )
-    for name, job, sizes in (
-        ("factorised readout", "factorized", FROZEN),
-        ("gaussian readout", "gaussian", FROZEN),
-        ("brain transformer, roi queries", "regions", FROZEN),
-        ("brain transformer, neuroid queries", "neuroids", FEW),
-        ("semantic spatial transformer", "moving", FEW),
-        ("factorised readout on a core", "cored", PIXELS),
-    )
+    for number, job in enumerate(JOBS)
 ]
 
 if __name__ == "__main__":
-    main(RACES)
+    # Forks of a process whose torch has started threads never finish.
+    main(RACES, method="fork" if torch.get_num_threads() == 1 else "spawn")

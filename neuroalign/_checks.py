@@ -91,6 +91,11 @@ def check_plain(array: Labelled, name: str) -> Labelled:
     ------
     SchemaError
     """
+    if hasattr(array, "get_params"):
+        raise SchemaError(
+            f"{name}: expected an xarray object, got {type(array).__name__}, a model. Use its own "
+            "save where it has one, or save params_ or what transform gives."
+        )
     if not isinstance(array, xr.DataArray | xr.Dataset):
         raise SchemaError(
             f"{name}: expected an xarray object, got {type(array).__name__}. "

@@ -156,6 +156,19 @@ def test_faults_of_a_study_exit_with_3(tmp_path: Path) -> None:
     assert run("verify", str(tmp_path)).returncode == 3
 
 
+def test_a_study_that_fails_names_its_entry_and_one_without_a_page_says_so(tmp_path: Path) -> None:
+    values = "{values: [[1, 2], [3, 4]], modality: fmri, stimulus: [a, b]}"
+    text = "data: {brain: {call: loaders.from_arrays, with: " + values + "}}\n"
+    path = tmp_path / "study.yaml"
+    path.write_text(text)
+    assert run("run", str(path)).stdout.splitlines()[-1].startswith("no report: no entry")
+    assert json.loads(run("run", str(path), "--json").stdout) == {"report": None}
+    path.write_text(text + "rsa: {r: {call: rsa.compute_rdm, with: {responses: '@brain', by: x}}}")
+    failed = run("run", str(path))
+    assert failed.stderr.endswith("(in rsa.r)\n")
+    assert failed.stderr.count("\n") == 1
+
+
 def test_the_doctor_speaks_text_and_json() -> None:
     assert "numpy" in run("doctor").stdout
     assert json.loads(run("doctor", "--json").stdout)["extras"]["torch"] is True

@@ -171,7 +171,14 @@ def test_a_finished_run_is_not_trained_again(tmp_path):
     assert torch.equal(weights(first), weights(second))
 
 
-@pytest.mark.parametrize("change", [{"seed": 4}, {"data_key": "other"}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seed": 4},
+        {"data_key": "other"},
+        {"parameter_groups": lambda module: [{"params": list(module.parameters()), "lr": 0.1}]},
+    ],
+)
 def test_the_state_of_another_run_is_refused(tmp_path, change):
     fit(make_net(), TrainingPlan(epochs=1), checkpoint=tmp_path)
     with pytest.raises(FitError, match="got one of another net, data, plan or seed"):

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from neuroalign.align._averages import average_codes
 from neuroalign.ceilings._blocks import find_edges
 from neuroalign.errors import SchemaError
 from neuroalign.schema import add_history, check_responses
@@ -28,23 +29,6 @@ def _codes(responses: xr.DataArray, by: str) -> tuple[np.ndarray, np.ndarray]:
     rank = np.empty(len(labels), dtype=np.intp)
     rank[np.argsort(first)] = np.arange(len(labels))
     return rank[codes], np.sort(first)
-
-
-def _average(values: Array, codes: Array) -> Array:
-    """Mean of the rows of each code, without NaN: (code, neuroid[, time])."""
-    order = np.argsort(codes, kind="stable")
-    starts = np.searchsorted(codes[order], np.arange(codes.max() + 1))
-    rows = values[order]
-    lost = np.isnan(rows)
-    shape = (-1, *(1,) * (values.ndim - 1))
-    counts: Array = np.bincount(codes).reshape(shape)
-    if lost.any():
-        rows[lost] = 0
-        counts = counts - np.add.reduceat(lost, starts, axis=0, dtype=np.int64)
-    with np.errstate(invalid="ignore"):
-        sums = np.add.reduceat(rows, starts, axis=0, dtype=np.float64)
-        means: Array = (sums / counts).astype(values.dtype)
-    return means
 
 
 def average_repeats(responses: xr.DataArray, by: str = "stimulus") -> xr.DataArray:
@@ -72,11 +56,11 @@ def average_repeats(responses: xr.DataArray, by: str = "stimulus") -> xr.DataArr
     lost = [n for n, c in responses.coords.items() if "sample" in c.dims]
     bare = responses.drop_vars(lost).isel(sample=first)
     if responses.chunks is None:
-        averaged = bare.copy(data=_average(responses.values, codes))
+        averaged = bare.copy(data=average_codes(responses.values, codes))
     else:
         blocks = _whole_samples(responses.data)
         chunks = ((len(first),), *blocks.chunks[1:])
-        means = blocks.map_blocks(_average, codes, dtype=responses.dtype, chunks=chunks)
+        means = blocks.map_blocks(average_codes, codes, dtype=responses.dtype, chunks=chunks)
         averaged = bare.copy(data=means)
     for name, coord in responses.coords.items():
         if coord.dims == ("sample",) and (coord.values == coord.values[first][codes]).all():

@@ -18,6 +18,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from neuroalign._spike_scores import bits_per_spike
 from neuroalign.errors import FitError, NeuroalignWarning, SchemaError, some
+from neuroalign.latents import _input_checks as checks
+from neuroalign.latents._saved import Saved
 from neuroalign.latents._trials import Labels, Trials, read_trials
 
 Array = npt.NDArray[Any]
@@ -25,7 +27,7 @@ Array = npt.NDArray[Any]
 HIDDEN, LOWEST_RATE = 0.25, 1e-9
 
 
-class LatentModel(BaseEstimator):  # type: ignore[misc]
+class LatentModel(Saved, BaseEstimator):  # type: ignore[misc]
     """Low-dimensional description of a population, fitted to trials of any lengths.
 
     Attributes
@@ -47,6 +49,8 @@ class LatentModel(BaseEstimator):  # type: ignore[misc]
         model; their predicted rate is their mean.
     mean_rate_ : array (neuroid,)
         Mean of the observed training bins, the null of `score`.
+    largest_ : array (neuroid,)
+        Largest observed training value.
     counts_ : bool
         Whether all training values were whole and not negative, so that `score` is in bits.
     supervised_ : bool
@@ -124,8 +128,10 @@ class LatentModel(BaseEstimator):  # type: ignore[misc]
         Warns
         -----
         NeuroalignWarning
-            Naming units that are constant or never observed, which are left out.
+            Naming units that are constant or never observed, which are left out; and when the
+            steps did not suffice.
         """
+        self._check_input(X)
         trials = read_trials(X, mask)
         self.warnings_ = []
         self._measure(trials)
@@ -237,7 +243,7 @@ class LatentModel(BaseEstimator):  # type: ignore[misc]
         -------
         float
             Bits per spike beyond the training mean when the training data were counts, else the
-            share of variance explained beyond it. `co_smoothing` scores with held-out trials,
+            share of variance explained beyond it. `cosmooth` scores with held-out trials,
             several splits and other readouts.
         """
         trials = self._read(X, None)
@@ -260,9 +266,22 @@ class LatentModel(BaseEstimator):  # type: ignore[misc]
         rates[:, :, self.kept_] = self._rates_arrays(trials.Y[:, :, self.kept_], used)
         return rates
 
+    def _bound_rates(self, rates: Array) -> Array:
+        """Keep rates (trial, time, unit) of an exponential link within what training reached.
+
+        Where units are hidden, the others may carry latents beyond all that was seen; no rate
+        above the largest count of a bin would have been likelier for any bin.
+        """
+        return np.asarray(np.minimum(rates, self.largest_[self.kept_]))
+
     def _measure(self, trials: Trials) -> None:
         """Find which units vary, their means, and whether all are counts."""
         Y, seen = trials.Y, trials.observed
+        if not seen.any() and not np.isfinite(np.asarray(trials.Y)[trials.inside]).any():
+            raise ValueError(
+                f"X: expected values to learn from, got no observed value of {Y.shape[2]} units."
+                " Check for NaN and valid."
+            )
         longest = int(trials.inside.sum(axis=1).max())
         if longest < self._min_bins:
             raise ValueError(
@@ -274,8 +293,9 @@ class LatentModel(BaseEstimator):  # type: ignore[misc]
             self.mean_rate_ = np.where(n > 0, Y.sum(axis=(0, 1)) / np.maximum(n, 1), np.nan)
         low = np.where(seen, Y, np.inf).min(axis=(0, 1))
         high = np.where(seen, Y, -np.inf).max(axis=(0, 1))
-        values = Y[seen]
-        self.counts_ = bool((values >= 0).all() and (values == np.rint(values)).all())
+        values, self.largest_ = Y[seen], high
+        whole = bool((values >= 0).all() and (values == np.rint(values)).all())
+        self.counts_ = whole and not checks.says_rates(trials.source)
         varies = (n > 0) & (high > low)
         if not varies.any():
             raise ValueError(
@@ -291,6 +311,16 @@ class LatentModel(BaseEstimator):  # type: ignore[misc]
             )
             self.warnings_.append(message)
             warnings.warn(message, NeuroalignWarning, stacklevel=3)
+
+    def _say_unsettled(self, limit: str = "max_iter") -> None:
+        """Tell of a fit that was cut short; called where the model is fitted."""
+        if not self.converged_:
+            message = (
+                f"{limit}: expected to converge, got a gain above tol after {self.n_iter_} steps. "
+                f"Raise {limit} or tol."
+            )
+            self.warnings_.append(message)
+            warnings.warn(message, NeuroalignWarning, stacklevel=5)
 
     def _check_fit(self) -> None:
         """Never keep a fit that is not sound."""
@@ -309,8 +339,20 @@ class LatentModel(BaseEstimator):  # type: ignore[misc]
                     "Standardise X, or use fewer latents."
                 )
 
+    def _models_counts(self) -> bool:
+        """Whether values must be counts per bin."""
+        return False
+
+    def _check_input(self, X: Any) -> None:
+        """What labels say against this model: an uneven clock, or rates for counts."""
+        if self._min_bins > 1:
+            checks.check_clock(X)
+        if self._models_counts():
+            checks.check_count_units(X)
+
     def _read(self, X: Any, mask: Any) -> Trials:
         check_is_fitted(self, "params_")
+        self._check_input(X)
         trials = read_trials(X, mask)
         own, new = self._labels, trials.labels
         if len(own.neuroid) != len(new.neuroid):
@@ -318,12 +360,8 @@ class LatentModel(BaseEstimator):  # type: ignore[misc]
                 f"X: expected the {len(own.neuroid)} units of fit, got {len(new.neuroid)}. Pass "
                 "all of them, and hide what is missing with mask or NaN."
             )
-        named = own.named and new.named
-        if named and not np.array_equal(own.neuroid, new.neuroid):
-            raise SchemaError(
-                f"X: expected the units of fit in their order ({some(own.neuroid, 3)}), got "
-                f"{some(new.neuroid, 3)}. Use X.sel(neuroid=...)."
-            )
+        if own.named and new.named:
+            checks.check_names(own.neuroid, new.neuroid)
         if own.bin_size and new.bin_size and abs(new.bin_size / own.bin_size - 1) > 0.01:
             raise SchemaError(
                 f"X: expected bins of {own.bin_size:g} s as in fit, got {new.bin_size:g} s. "

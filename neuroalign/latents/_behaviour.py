@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from neuroalign.errors import AlignError, SchemaError, some
+from neuroalign.errors import SchemaError
+from neuroalign.latents._input_checks import check_agreement
 from neuroalign.latents._trials import read_trials
 
 Array = npt.NDArray[Any]
@@ -128,18 +129,10 @@ def _tell(shape: tuple[int, ...]) -> str:
 
 
 def check_labels(X: Any, y: Any) -> None:
-    """Check that labelled trials of both modalities show the same stimuli in one order.
+    """Check that labelled trials of both modalities are the same, in one order and at one time.
 
     Raises
     ------
     AlignError
     """
-    both = isinstance(X, xr.DataArray) and isinstance(y, xr.DataArray)
-    if not both or "stimulus" not in X.coords or "stimulus" not in y.coords:
-        return
-    one, other = X["stimulus"].values, y["stimulus"].values
-    if not np.array_equal(one, other):
-        raise AlignError(
-            f"y: expected the trials of X in their order ({some(one, 3)}), got {some(other, 3)}. "
-            "Use isel(sample=...)."
-        )
+    check_agreement(y, X, "y", "X")

@@ -180,9 +180,4 @@ class ChainModel(LatentModel):
         trials = self._read(X, mask)
         log_b = self._weigh(trials.Y[:, :, self.kept_], trials.observed[:, :, self.kept_])
         path = find_path(log_b, self._chain.start, self._chain.transition)
-        found = trials.wrap_latents(path[..., None].astype(np.float64))
-        if isinstance(found, list):
-            return [one[:, 0] for one in found]
-        if isinstance(found, xr.DataArray):
-            return found.isel(latent=0, drop=True).rename("state")
-        return found[..., 0]
+        return trials.wrap_states(path)

@@ -14,6 +14,7 @@ from scipy.special import gammaln
 
 from neuroalign.latents._factors import invert_definite
 from neuroalign.latents._fourier_gp import FourierBasis, find_spectrum
+from neuroalign.latents._kalman import spread_units, weigh_rows
 from neuroalign.latents._linear_fit import Readout
 
 Array = npt.NDArray[Any]
@@ -104,14 +105,7 @@ def _spread(waves: Waves, covariance: Array) -> Array:
 def expect_log_rate(mean: Array, spread: Array, readout: Readout) -> Array:
     """Log of the expected rate under the posterior (window, time, unit), in closed form."""
     C = readout.loadings
-    squares = (C[:, :, None] * C[:, None, :]).reshape(len(C), -1)
-    flat = spread.reshape(*spread.shape[:2], -1)
-    return np.asarray(mean @ C.T + readout.offset + 0.5 * (flat @ squares.T))
-
-
-def _weigh(rate: Array, C: Array) -> Array:
-    squares = (C[:, :, None] * C[:, None, :]).reshape(len(C), -1)
-    return np.asarray(rate @ squares).reshape(*rate.shape[:2], C.shape[1], C.shape[1])
+    return np.asarray(mean @ C.T + readout.offset + 0.5 * spread_units(spread, C))
 
 
 def _settle(u: Array, W: Array, Y: Array, seen: Array, readout: Readout, waves: Waves) -> State:
@@ -162,12 +156,12 @@ def infer_block(
     C = readout.loadings
     if start is None:
         u = np.zeros((len(Y), waves.n_waves))
-        W = _weigh(seen * np.exp(np.minimum(readout.offset, HIGHEST)), C)
+        W = weigh_rows(seen * np.exp(np.minimum(readout.offset, HIGHEST)), C)
         start = u, W
     state = _settle(start[0], start[1], Y, seen, readout, waves)
     size, active = np.ones(len(Y)), np.ones(len(Y), dtype=bool)
     for _ in range(max_steps):
-        aim = _weigh(state.rate, C)
+        aim = weigh_rows(state.rate, C)
         slope = waves.project((Y - state.rate) @ C) - state.u
         for _ in range(HALVINGS):
             rho = size[:, None, None, None]

@@ -24,6 +24,8 @@ Array = npt.NDArray[Any]
 WINDOW, OVERLAP = 8, 4
 # Steps of the posterior between two updates of the parameters: it starts where it was.
 STEPS = 2
+# Passes of each of several starts before the best goes on.
+RACE = 10
 # Growth of the pace of kernels while it pays, and its limit.
 FASTER, FASTEST = 1.5, 20.0
 
@@ -206,7 +208,7 @@ def _rescale(model: CountsModel, memory: _Memory, lengths: Array, factors: Array
 
 
 def fit_counts(
-    Y: Array, observed: Array, model: CountsModel, max_iter: int, tol: float
+    Y: Array, observed: Array, starts: list[CountsModel], max_iter: int, tol: float
 ) -> CountsModel:
     """Climb until the bound grows by less than ``tol`` a bin.
 
@@ -215,26 +217,56 @@ def fit_counts(
     Parameters
     ----------
     Y, observed : array (trial, time, unit)
-    model : CountsModel
-        Start.
+    starts : list of CountsModel
+        Of several, the one with the best bound per entry after some passes goes on.
     max_iter : int
     tol : float
 
     Returns
     -------
     CountsModel
-        The start itself, changed.
+        One of the starts, changed.
     """
-    windows = cut_windows(len(Y), Y.shape[1], model.bounds[1])
-    Y, seen = windows.cut(Y), windows.cut(observed.astype(np.float64))
-    used = seen.any(axis=2).sum()
-    basis = model.find_basis(windows.length)
-    k = len(model.lengths)
-    pace, memory = _Pace(), _Memory(len(Y), k, len(basis.frequency), Y.shape[1])
-    constant = float(count_constant(Y).sum())
-    for _ in range(max_iter):
+    short = max_iter if len(starts) == 1 else min(RACE, max_iter)
+    climbs = [_Climb(Y, observed, model, tol) for model in starts]
+    for climb in climbs:
+        climb.run(short)
+    best = max(climbs, key=_Climb.measure)
+    best.run(max_iter - short)
+    return best.model
+
+
+class _Climb:
+    """A climb over windows (window, time, unit) that can be halted and taken up again."""
+
+    def __init__(self, Y: Array, observed: Array, model: CountsModel, tol: float) -> None:
+        windows = cut_windows(len(Y), Y.shape[1], model.bounds[1])
+        Y = windows.cut(Y)
+        seen = windows.cut(observed.astype(np.float64))
+        self.Y, self.seen, self.model = Y, seen, model
+        self.enough = tol * seen.any(axis=2).sum()
+        self.basis = model.find_basis(Y.shape[1])
+        k = len(model.lengths)
+        self.pace = _Pace()
+        self.memory = _Memory(len(Y), k, len(self.basis.frequency), Y.shape[1])
+        self.constant = float(count_constant(Y).sum())
+
+    def measure(self) -> float:
+        """Bound per entry: longer windows count more bins twice."""
+        return self.model.objective[-1] / float(self.seen.sum())
+
+    def run(self, n_passes: int) -> None:
+        """Make so many passes, or fewer where the bound has settled or is lost."""
+        for _ in range(n_passes):
+            if self.model.converged or not np.isfinite(self.model.objective[-1:]).all():
+                return
+            self._pass()
+
+    def _pass(self) -> None:
+        Y, seen, model, basis = self.Y, self.seen, self.model, self.basis
+        pace, memory, k = self.pace, self.memory, len(self.model.lengths)
         waves = choose_waves(basis, model.lengths)
-        total, power = constant, [np.zeros(len(one)) for one in waves.kept]
+        total, power = self.constant, [np.zeros(len(one)) for one in waves.kept]
         mean, spread = np.empty((*Y.shape[:2], k)), np.empty((*Y.shape[:2], k, k))
         for block in cut_blocks(len(Y), waves):
             state = infer_block(
@@ -248,18 +280,15 @@ def fit_counts(
         memory.known = True
         gain = total - model.objective[-1] if model.objective else np.inf
         if not gain >= 0 and pace.undo(model, memory):
-            continue
+            return
         model.objective.append(total)
-        if not np.isfinite(total):
-            return model
-        if abs(gain) < tol * used:
-            model.converged = True
-            return model
+        model.converged = bool(abs(gain) < self.enough)
+        if model.converged or not np.isfinite(total):
+            return
         states = States(mean, spread, spread, np.arange(len(Y)), np.zeros(len(Y)))
         model.readout = OBSERVATIONS["poisson"].update(Y, seen, states, model.readout)
         power = [one / len(Y) for one in power]
         pace.move(model, memory, *_aim_kernels(model, basis, waves, power))
-    return model
 
 
 def _add_power(power: list[Array], state: State, waves: Waves) -> None:

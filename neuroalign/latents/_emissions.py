@@ -14,6 +14,8 @@ import numpy.typing as npt
 from scipy.linalg import cholesky, solve_triangular
 from scipy.special import gammaln, logit
 
+from neuroalign.latents._factors import group_rows
+
 Array = npt.NDArray[Any]
 Params = dict[str, Array]
 LOG_2PI = float(np.log(2 * np.pi))
@@ -285,11 +287,11 @@ class FullGaussian(Emission):
                 "mean": np.tile(self.average, (k, 1)),
                 "covariance": np.tile(np.diag(self.spread), (k, 1, 1)),
             }
-        for rows, kept in _find_patterns(seen):
+        for rows, kept in find_patterns(seen):
             for state in range(k):
                 weight = weights[rows, state]
                 n[state] += weight.sum()
-                filled, left = _fill(
+                filled, left = fill_missing(
                     Y[rows], kept, params["mean"][state], params["covariance"][state]
                 )
                 total[state] += weight @ filled
@@ -303,7 +305,7 @@ class FullGaussian(Emission):
 
     def log_likelihood(self, Y: Array, seen: Array, params: Params) -> Array:
         out = np.zeros((len(Y), len(params["mean"])))
-        for rows, kept in _find_patterns(seen):
+        for rows, kept in find_patterns(seen):
             part = Y[np.ix_(rows, kept)]
             for state, mean in enumerate(params["mean"]):
                 root = cholesky(params["covariance"][state][np.ix_(kept, kept)], lower=True)
@@ -329,19 +331,17 @@ class FullGaussian(Emission):
         return np.asarray(params["mean"][states] + np.einsum("tij,tj->ti", roots[states], noise))
 
 
-def _find_patterns(seen: Array) -> list[tuple[Array, Array]]:
+def find_patterns(seen: Array) -> list[tuple[Array, Array]]:
     """Bins that lack the same units: (their rows, the units they have)."""
-    if seen.all():
-        return [(np.arange(len(seen)), np.arange(seen.shape[1]))]
-    patterns, inverse = np.unique(seen > 0, axis=0, return_inverse=True)
+    patterns, which = group_rows(seen > 0)
     return [
-        (np.flatnonzero(inverse.ravel() == number), np.flatnonzero(pattern))
+        (np.flatnonzero(which == number), np.flatnonzero(pattern))
         for number, pattern in enumerate(patterns)
         if pattern.any()
     ]
 
 
-def _fill(Y: Array, kept: Array, mean: Array, covariance: Array) -> tuple[Array, Array]:
+def fill_missing(Y: Array, kept: Array, mean: Array, covariance: Array) -> tuple[Array, Array]:
     """Expected values of missing units given the others, and the covariance that is left."""
     units = len(mean)
     left = np.zeros((units, units))

@@ -260,6 +260,8 @@ def check_count(value: Any, name: str, most: float = np.inf) -> int:
     ValueError
     """
     whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if most < 1:
+        raise ValueError(f"X: expected more units for {name}={value!r}, got too few. Add some.")
     if not whole or not 1 <= value <= most:
         bound = "an integer >= 1" if np.isinf(most) else f"an integer from 1 to {most:.0f}"
         raise ValueError(f"{name}: expected {bound}, got {value!r}. Change it.")
@@ -274,5 +276,10 @@ def wrap_factors(factors: Factors, labels: Labels) -> xr.Dataset:
             "offset": ("neuroid", factors.mean),
             "noise": ("neuroid", factors.noise),
         },
-        coords=labels.on_neuroid(),
+        coords={"latent": name_latents(factors.loadings.shape[1]), **labels.on_neuroid()},
     )
+
+
+def name_latents(n: int) -> Array:
+    """Names of latents, as `transform` gives them."""
+    return np.array([f"latent-{number:02d}" for number in range(n)])

@@ -100,6 +100,7 @@ def read_timescale(
     timescale_range: tuple[float, float] | None,
     step: float,
     usual: tuple[float, tuple[float, float]],
+    n_bins: int,
 ) -> tuple[float, tuple[float, float]]:
     """Read where kernels begin and how far they may go, in bins.
 
@@ -110,15 +111,22 @@ def read_timescale(
         Width of a bin in their unit.
     usual : (float, (float, float))
         Bins at the start, and the range as multiples of the start, where None is given.
+    n_bins : int
+        Of the longest trial.
 
     Raises
     ------
     ValueError
-        Unless half a bin <= shortest <= start <= longest.
+        Unless half a bin <= shortest <= start <= longest, and for a start of more than two trials.
     """
     begin = usual[0] if timescale is None else timescale / step
     if not 0 < begin < np.inf:
         raise ValueError(f"timescale: expected a number > 0, got {timescale}. Pass 0.1, say.")
+    if timescale is not None and begin > 2 * n_bins:
+        raise ValueError(
+            f"timescale: expected at most twice the longest trial ({2 * n_bins * step:g}), got "
+            f"{timescale:g}. It is in seconds, or in bins where X has no time."
+        )
     if timescale_range is None:
         return begin, (max(0.5, begin * usual[1][0]), begin * usual[1][1])
     shortest, longest = (float(value) / step for value in timescale_range)

@@ -3,6 +3,10 @@
 In: recordings as latent models take them. Out: trials (sample, neuroid, time), folds, units.
 """
 
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,7 +15,9 @@ import xarray as xr
 from sklearn.base import clone
 
 from neuroalign._folds import Folds, make_folds
-from neuroalign.errors import SchemaError, choose
+from neuroalign.errors import NeuroalignWarning, SchemaError, choose
+from neuroalign.latents._base import LatentModel
+from neuroalign.latents._input_checks import says_rates
 from neuroalign.latents._trials import Trials, read_trials
 
 Array = npt.NDArray[Any]
@@ -26,23 +32,71 @@ class Recording(NamedTuple):
     counts: bool
 
 
+def check_model(model: Any) -> None:
+    """Check that a model is an instance of one of ours.
+
+    Raises
+    ------
+    ValueError
+    """
+    kind = model.__name__ if isinstance(model, type) else type(model).__name__
+    if isinstance(model, type) or not isinstance(model, LatentModel):
+        got = f"the class {kind}" if isinstance(model, type) else kind
+        made = isinstance(model, type) and issubclass(model, LatentModel)
+        remedy = f"Pass {kind}(...)" if made else "Pass the model first, then X: GPFA(3), say"
+        raise ValueError(f"model: expected a LatentModel, got {got}. {remedy}.")
+
+
+@contextmanager
+def say_once(known: set[str] | None = None) -> Iterator[None]:
+    """Issue what many fits warn of once, numbers aside; ``known`` is what was said before."""
+    known = set() if known is None else known
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    for one in caught:
+        core = re.sub(r"\d+", "#", str(one.message))
+        if core not in known:
+            known.add(core)
+            # Past the context manager and its caller, to who called that.
+            warnings.warn(str(one.message), one.category, stacklevel=4)
+
+
 def split_trials(
-    X: Any, mask: Any, n_splits: int, group: str | None, gap: int
+    model: Any, X: Any, mask: Any, n_splits: int, group: str | None, gap: int
 ) -> tuple[Recording, Folds]:
     """Lay out trials and deal them to folds; cut a single run into stretches."""
+    check_model(model)
+    # Laid out, trials have a clock of their own.
+    model._check_input(X)
     trials = read_trials(X, mask)
     if trials.rows is not None and len(trials.rows) == 1:
         trials = _cut_stretches(trials, n_splits, gap)
     laid = trials.to_array()
     groups = None
     if group is not None:
-        choose(dict.fromkeys(map(str, laid.coords)), group, "group")
+        choose(dict.fromkeys(_name_groups(laid)), group, "group")
         groups = laid[group].values
+    if laid.sizes["sample"] < 2:
+        raise ValueError(
+            "X: expected at least 2 trials or a longer run, got 1 trial. Give more trials, or a "
+            "run as (sample, neuroid)."
+        )
+    folds = make_folds(laid.sizes["sample"], groups=groups, n_splits=n_splits)
+    # Runs and groups are folds as they come; trials are asked for by number.
+    if len(folds) < n_splits and group is None and trials.rows is None:
+        warnings.warn(
+            f"n_splits: expected at most the {len(folds)} trials, got {n_splits}. There are "
+            f"{len(folds)} folds.", NeuroalignWarning, stacklevel=3,
+        )  # fmt: skip
     values = trials.Y[trials.observed]
-    counts = bool((values >= 0).all() and (values == np.rint(values)).all())
-    return Recording(laid, counts), make_folds(
-        laid.sizes["sample"], groups=groups, n_splits=n_splits
-    )
+    whole = bool((values >= 0).all() and (values == np.rint(values)).all())
+    counts = whole and not says_rates(X)
+    return Recording(laid, counts), folds
+
+
+def _name_groups(laid: xr.DataArray) -> list[str]:
+    return [str(name) for name, coord in laid.coords.items() if coord.dims == ("sample",)]
 
 
 def _cut_stretches(trials: Trials, n_splits: int, gap: int) -> Trials:

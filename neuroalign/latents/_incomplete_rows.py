@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from neuroalign.latents._emissions import FullGaussian, Params, _fill, _find_patterns
+from neuroalign.latents._emissions import FullGaussian, Params, fill_missing, find_patterns
 
 Array = npt.NDArray[Any]
 # Passes over rows with missing entries.
@@ -27,6 +27,6 @@ def fill_rows(rows: Array, seen: Array, normal: Params) -> Array:
     """Put in expected values where entries are missing, given those that are not."""
     mean, covariance = normal["mean"][0], normal["covariance"][0]
     out = np.where(seen, rows, mean)
-    for where, kept in _find_patterns(seen) if len(rows) else []:
-        out[where] = _fill(rows[where], kept, mean, covariance)[0]
+    for where, kept in find_patterns(seen) if len(rows) else []:
+        out[where] = fill_missing(rows[where], kept, mean, covariance)[0]
     return np.asarray(out)

@@ -142,3 +142,38 @@ def group_trials(observed: Array) -> tuple[Array, Array]:
     flat = np.packbits(observed.reshape(len(observed), -1), axis=1)
     _, first, group = np.unique(flat, axis=0, return_index=True, return_inverse=True)
     return first, group.ravel()
+
+
+def weigh_rows(weights: Array, C: Array) -> Array:
+    """Sum ``weight * c c'`` over units: the precision that each bin gives its latents.
+
+    Parameters
+    ----------
+    weights : array (trial, time, unit)
+    C : array (unit, latent)
+
+    Returns
+    -------
+    array (trial, time, latent, latent)
+    """
+    d = C.shape[1]
+    return np.asarray((weights @ _square_rows(C)).reshape(*weights.shape[:2], d, d))
+
+
+def spread_units(V: Array, C: Array) -> Array:
+    """Variance ``c' V c`` of each unit's drive where latents have covariance ``V``.
+
+    Parameters
+    ----------
+    V : array (..., latent, latent)
+    C : array (unit, latent)
+
+    Returns
+    -------
+    array (..., unit)
+    """
+    return np.asarray(V.reshape(*V.shape[:-2], -1) @ _square_rows(C).T)
+
+
+def _square_rows(C: Array) -> Array:
+    return np.asarray((C[:, :, None] * C[:, None, :]).reshape(len(C), -1))

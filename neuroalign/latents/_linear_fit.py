@@ -15,7 +15,9 @@ from neuroalign.latents._kalman import (
     States,
     group_trials,
     smooth_states,
+    spread_units,
     update_dynamics,
+    weigh_rows,
 )
 
 Array = npt.NDArray[Any]
@@ -74,15 +76,6 @@ class Observations(ABC):
         """Values for latents."""
 
 
-def _outer(C: Array) -> Array:
-    return np.asarray((C[:, :, None] * C[:, None, :]).reshape(len(C), -1))
-
-
-def _precision(weights: Array, C: Array) -> Array:
-    d = C.shape[1]
-    return (weights @ _outer(C)).reshape(*weights.shape[:2], d, d)
-
-
 def _moments(states: States) -> tuple[Array, Array]:
     """Mean (bin, latent) and covariance (bin, latent, latent), trials joined."""
     d = states.mean.shape[2]
@@ -102,7 +95,7 @@ class GaussianNoise(Observations):
         first, group = group_trials(seen > 0)
         rest = seen * (Y - model.readout.offset)
         states = smooth_states(
-            _precision(seen[first] / R, C), (rest / R) @ C, group, model.dynamics
+            weigh_rows(seen[first] / R, C), (rest / R) @ C, group, model.dynamics
         )
         density = -0.5 * (seen * (np.log(R) + LOG_2PI) + rest**2 / R)
         return states, states.log_integral + density.sum(axis=(1, 2))
@@ -155,7 +148,7 @@ class PoissonCounts(Observations):
         joint = self._log_joint(z, Y, seen, model)
         for _ in range(NEWTON_STEPS):
             rate = seen * np.exp(np.minimum(z @ C.T + d, 50.0))
-            J = _precision(rate, C)
+            J = weigh_rows(rate, C)
             h = (seen * Y - rate) @ C + (J @ z[..., None])[..., 0]
             states = smooth_states(J, h, group, model.dynamics)
             step = states.mean - z
@@ -209,9 +202,8 @@ class PoissonCounts(Observations):
 
     def expect(self, states: States, readout: Readout) -> Array:
         C = readout.loadings
-        z, V = _moments(states)
-        spread = V.reshape(len(z), -1) @ _outer(C).T
-        log_rate = (z @ C.T + readout.offset + 0.5 * spread).reshape(*states.mean.shape[:2], -1)
+        spread = spread_units(states.covariance, C)[states.group]
+        log_rate = states.mean @ C.T + readout.offset + 0.5 * spread
         return np.asarray(np.exp(np.minimum(log_rate, 50.0)))
 
     def draw(self, z: Array, readout: Readout, rng: np.random.Generator) -> Array:

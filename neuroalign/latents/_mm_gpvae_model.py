@@ -132,7 +132,7 @@ class NetModel(LatentModel):
                 found = self._net.infer(batch, basis)
                 means.append(found.mean.cpu().numpy())
                 rates.append(torch.exp(self._net.expect_log_rate(found)).cpu().numpy())
-        return np.concatenate(means), np.concatenate(rates)
+        return np.concatenate(means), self._bound_rates(np.concatenate(rates))
 
     def _bound(self, Y: Array, observed: Array, shown: Behaviour | None) -> Array:
         draws = 1 if shown is None else DRAWS

@@ -78,6 +78,7 @@ def pack_model(model: Any) -> xr.Dataset:
     kept = {
         "kept": ("unit", model.kept_.astype(np.int8)),
         "mean_rate": ("unit", model.mean_rate_),
+        "largest": ("unit", model.largest_),
         "unit_name": ("unit", model._labels.neuroid.astype(str)),
     }
     state = {
@@ -102,13 +103,14 @@ def read_state(whole: xr.Dataset) -> dict[str, Any]:
 
 def unpack_model(whole: xr.Dataset, state: dict[str, Any]) -> dict[str, Any]:
     """Attributes of the fitted model, but for its net."""
-    params = whole.drop_vars(["kept", "mean_rate", "unit_name"])
+    params = whole.drop_vars(["kept", "mean_rate", "largest", "unit_name"])
     params.attrs = {key: value for key, value in whole.attrs.items() if key != "state"}
     names = {"neuroid": whole["unit_name"].values}
     with_y = "channel" in params.sizes
     return {
         "params_": params, "kept_": whole["kept"].values.astype(bool),
-        "mean_rate_": whole["mean_rate"].values, "counts_": state["counts"],
+        "mean_rate_": whole["mean_rate"].values, "largest_": whole["largest"].values,
+        "counts_": state["counts"],
         "converged_": state["converged"], "history_": state["history"],
         "n_iter_": len(state["history"]["objective"]), "warnings_": state["warnings"],
         "_labels": Labels(names, state["bin_size"], state["named"]),

@@ -113,6 +113,11 @@ def _read_one(one: Any, name: str) -> tuple[Array, list[str], Array]:
         known = "time" in one.coords
         time = np.asarray(one["time"].values if known else np.arange(values.shape[2]), float)
         return _check_finite(values, name), names, time
+    if one.dims == ("neuroid", "time"):
+        raise SchemaError(
+            f"{name}: expected dims ('sample', 'neuroid', 'time'), got {one.dims}. Keep sample: "
+            "X[[0]]."
+        )
     if one.dims != ("sample", "neuroid"):
         raise SchemaError(
             f"{name}: expected dims ('sample', 'neuroid', 'time') or ('sample', 'neuroid'), got "

@@ -47,6 +47,9 @@ class Autoregression(Emission):
         "covariance": ("state", "neuroid", "neuroid_other"),
     }
     centred = True
+    # Least variance, and that of a pseudo-bin, as shares of the variance of the units.
+    floor: ClassVar[float] = VARIANCE_FLOOR
+    prior_variance: ClassVar[float] = 1.0
 
     def __init__(self, units: int) -> None:
         self.units = units
@@ -66,13 +69,10 @@ class Autoregression(Emission):
         now, past, whole = self._split(Y, seen)
         maps, covariances = [], []
         for weight in (weights * whole[:, None]).T:
-            weighted = past * weight[:, None]
-            W = np.linalg.solve(weighted.T @ past + self.past, weighted.T @ now).T
-            rest = now - past @ W.T
-            square = (rest * weight[:, None]).T @ rest + W @ self.past @ W.T
-            square += self.prior * np.diag(self.spread)
+            W, square = self._regress(now, past, weight)
+            square = (square + square.T) / 2 + self._own_square()
             covariance = square / (weight.sum() + self.prior)
-            covariances.append(lift_covariance(covariance, VARIANCE_FLOOR * self.spread))
+            covariances.append(lift_covariance(covariance, self.floor * self.spread))
             maps.append(W)
         both = np.stack(maps)
         return {
@@ -80,6 +80,17 @@ class Autoregression(Emission):
             "offset": both[:, :, -1],
             "covariance": np.stack(covariances),
         }
+
+    def _regress(self, now: Array, past: Array, weight: Array) -> tuple[Array, Array]:
+        """Map (unit, past) of weighted bins, and the squares that it leaves (unit, unit)."""
+        weighted = past * weight[:, None]
+        W = np.linalg.solve(weighted.T @ past + self.past, weighted.T @ now).T
+        rest = now - past @ W.T
+        return W, (rest * weight[:, None]).T @ rest + W @ self.past @ W.T
+
+    def _own_square(self) -> Array:
+        """Squares of the pseudo-bins."""
+        return np.asarray(self.prior * self.prior_variance * np.diag(self.spread))
 
     def _predict(self, past: Array, params: Params, state: int) -> Array:
         return np.asarray(past[:, :-1] @ params["weights"][state].T + params["offset"][state])
@@ -100,10 +111,8 @@ class Autoregression(Emission):
             params["weights"], params["offset"], params["covariance"], strict=True
         ):
             W = np.column_stack([map_, offset])
-            inner = np.linalg.solve(covariance, W @ self.past @ W.T)
-            own = np.linalg.solve(covariance, self.prior * np.diag(self.spread))
-            logdet = self.prior * np.linalg.slogdet(covariance)[1]
-            total -= 0.5 * (np.trace(inner) + np.trace(own) + logdet)
+            inner = np.linalg.solve(covariance, W @ self.past @ W.T + self._own_square())
+            total -= 0.5 * (np.trace(inner) + self.prior * np.linalg.slogdet(covariance)[1])
         return float(total)
 
     def mean(self, params: Params) -> Array:

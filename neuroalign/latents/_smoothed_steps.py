@@ -1,16 +1,16 @@
 """Emissions of states of which only a posterior is known: expected steps, expected squares."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from neuroalign.latents._emissions import Params, lift_covariance
+from neuroalign.latents._emissions import Params
 from neuroalign.latents._kalman import States
 from neuroalign.latents._regressions import Autoregression
 
 Array = npt.NDArray[Any]
-# The least variance of a step, as a share of that of the latents.
+# The least variance of a step, and that of a pseudo-bin, as shares of that of the latents.
 STEP_FLOOR = 1e-5
 
 
@@ -19,6 +19,9 @@ class SmoothedSteps(Autoregression):
 
     ``states`` must be set before each use; bins are those of ``inside``, as in `Bins`.
     """
+
+    floor: ClassVar[float] = STEP_FLOOR
+    prior_variance: ClassVar[float] = STEP_FLOOR
 
     def __init__(self, units: int) -> None:
         super().__init__(units)
@@ -31,27 +34,16 @@ class SmoothedSteps(Autoregression):
         before[:, 1:] = V[:, :-1]
         self.moments = (V[inside], before[inside], cross[inside])
 
-    def estimate(self, Y: Array, seen: Array, weights: Array, params: Params | None) -> Params:
-        now, past, whole = self._split(Y, seen)
+    def _regress(self, now: Array, past: Array, weight: Array) -> tuple[Array, Array]:
         V, before, cross = self.moments
-        d, maps, covariances = self.units, [], []
-        for weight in (weights * whole[:, None]).T:
-            P = (past * weight[:, None]).T @ past + self.past
-            P[:d, :d] += np.tensordot(weight, before, axes=1)
-            X = (now * weight[:, None]).T @ past
-            X[:, :d] += np.tensordot(weight, cross, axes=1)
-            S = (now * weight[:, None]).T @ now + np.tensordot(weight, V, axes=1)
-            W = np.linalg.solve(P, X.T).T
-            square = S - W @ X.T + self.prior * STEP_FLOOR * np.diag(self.spread)
-            covariance = (square + square.T) / 2 / (weight.sum() + self.prior)
-            covariances.append(lift_covariance(covariance, STEP_FLOOR * self.spread))
-            maps.append(W)
-        both = np.stack(maps)
-        return {
-            "weights": both[:, :, :-1],
-            "offset": both[:, :, -1],
-            "covariance": np.stack(covariances),
-        }
+        d = self.units
+        P = (past * weight[:, None]).T @ past + self.past
+        P[:d, :d] += np.tensordot(weight, before, axes=1)
+        X = (now * weight[:, None]).T @ past
+        X[:, :d] += np.tensordot(weight, cross, axes=1)
+        S = (now * weight[:, None]).T @ now + np.tensordot(weight, V, axes=1)
+        W = np.linalg.solve(P, X.T).T
+        return W, S - W @ X.T
 
     def log_likelihood(self, Y: Array, seen: Array, params: Params) -> Array:
         at_mean = super().log_likelihood(Y, seen, params)
@@ -67,14 +59,3 @@ class SmoothedSteps(Autoregression):
             spread -= 2 * np.einsum("ij,bij->b", across, cross)
             at_mean[:, state] -= 0.5 * whole * spread
         return at_mean
-
-    def penalty(self, params: Params) -> float:
-        total = 0.0
-        for A, offset, covariance in zip(
-            params["weights"], params["offset"], params["covariance"], strict=True
-        ):
-            W = np.column_stack([A, offset])
-            own = self.prior * STEP_FLOOR * np.diag(self.spread)
-            inner = np.linalg.solve(covariance, W @ self.past @ W.T + own)
-            total -= 0.5 * (np.trace(inner) + self.prior * np.linalg.slogdet(covariance)[1])
-        return float(total)

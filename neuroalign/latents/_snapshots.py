@@ -10,6 +10,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from neuroalign.errors import SchemaError
+from neuroalign.latents._input_checks import check_clock, check_recording
 
 Array = npt.NDArray[Any]
 
@@ -31,6 +32,8 @@ def take_stretches(X: Any) -> list[Array]:
     SchemaError
         For other dims, or infinite values.
     """
+    check_recording(X)
+    check_clock(X)
     values = np.asarray(X.values if isinstance(X, xr.DataArray) else X, dtype=np.float64)
     if values.ndim not in (2, 3):
         raise SchemaError(

@@ -15,7 +15,7 @@ from scipy.special import gammaln
 from neuroalign.latents._chain_fit import Bins, Chain
 from neuroalign.latents._emissions import LOG_2PI, Params
 from neuroalign.latents._hmm import Smoothed, smooth
-from neuroalign.latents._kalman import Dynamics, States
+from neuroalign.latents._kalman import Dynamics, States, spread_units, weigh_rows
 from neuroalign.latents._linear_fit import Fitted, Observations, Readout
 from neuroalign.latents._regressions import stack_past
 from neuroalign.latents._smoothed_steps import SmoothedSteps
@@ -143,17 +143,12 @@ def _log_rate(z: Array, readout: Readout) -> Array:
     return np.asarray(np.minimum(z @ readout.loadings.T + readout.offset, LARGEST_LOG_RATE))
 
 
-def _precision(weights: Array, C: Array) -> Array:
-    outer = (C[:, :, None] * C[:, None, :]).reshape(len(C), -1)
-    return np.asarray((weights @ outer).reshape(*weights.shape[:2], C.shape[1], C.shape[1]))
-
-
 def _infer_signals(
     data: Data, readout: Readout, prior: tuple[Array, Array, Array], guess: Array
 ) -> tuple[States, Array]:
     D, L, h = prior
     weights = data.seen / readout.noise
-    J = _precision(weights, readout.loadings)
+    J = weigh_rows(weights, readout.loadings)
     return smooth_blocks(D + J, L, h + (weights * (data.Y - readout.offset)) @ readout.loadings)
 
 
@@ -174,7 +169,7 @@ def _infer_counts(
     z, value = guess, score(guess)
     for _ in range(NEWTON_STEPS):
         rate = data.seen * np.exp(_log_rate(z, readout))
-        J = _precision(rate, C)
+        J = weigh_rows(rate, C)
         push = (data.seen * data.Y - rate) @ C + (J @ z[..., None])[..., 0]
         states, logdet = smooth_blocks(D + J, L, h + push)
         step = states.mean - z
@@ -194,8 +189,7 @@ def _infer_counts(
 
 def _density_signals(data: Data, readout: Readout, states: States) -> Array:
     C, R = readout.loadings, readout.noise
-    V = states.covariance.reshape(*states.mean.shape[:2], -1)
-    spread = V @ (C[:, :, None] * C[:, None, :]).reshape(len(C), -1).T
+    spread = spread_units(states.covariance, C)
     rest = data.Y - states.mean @ C.T - readout.offset
     each = data.seen * (np.log(R) + LOG_2PI + (rest**2 + spread) / R)
     return np.asarray(-0.5 * each.sum(axis=(1, 2)))
@@ -203,8 +197,7 @@ def _density_signals(data: Data, readout: Readout, states: States) -> Array:
 
 def _density_counts(data: Data, readout: Readout, states: States) -> Array:
     C = readout.loadings
-    V = states.covariance.reshape(*states.mean.shape[:2], -1)
-    spread = V @ (C[:, :, None] * C[:, None, :]).reshape(len(C), -1).T
+    spread = spread_units(states.covariance, C)
     drive = states.mean @ C.T + readout.offset
     each = data.Y * drive - np.exp(np.minimum(drive + spread / 2, LARGEST_LOG_RATE))
     return np.asarray((data.seen * (each - gammaln(data.Y + 1.0))).sum(axis=(1, 2)))

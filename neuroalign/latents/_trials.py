@@ -12,8 +12,11 @@ import numpy.typing as npt
 import xarray as xr
 
 from neuroalign.errors import SchemaError
+from neuroalign.latents._input_checks import check_agreement, check_recording
 
 Array = npt.NDArray[Any]
+# What tells predicted rates from recorded responses.
+PREDICTED = {"kind": "responses", "method": "predicted rates"}
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,15 @@ class Trials:
         coords = {**self._coords(("sample", "time")), "latent": names}
         return xr.DataArray(values, dims=dims, coords=coords, attrs={"kind": "latents"})
 
+    def wrap_states(self, path: Array) -> Any:
+        """Give numbers of states (trial, time) the layout of the input; NaN after the end."""
+        found = self.wrap_latents(path[..., None].astype(np.float64))
+        if isinstance(found, list):
+            return [one[:, 0] for one in found]
+        if isinstance(found, xr.DataArray):
+            return found.isel(latent=0, drop=True).rename("state").assign_attrs(kind="states")
+        return found[..., 0]
+
     def wrap_rates(self, values: Array, labels: Labels) -> Any:
         """Give (trial, time, unit) the layout of the input; NaN after the end."""
         values = np.where(self.inside[..., None], values, np.nan)
@@ -81,7 +93,7 @@ class Trials:
         kept = ("modality", "units", "sampling_rate")
         attrs = {key: self.source.attrs[key] for key in kept if key in self.source.attrs}
         dims = ("sample", "neuroid", "time")[: values.ndim]
-        return xr.DataArray(values, dims=dims, coords=coords, attrs={"kind": "responses", **attrs})
+        return xr.DataArray(values, dims=dims, coords=coords, attrs={**PREDICTED, **attrs})
 
     def wrap_trials(self, values: Array) -> Any:
         """Give one number a trial the labels of its sample or run."""
@@ -142,6 +154,9 @@ def read_trials(X: Any, mask: Any = None) -> Trials:
     SchemaError
         On other shapes, infinite values, a mask that does not fit, or nothing to read.
     """
+    check_recording(X)
+    if isinstance(mask, xr.DataArray):
+        _check_mask(mask, X)
     if isinstance(X, list | tuple):
         return _read_list(list(X), mask)
     if isinstance(X, xr.DataArray):
@@ -178,6 +193,17 @@ def _check_infinite(values: Array) -> None:
             f"X: expected finite values or NaN for what is missing, got infinity at {place}. "
             "Set it to NaN, or mask it."
         )
+
+
+def _check_mask(mask: xr.DataArray, X: Any) -> None:
+    """A labelled mask has the dims and labels of X, or of its neuroids."""
+    if not isinstance(X, xr.DataArray):
+        return
+    if mask.dims not in (X.dims, ("neuroid",)):
+        raise SchemaError(
+            f"mask: expected dims {X.dims} or ('neuroid',), got {mask.dims}. Use transpose."
+        )
+    check_agreement(mask, X, "mask", "X", ("neuroid",))
 
 
 def _read_mask(mask: Any, shape: tuple[int, ...]) -> Array:
@@ -235,6 +261,11 @@ def _cut_runs(X: Any, values: Array, hidden: Array, labels: Labels) -> Trials:
 def _read_list(X: list[Any], mask: Any) -> Trials:
     """Pad a list of (neuroid, time) to one length."""
     parts = [np.asarray(one, dtype=np.float64) for one in X]
+    if parts and all(one.ndim == 1 for one in parts):
+        raise SchemaError(
+            f"X: expected a list of arrays (neuroid, time), got {len(X)} arrays of one dim. Spike "
+            "times? Bin them: loaders.bin_trials."
+        )
     if not parts or any(one.ndim != 2 or not one.size for one in parts):
         raise SchemaError(
             f"X: expected a list of arrays (neuroid, time), got shapes "

@@ -15,6 +15,7 @@ from scipy.linalg import orthogonal_procrustes, subspace_angles
 from scipy.optimize import linear_sum_assignment
 
 from neuroalign.errors import SchemaError, choose
+from neuroalign.latents._input_checks import check_agreement, check_names, read_names
 
 Array = npt.NDArray[Any]
 
@@ -87,6 +88,8 @@ def align_latents(
     ------
     SchemaError
         When the leading axes differ, or no row is finite.
+    AlignError
+        When both are labelled and name other stimuli or times.
     ValueError
         On an unknown ``allowed``.
 
@@ -148,6 +151,8 @@ def score_recovery(
     ------
     SchemaError
         When the leading axes differ, or no row is finite.
+    AlignError
+        When both are labelled and name other stimuli or times.
     ValueError
         On an unknown ``allowed``, or ``matched`` with another than "affine".
 
@@ -197,6 +202,8 @@ def correlate_matched(fitted: Any, reference: Any) -> float:
     ------
     SchemaError
         When the leading axes differ, or no row is finite.
+    AlignError
+        When both are labelled and name other stimuli or times.
 
     References
     ----------
@@ -230,7 +237,7 @@ def measure_angles(first: Any, second: Any) -> Array:
     Raises
     ------
     SchemaError
-        When the numbers of neuroids differ.
+        When the numbers of neuroids differ, or their names where both have them.
 
     References
     ----------
@@ -249,6 +256,7 @@ def measure_angles(first: Any, second: Any) -> Array:
             f"second: expected (neuroid, latent) with the {a.shape[0] if a.ndim else 0} neuroids "
             f"of first, got shapes {a.shape} and {b.shape}. Take the same neuroids."
         )
+    check_names(read_names(first), read_names(second), "second")
     return np.asarray(np.degrees(subspace_angles(a, b))[::-1])
 
 
@@ -257,8 +265,8 @@ def score_states(fitted: Any, reference: Any) -> tuple[float, dict[int, int]]:
 
     Parameters
     ----------
-    fitted, reference : array of int (...)
-        States of the same bins; negative numbers mark bins without one.
+    fitted, reference : array of whole numbers (...)
+        States of the same bins; negative numbers and NaN mark bins without one.
 
     Returns
     -------
@@ -269,7 +277,9 @@ def score_states(fitted: Any, reference: Any) -> tuple[float, dict[int, int]]:
     Raises
     ------
     SchemaError
-        When shapes differ, or no bin has both states.
+        When shapes differ, states are no whole numbers, or no bin has both.
+    AlignError
+        When both are labelled and name other stimuli or times.
 
     Examples
     --------
@@ -277,7 +287,8 @@ def score_states(fitted: Any, reference: Any) -> tuple[float, dict[int, int]]:
     >>> score_states([1, 1, 0, 0], [0, 0, 1, 0])
     (0.75, {0: 1, 1: 0})
     """
-    a, b = np.asarray(fitted), np.asarray(reference)
+    check_agreement(fitted, reference, "fitted", "reference")
+    a, b = _read_states(fitted, "fitted"), _read_states(reference, "reference")
     if a.shape != b.shape:
         raise SchemaError(
             f"fitted: expected the shape {b.shape} of reference, got {a.shape}. "
@@ -294,7 +305,24 @@ def score_states(fitted: Any, reference: Any) -> tuple[float, dict[int, int]]:
     return float(together[rows, columns].sum() / len(a)), pairs
 
 
+def _read_states(states: Any, name: str) -> Array:
+    values = np.asarray(states)
+    if values.dtype.kind not in "biuf":
+        raise SchemaError(
+            f"{name}: expected whole numbers, got dtype {values.dtype}. Number states from 0."
+        )
+    values = np.where(np.isnan(values), -1, values)
+    bad = values[values != np.rint(values)]
+    if bad.size:
+        raise SchemaError(
+            f"{name}: expected whole numbers, got {bad[0]:g}. Of probabilities take argmax, or "
+            "predict_states."
+        )
+    return np.asarray(values)
+
+
 def _read_pair(fitted: Any, reference: Any) -> tuple[Array, Array]:
+    check_agreement(fitted, reference, "fitted", "reference")
     a, b = np.asarray(fitted, np.float64), np.asarray(reference, np.float64)
     if a.ndim < 2 or a.shape[:-1] != b.shape[:-1]:
         raise SchemaError(

@@ -22,8 +22,18 @@ class AutoregressiveHMM(ChainModel):
     n_states : int
     lags : int
         Bins of the past that are used.
-    stickiness, concentration, prior, n_restarts, max_iter, tol, seed
-        As in `HMM`. The prior draws maps to zero.
+    stickiness : float
+        Pseudo-transitions of each state to itself, added to the Dirichlet prior.
+    concentration : float
+        Of the Dirichlet priors of start and transitions; 1 is flat.
+    prior : float
+        Pseudo-bins in each state, which draw maps to zero.
+    n_restarts : int
+        Starts from k-means; the best after ten steps goes on.
+    max_iter : int
+    tol : float
+        Stop when a step gains less than so many nats a bin.
+    seed : int
 
     Attributes
     ----------

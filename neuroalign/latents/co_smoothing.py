@@ -18,7 +18,7 @@ from neuroalign.encoders.poisson_glm import PoissonGLM
 from neuroalign.encoders.ridge import Ridge
 from neuroalign.errors import NeuroalignWarning, choose
 from neuroalign.latents._base import score_entries
-from neuroalign.latents._held_out import fit_rows, split_trials, split_units
+from neuroalign.latents._held_out import fit_rows, say_once, split_trials, split_units
 
 Array = npt.NDArray[Any]
 # Penalties of the regressions, in shares of the mean curvature of each unit.
@@ -99,15 +99,21 @@ def cosmooth(
     Returns
     -------
     Dataset
-        ``score`` (fold, split), ``n_spikes`` (fold, split), and ``held_out`` (split, neuroid).
-        attrs ``mean``, ``standard_error`` over folds and splits, ``metric``, ``null``.
+        ``score`` (fold, split), for counts ``n_spikes`` (fold, split), and ``held_out`` (split,
+        neuroid). attrs ``mean``, ``standard_error`` over folds and splits, ``metric``, ``null``,
+        ``n_splits`` (the folds there are).
 
     Raises
     ------
     ValueError
-        On unknown options, fewer than two trials, or too few units that fire.
+        On unknown options, what is no model, fewer than two trials, or too few units that fire.
     SchemaError
         When y has other trials.
+
+    Warns
+    -----
+    NeuroalignWarning
+        When there are fewer folds than asked for; and what fits warn of, each once.
 
     Notes
     -----
@@ -134,19 +140,20 @@ def cosmooth(
             f"readout_trials: expected readout='glm' and a number >= 1, got '{readout}' and "
             f"{readout_trials}. Only a readout that is fitted apart can have few trials."
         )
-    trials, folds = split_trials(X, mask, n_splits, group, gap)
+    trials, folds = split_trials(model, X, mask, n_splits, group, gap)
     values = trials.X.values
     splits = split_units(values, folds, held_out, n_neuron_splits, trials.counts, seed)
     rng = np.random.default_rng(seed)
     score = np.full((len(folds), len(splits)), np.nan)
     spikes = np.zeros(score.shape)
-    for (i, (train, test)), (j, held) in _cross(folds, splits):
-        few = train if readout_trials is None else rng.permutation(train)[:readout_trials]
-        job = Job(model, trials.X, y, train, test, held, trials.counts, np.sort(few))
-        hit = values[test][:, held].transpose(0, 2, 1)
-        flat = NULLS[null](values[train][:, held], values[test][:, held])
-        score[i, j] = score_entries(hit, read(job), flat, counts=trials.counts)
-        spikes[i, j] = np.nansum(hit)
+    with say_once():
+        for (i, (train, test)), (j, held) in _cross(folds, splits):
+            few = train if readout_trials is None else rng.permutation(train)[:readout_trials]
+            job = Job(model, trials.X, y, train, test, held, trials.counts, np.sort(few))
+            hit = values[test][:, held].transpose(0, 2, 1)
+            flat = NULLS[null](values[train][:, held], values[test][:, held])
+            score[i, j] = score_entries(hit, read(job), flat, counts=trials.counts)
+            spikes[i, j] = np.nansum(hit)
     hidden = np.zeros((len(splits), values.shape[1]), dtype=np.int8)
     for j, held in enumerate(splits):
         hidden[j, held] = 1
@@ -155,8 +162,8 @@ def cosmooth(
     return xr.Dataset(
         {
             "score": (("fold", "split"), score),
-            "n_spikes": (("fold", "split"), spikes),
             "held_out": (("split", "neuroid"), hidden),
+            **({"n_spikes": (("fold", "split"), spikes)} if trials.counts else {}),
         },
         coords={
             "fold": np.array([f"fold-{i:02d}" for i in range(len(folds))]),
@@ -166,8 +173,8 @@ def cosmooth(
         attrs={
             "kind": "estimate", "method": "co-smoothing", "model": type(model).__name__,
             "metric": "bits per spike" if trials.counts else "variance explained", "null": null,
-            "readout": readout, "seed": seed, "mean": float(known.mean()) if len(known) else np.nan,
-            "standard_error": float(error),
+            "readout": readout, "seed": seed, "n_splits": len(folds),
+            "mean": float(known.mean()) if len(known) else np.nan, "standard_error": float(error),
         },
     )  # fmt: skip
 
@@ -214,10 +221,10 @@ def forecast(
     >>> from neuroalign.latents import GPFA, forecast
     >>> from neuroalign.loaders import simulate_gaussian_processes
     >>> counts = simulate_gaussian_processes(n_trials=10, n_bins=20, n_neuroids=16).responses
-    >>> forecast(GPFA(2, max_iter=5), counts, n_ahead=4, n_splits=2)["score"].shape
+    >>> forecast(GPFA(2, tol=1e-3), counts, n_ahead=4, n_splits=2)["score"].shape
     (2,)
     """
-    trials, folds = split_trials(X, mask, n_splits, group, gap)
+    trials, folds = split_trials(model, X, mask, n_splits, group, gap)
     inside = trials.X["valid"].values
     left = inside.sum(axis=1)[:, None] - np.cumsum(inside, axis=1)
     ahead = inside & (left < n_ahead) & (inside.sum(axis=1)[:, None] > n_ahead)
@@ -227,8 +234,10 @@ def forecast(
             f"has, got {n_ahead}. Hide less."
         )
     values, score = trials.X.values, np.full(len(folds), np.nan)
+    known: set[str] = set()
     for i, (train, test) in enumerate(folds):
-        fitted = fit_rows(model, trials.X, y, train)
+        with say_once(known):
+            fitted = fit_rows(model, trials.X, y, train)
         hidden = np.broadcast_to(ahead[test][:, None], values[test].shape)
         guess = fitted.predict_rates(trials.X.isel(sample=test), mask=hidden)
         hit = np.where(hidden, values[test], np.nan).transpose(0, 2, 1)
@@ -241,7 +250,7 @@ def forecast(
         attrs={
             "kind": "estimate", "method": "forward prediction", "model": type(model).__name__,
             "metric": "bits per spike" if trials.counts else "variance explained",
-            "n_ahead": n_ahead, "mean": float(np.nanmean(score)),
+            "n_ahead": n_ahead, "mean": float(np.nanmean(score)), "n_splits": len(folds),
         },
     )  # fmt: skip
 

@@ -58,12 +58,17 @@ class DynamicConnectome(BaseEstimator):  # type: ignore[misc]
 
     Attributes
     ----------
+    params_ : Dataset
+        Of kind ``estimate``, ready for `plot_motifs` and the report: ``time_course`` (time,
+        component), ``subject_share`` (subject, component), ``affinity`` (component, neuroid,
+        neuroid_other), NaN for a pair never seen, ``weight`` (component), the largest first,
+        ``communities`` (component, neuroid): number of each neuroid's, the largest 0, and -1
+        where a component is empty, and ``stability`` (component). Columns of the first two, and
+        pairs once each, have norm 1.
     factors_ : Dataset
-        ``time_course`` (time, component), ``subject_share`` (subject, component), ``affinity``
-        (component, neuroid, neuroid_other), NaN for a pair never seen, and ``weight`` (component),
-        the largest first. Columns of the first two, and pairs once each, have norm 1.
+        The same.
     communities_ : DataArray (component, neuroid)
-        Label of each neuroid, the largest community 0; -1 where a component is empty.
+        Those of ``params_``.
     stability_ : array (component,)
         Mean congruence of each component with its match from the other starts: the product of the
         cosines over time, subjects and pairs. NaN with one start.
@@ -92,7 +97,7 @@ class DynamicConnectome(BaseEstimator):  # type: ignore[misc]
     >>> from neuroalign.loaders import simulate_communities
     >>> planted = simulate_communities(3, 80, 16, n_motifs=1, community_size=4)
     >>> model = DynamicConnectome(2, window=0.75, span=2.25, n_inits=2).fit(planted.responses)
-    >>> model.factors_["time_course"].dims, model.communities_.shape
+    >>> model.params_["time_course"].dims, model.params_["communities"].shape
     (('time', 'component'), (2, 16))
     """
 
@@ -165,8 +170,16 @@ class DynamicConnectome(BaseEstimator):  # type: ignore[misc]
         self._pair_modes = best.modes[2].astype(np.float64)
         self._pairs = list(zip(known["first"].values, known["second"].values, strict=True))
         self.n_features_in_ = len(_list_neuroids(tensor))
-        self.factors_ = _wrap(best, known, _list_neuroids(tensor))
-        self.communities_ = self._find_communities()
+        factors = _wrap(best, known, _list_neuroids(tensor))
+        factors["communities"] = self._find_communities(factors["affinity"])
+        factors["stability"] = ("component", self.stability_)
+        factors.attrs = {
+            "kind": "estimate", "method": type(self).__name__, "headline": "weight",
+            "affinity": self.affinity, "relative_error": float(self.error_),
+            "n_inits": int(self.n_inits), "seed": int(self.random_state),
+        }  # fmt: skip
+        self.params_ = self.factors_ = factors
+        self.communities_ = factors["communities"]
         return self
 
     def _measure(self, X: Any) -> xr.DataArray:
@@ -177,8 +190,7 @@ class DynamicConnectome(BaseEstimator):  # type: ignore[misc]
             threshold=self.threshold, decimate=self.decimate, by=self.by,
         )  # fmt: skip
 
-    def _find_communities(self) -> xr.DataArray:
-        graphs = self.factors_["affinity"]
+    def _find_communities(self, graphs: xr.DataArray) -> xr.DataArray:
         model = self.block_model or BlockModel(max_blocks=6, random_state=self.random_state)
         labels = np.full(graphs.shape[:2], -1, dtype=np.int64)
         for row, graph in enumerate(graphs.values):
@@ -205,7 +217,7 @@ class DynamicConnectome(BaseEstimator):  # type: ignore[misc]
         AlignError
             When no pair of the training is there.
         """
-        check_is_fitted(self, "factors_")
+        check_is_fitted(self, "params_")
         tensor, pairs = self._match_pairs(X)
         values = tensor.values.astype(np.float64)
         n_times, n_subjects, n_pairs = values.shape
@@ -242,7 +254,7 @@ class DynamicConnectome(BaseEstimator):  # type: ignore[misc]
         -------
         float
         """
-        check_is_fitted(self, "factors_")
+        check_is_fitted(self, "params_")
         tensor, pairs = self._match_pairs(X)
         loadings = self.transform(tensor).values.astype(np.float64)
         values = tensor.values.astype(np.float64)
@@ -258,7 +270,7 @@ class DynamicConnectome(BaseEstimator):  # type: ignore[misc]
         rows = np.array([place.get(frozenset(pair), -1) for pair in here])
         if not (rows >= 0).any():
             raise AlignError(
-                f"X: expected neuroids of the training ({some(self.factors_['neuroid'].values)}), "
+                f"X: expected neuroids of the training ({some(self.params_['neuroid'].values)}), "
                 f"got {some(_list_neuroids(tensor))}. Name identified neuroids alike."
             )
         return tensor[..., np.flatnonzero(rows >= 0)], self._pair_modes[rows[rows >= 0]]

@@ -16,6 +16,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from neuroalign.errors import SchemaError, some
+from neuroalign.latents._input_checks import check_names, read_names
 
 Array = npt.NDArray[Any]
 PENALTIES = (0.0, *np.logspace(-6, 0, 13))
@@ -141,14 +142,20 @@ class DemixedPCA(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         Raises
         ------
         SchemaError
-            Without the coords, with NaN, or when a combination of levels lacks trials.
+            Without the coords, with NaN, when a combination of levels lacks trials, or when no
+            average varies.
         ValueError
             For options out of range.
         """
         values, cells = self._read_cells(X)
         self._check_options(values.shape[1])
+        self._names = read_names(X)
         everyone = self._average(values, cells)
         self.mean_ = everyone.mean(axis=tuple(range(1, everyone.ndim)))
+        if not np.ptp(everyone.reshape(len(everyone), -1), axis=1).any():
+            raise SchemaError(
+                "X: expected averages that vary over levels or time, got constants. Check the data."
+            )
         self.penalty_ = self._choose(values, cells) if self.penalty is None else float(self.penalty)
         parts = marginalize(everyone)
         total = np.sum(list(parts.values()), axis=0)
@@ -193,6 +200,11 @@ class DemixedPCA(TransformerMixin, BaseEstimator):  # type: ignore[misc]
                 "X: expected a DataArray (sample, neuroid, time), got "
                 f"{type(X).__name__}{getattr(X, 'dims', '')}. Label the trials first."
             )
+        if isinstance(self.factors, str):
+            raise SchemaError(
+                f"factors: expected a sequence of names, got '{self.factors}'. Pass "
+                f"['{self.factors}']."
+            )
         missing = [name for name in self.factors if name not in X.coords]
         if missing or not len(self.factors):
             raise SchemaError(
@@ -207,20 +219,30 @@ class DemixedPCA(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         codes = [np.unique(X[name].values, return_inverse=True) for name in self.factors]
         self.levels_ = {name: code[0] for name, code in zip(self.factors, codes, strict=True)}
         self._shape = tuple(len(code[0]) for code in codes)
+        for name, levels in self.levels_.items():
+            if len(levels) < 2:
+                raise SchemaError(
+                    f"factors: expected at least 2 levels, got {len(levels)} of '{name}'. Leave "
+                    "it out, or select trials of several."
+                )
         flat = np.ravel_multi_index([code[1] for code in codes], self._shape)
         cells = [np.flatnonzero(flat == cell) for cell in range(int(np.prod(self._shape)))]
         least = 1 if self.penalty is not None else 2
-        poor = [
-            str(np.unravel_index(c, self._shape))
-            for c, rows in enumerate(cells)
-            if len(rows) < least
-        ]
+        poor = [self._name_cell(c) for c, rows in enumerate(cells) if len(rows) < least]
         if poor:
+            enough = all(len(rows) for rows in cells)
+            remedy = "Drop levels, or pass a penalty." if enough else "Drop levels."
+            shown = "; ".join(poor[:3]) + (f" and {len(poor) - 3} more" if len(poor) > 3 else "")
             raise SchemaError(
                 f"X: expected at least {least} trials of every combination of levels, got fewer of "
-                f"{some(poor)}. Drop levels, or pass a penalty."
+                f"{shown}. {remedy}"
             )
         return values, cells
+
+    def _name_cell(self, cell: int) -> str:
+        places = np.unravel_index(cell, self._shape)
+        pairs = zip(self.levels_.items(), places, strict=True)
+        return ", ".join(f"{name}='{levels[int(at)]}'" for (name, levels), at in pairs)
 
     def _average(self, values: Array, cells: list[Array]) -> Array:
         means = np.stack([values[rows].mean(axis=0) for rows in cells])
@@ -238,7 +260,8 @@ class DemixedPCA(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             parts = marginalize(train)
             total = np.sum(list(parts.values()), axis=0)
             held = np.sum(list(marginalize(test).values()), axis=0)
-            power = float(np.sum(total**2))
+            # The trials of a split may be silent where those of all are not.
+            power = max(float(np.sum(total**2)), np.finfo(np.float64).tiny)
             for column, penalty in enumerate(PENALTIES):
                 for part in parts.values():
                     D, F = solve_demixing(total, part, penalty * power, self.n_components)
@@ -261,7 +284,7 @@ class DemixedPCA(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         Raises
         ------
         SchemaError
-            With another number of neuroids.
+            With another number of neuroids, or others by name.
         """
         check_is_fitted(self, "decoders_")
         if X.ndim != 3 or X.shape[1] != len(self.mean_):
@@ -269,6 +292,7 @@ class DemixedPCA(TransformerMixin, BaseEstimator):  # type: ignore[misc]
                 f"X: expected (sample, {len(self.mean_)} neuroids, time), got {X.shape}. "
                 "Select the neuroids of the training."
             )
+        check_names(self._names, read_names(X))
         decoders = np.concatenate(list(self.decoders_.values()))
         names = [name for name, decoder in self.decoders_.items() for _ in decoder]
         centered = np.swapaxes(X.values, 1, 2) - self.mean_

@@ -5,6 +5,7 @@ forecasts. To add an estimator of the map: a function in ``METHODS``; to add a d
 observables: one in ``DICTIONARIES``.
 """
 
+import warnings
 from collections.abc import Callable
 from typing import Any, Self
 
@@ -15,8 +16,9 @@ from sklearn.cluster import KMeans
 from sklearn.preprocessing import PolynomialFeatures
 from sklearn.utils.validation import check_is_fitted
 
-from neuroalign.errors import SchemaError, choose
+from neuroalign.errors import NeuroalignWarning, SchemaError, choose
 from neuroalign.latents._factors import check_count
+from neuroalign.latents._input_checks import check_names, read_names
 from neuroalign.latents._snapshots import read_time_step, stack_delays, take_pairs, take_stretches
 
 Array = npt.NDArray[Any]
@@ -90,6 +92,9 @@ class _Stepper(BaseEstimator):  # type: ignore[misc]
             rows = np.concatenate(stretches)
             self.n_features_in_ = rows.shape[1]
             self.mean_ = rows.mean(axis=0) if self.center else np.zeros(rows.shape[1])
+            self._names = read_names(X)
+        if not fitting:
+            check_names(self._names, read_names(X))
         if stretches and stretches[0].shape[1] != self.n_features_in_:
             raise SchemaError(
                 f"X: expected {self.n_features_in_} neuroids as in training, got "
@@ -233,12 +238,20 @@ class DynamicModes(_Stepper):
             For other dims, or without two states in a stretch.
         ValueError
             For unknown options.
+
+        Warns
+        -----
+        NeuroalignWarning
+            When ``rank`` is more than the snapshots span.
         """
         reduce = choose(METHODS, self.method, "method")
         rank = None if self.rank is None else check_count(self.rank, "rank")
         check_count(self.delays, "delays")
         first, second = take_pairs(self._read(X, fitting=True))
         self.eigenvalues_, self.modes_ = find_modes(*reduce(first, second, rank), rank)
+        if rank is not None and rank > (n := len(self.eigenvalues_)):
+            told = f"rank: expected at most the {n} modes that the snapshots span, got {rank}."
+            warnings.warn(f"{told} Use fewer, or more delays.", NeuroalignWarning, stacklevel=2)
         self._set_rhythms(X)
         return self
 

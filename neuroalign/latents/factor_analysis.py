@@ -41,7 +41,8 @@ class FactorAnalysis(LatentModel):
     -----
     Latents are known up to a rotation. Entries may be missing anywhere: each time is judged by what
     was observed of it, without filling in. Without missing entries an iteration works on the
-    covariance alone and costs the same for any number of times.
+    covariance alone and costs the same for any number of times. Times know nothing of each other:
+    bins of which nothing was seen are predicted by the mean, and `forecast` scores about 0.
 
     References
     ----------
@@ -75,8 +76,7 @@ class FactorAnalysis(LatentModel):
         self.params_ = wrap_factors(factors, labels)
         self.history_ = {"objective": run.log_likelihood}
         self.converged_, self.n_iter_ = run.converged, len(run.log_likelihood)
-        if not run.converged:
-            self.warnings_.append(f"stopped after {self.max_iter} iterations before converging")
+        self._say_unsettled()
 
     def _solve(self, rows: Array, seen: Array) -> tuple[Factors, Run]:
         return _factors.fit_factors(

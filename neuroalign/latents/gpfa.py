@@ -4,25 +4,30 @@ In: counts or signals (sample, neuroid, time), ragged with NaN or ``valid``. Out
 timescales, uncertainty and exact likelihoods.
 """
 
+import warnings
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from neuroalign.errors import SchemaError, choose
+from neuroalign.errors import NeuroalignWarning, SchemaError, choose
 from neuroalign.latents import _factors
 from neuroalign.latents import _gaussian_process as process
 from neuroalign.latents._base import LatentModel
-from neuroalign.latents._factors import check_count, wrap_factors
+from neuroalign.latents._factors import Factors, Run, check_count, wrap_factors
 from neuroalign.latents._process_fit import fit_processes
 from neuroalign.latents._trials import Labels
 
 Array = npt.NDArray[Any]
 # Iterations of factor analysis at most, from which EM begins.
 WARM_UP = 50
+# Timescales of the starts in bins where none is given, and passes after which the best goes on.
+STARTS, RACE = (1.0, 2.0, 5.0), 10
 # Rows of the largest matrix factorised: half a GB.
 LARGEST = 8000
+# Rows from which a fit takes minutes.
+LONG = 2000
 
 
 def _keep(values: Array) -> Array:
@@ -62,7 +67,9 @@ class GPFA(LatentModel):
         ``sqrt`` makes the noise of counts nearly Gaussian of one variance; ``auto`` is that for
         whole numbers >= 0, and ``none`` for other responses.
     timescale : float or None
-        Where EM begins, in seconds (in bins where X has no ``time``); 5 bins when None.
+        Where EM begins, in seconds (in bins where X has no ``time``). EM is local: from too slow
+        a start it may stay there. None starts from 1, 2 and 5 bins; the likeliest after ten
+        passes each goes on.
     max_iter : int
     tol : float
         Least gain in log likelihood per bin and iteration.
@@ -82,7 +89,9 @@ class GPFA(LatentModel):
     Notes
     -----
     Trials of one length that miss the same entries share one factorisation of (latents x times):
-    neither trials nor neuroids enter its cost. Likelihoods are those of the scaled responses.
+    neither trials nor neuroids enter its cost, which grows with the cube of latents x times: a
+    trial of 1000 bins takes minutes. Cut long recordings into trials of a few hundred bins, or use
+    `PoissonGPFA`, whose cost is linear in bins. Likelihoods are those of the scaled responses.
     Latents are known up to order and sign where their timescales differ. Iterations are passes of
     expectation maximisation; each begins from a mixture of the moves before it, where that raises
     the likelihood, which never falls.
@@ -99,7 +108,7 @@ class GPFA(LatentModel):
     >>> rng = np.random.default_rng(0)
     >>> course = np.sin(np.arange(40) / 5 + rng.uniform(0, 6, size=(10, 1, 1)))
     >>> X = course * rng.normal(size=(8, 1)) + rng.normal(size=(10, 8, 40))
-    >>> GPFA(1, timescale=3, max_iter=20).fit(X).transform(X).shape
+    >>> GPFA(1, timescale=3).fit(X).transform(X).shape
     (10, 40, 1)
     """
 
@@ -123,30 +132,53 @@ class GPFA(LatentModel):
         n_units = Y.shape[2]
         check_count(self.n_latents, "n_latents", n_units - 1)
         check_count(self.max_iter, "max_iter")
-        _check_length(self.n_latents * Y.shape[1])
+        size = self.n_latents * Y.shape[1]
+        _check_length(size)
+        if size > LONG:
+            message = (
+                f"X: expected latents x bins of the longest trial up to {LONG}, got {size}. Cost "
+                "grows with its cube: cut the recording into shorter trials."
+            )
+            self.warnings_.append(message)
+            warnings.warn(message, NeuroalignWarning, stacklevel=4)
         step = labels.bin_size or 1.0
-        begin = 5.0 * step if self.timescale is None else self.timescale
-        if not begin > 0:
-            raise ValueError(f"timescale: expected a number > 0, got {begin}. Pass 0.1, say.")
+        starts = read_starts(self.timescale, step)
         options = {"auto": COUNTED[self.counts_]} | {name: name for name in SCALES}
         self.scale_ = choose(options, self.scale, "scale")
         Y = self._scale_in(Y, observed)
         rows, seen = Y.reshape(-1, n_units), observed.reshape(-1, n_units)
         factors, _ = _factors.fit_factors(rows, seen, self.n_latents, max_iter=WARM_UP)
         means = _factors.infer(rows, seen, factors)[0].reshape(*Y.shape[:2], -1)
-        lag = min(max(1, round(begin / step)), Y.shape[1] - 1)
-        factors = factors._replace(loadings=factors.loadings @ find_slow_turn(means, lag))
-        self._factors, self._timescales, run = fit_processes(
-            Y, observed, factors, np.full(self.n_latents, begin / step),
-            max_iter=self.max_iter, tol=self.tol,
-        )  # fmt: skip
+        self._factors, self._timescales, run = self._race(Y, observed, factors, means, starts)
         self.params_ = wrap_factors(self._factors, labels).assign(
             timescale=("latent", self._timescales * step)
         )
         self.history_ = {"objective": run.log_likelihood}
         self.converged_, self.n_iter_ = run.converged, len(run.log_likelihood)
-        if not run.converged:
-            self.warnings_.append(f"stopped after {self.max_iter} iterations before converging")
+        self._say_unsettled()
+
+    def _race(
+        self, Y: Array, observed: Array, factors: Factors, means: Array, starts: tuple[float, ...]
+    ) -> tuple[Factors, Array, Run]:
+        """Climb from each timescale for some passes, and on from the likeliest."""
+        short = self.max_iter if len(starts) == 1 else min(RACE, self.max_iter)
+        found = []
+        for begin in starts:
+            turn = find_slow_turn(means, min(max(1, round(begin)), Y.shape[1] - 1))
+            found.append(fit_processes(
+                Y, observed, factors._replace(loadings=factors.loadings @ turn),
+                np.full(self.n_latents, begin), max_iter=short, tol=self.tol,
+            ))  # fmt: skip
+        best = max(found, key=lambda one: one[2].log_likelihood[-1])
+        before, left = best[2], self.max_iter - short
+        if before.converged or not left:
+            return best
+        # The first pass is at the point of the last one.
+        factors, timescales, after = fit_processes(
+            Y, observed, best[0], best[1], max_iter=left + 1, tol=self.tol
+        )
+        scores = [*before.log_likelihood, *after.log_likelihood[1:]]
+        return factors, timescales, Run(scores, after.converged)
 
     def _infer_trials(self, Y: Array, observed: Array) -> tuple[Array, Array, Array]:
         scaled = self._scale_in(Y, observed)
@@ -189,6 +221,15 @@ class GPFA(LatentModel):
         """
         _, values, turn = np.linalg.svd(self._factors.loadings, full_matrices=False)
         return latents.copy(data=latents.values @ (values[:, None] * turn).T)
+
+
+def read_starts(timescale: float | None, step: float) -> tuple[float, ...]:
+    """Read where to begin, in bins."""
+    if timescale is None:
+        return STARTS
+    if not 0 < timescale < np.inf:
+        raise ValueError(f"timescale: expected a number > 0, got {timescale}. Pass 0.1, say.")
+    return (timescale / step,)
 
 
 def find_slow_turn(means: Array, lag: int) -> Array:

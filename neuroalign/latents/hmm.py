@@ -1,8 +1,17 @@
 """Hidden Markov models: a population that jumps between states, each with its own rates."""
 
+from typing import Any
+
+import numpy.typing as npt
+
 from neuroalign.errors import choose
 from neuroalign.latents._chain_model import ChainModel
 from neuroalign.latents._emissions import EMISSIONS, Emission, Params
+from neuroalign.latents._trials import Labels
+
+Array = npt.NDArray[Any]
+# Mean of a bin up to which whole numbers are far from normal.
+FEW_COUNTS = 10.0
 
 
 class HMM(ChainModel):
@@ -45,8 +54,8 @@ class HMM(ChainModel):
     Warns
     -----
     NeuroalignWarning
-        When a state died and was started anew from the bins that all states explained worst, and
-        when the steps did not suffice.
+        When Gaussian emissions meet small counts, when a state died and was started anew from the
+        bins that all states explained worst, and when the steps did not suffice.
 
     Notes
     -----
@@ -81,8 +90,20 @@ class HMM(ChainModel):
         )
         self.emission = emission
 
+    def _models_counts(self) -> bool:
+        return self.emission == "poisson"
+
     def _make_emission(self, units: int) -> Emission:
         return choose(EMISSIONS, self.emission, "emission")()
+
+    def _fit_arrays(self, Y: Array, observed: Array, labels: Labels) -> None:
+        few = self.counts_ and float(Y[observed].mean()) < FEW_COUNTS
+        if few and str(self.emission).startswith("gaussian"):
+            self._tell(
+                f"emission: expected signals for '{self.emission}', got small counts. Their "
+                "variance grows with their mean: try emission='poisson'."
+            )
+        super()._fit_arrays(Y, observed, labels)
 
     def _place(self, params: Params) -> Params:
         if "mean" not in params:

@@ -54,8 +54,10 @@ class LinearDynamics(LatentModel):
     Expectation maximisation from principal components. Signals: Kalman smoother, exact. Counts:
     the posterior is a normal about its mode, found by Newton steps, each a Kalman smoother; the
     objective may then fall by a little. Nothing keeps the dynamics stable: look at the
-    eigenvalues. Entries that are not observed are integrated out. Variances of units are at least
-    a thousandth of those of the data.
+    eigenvalues. Predicted rates of counts are at most the largest count that the unit showed in a
+    bin of training: with hidden units, the others may carry latents beyond what training reached,
+    where an exponential runs away. Entries that are not observed are integrated out. Variances of
+    units are at least a thousandth of those of the data.
 
     References
     ----------
@@ -86,6 +88,9 @@ class LinearDynamics(LatentModel):
         self.observations = observations
         self.max_iter = max_iter
         self.tol = tol
+
+    def _models_counts(self) -> bool:
+        return self.observations == "poisson"
 
     def _check_options(self, units: int) -> Observations:
         for name in ("n_latents", "max_iter"):
@@ -166,6 +171,8 @@ class LinearDynamics(LatentModel):
     def _rates_arrays(self, Y: Array, observed: Array) -> Array:
         states = self._infer(Y, observed)[0]
         expected = OBSERVATIONS[self.observations].expect(states, self._model.readout)
+        if self.observations == "poisson":
+            return self._bound_rates(expected)
         return np.asarray(expected + self._centre)
 
     def _log_prob_arrays(self, Y: Array, observed: Array) -> Array:

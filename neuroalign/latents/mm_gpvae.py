@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 import torch
+import xarray as xr
 
 from neuroalign._device import resolve_device
 from neuroalign._training import TrainingPlan
@@ -26,6 +27,7 @@ from neuroalign.latents._mm_gpvae_model import NetModel
 from neuroalign.latents._mm_gpvae_params import (
     describe_net,
     find_absorbed,
+    name_groups,
 )
 from neuroalign.latents._trials import Labels
 
@@ -94,7 +96,10 @@ class MMGPVAE(NetModel):
     Without y, this is a model of the spikes alone, without latents of the behaviour; nothing then
     tells which of its latents is the shared one: the groups are names without meaning. A private
     latent can hold a multiple of a shared one, which the decoder undoes: latents come with that
-    taken out (``absorbed``). Images are flattened.
+    taken out (``absorbed``). Images are flattened. Predicted rates are at most the largest count
+    that the neuroid showed in a bin of training. A modality is missing where y is left out of
+    ``transform`` and the like, or where its entries are NaN: its latents then keep their prior.
+    ``save`` writes a fitted model to one file, ``MMGPVAE.load`` reads it.
 
     References
     ----------
@@ -104,7 +109,7 @@ class MMGPVAE(NetModel):
     --------
     >>> from neuroalign.loaders import simulate_gaussian_processes
     >>> data = simulate_gaussian_processes(8, 20, 10, 5)
-    >>> model = MMGPVAE(epochs=5).fit(data.responses, data.behaviour)
+    >>> model = MMGPVAE(epochs=5, tol=1.0).fit(data.responses, data.behaviour)
     >>> model.transform(data.responses, data.behaviour).shape
     (8, 20, 3)
     >>> model.predict_behaviour(data.responses).shape
@@ -171,11 +176,14 @@ class MMGPVAE(NetModel):
         Returns
         -------
         DataArray (sample, time, latent) or (sample, latent), array alike, or list of arrays
-            Neural, shared, behaviour.
+            Neural, shared, behaviour: coord ``group`` on ``latent``.
         """
         trials, shown = self._read_both(X, y, mask)
         found = self._infer(trials.Y[:, :, self.kept_], self._used(trials), shown)
-        return trials.wrap_latents(self._take_out(found[0]))
+        wrapped = trials.wrap_latents(self._take_out(found[0]))
+        if isinstance(wrapped, xr.DataArray):
+            return wrapped.assign_coords(group=("latent", name_groups(self._net.sizes)))
+        return wrapped
 
     def predict_rates(self, X: Any, y: Any = None, *, mask: Any = None) -> Any:
         """Expected value of every unit in every bin, from spikes, and behaviour where given.
@@ -241,7 +249,10 @@ class MMGPVAE(NetModel):
             self._bound(trials.Y[:, :, self.kept_], self._used(trials), shown)
         )
 
-    def _check_options(self, step: float) -> float:
+    def _models_counts(self) -> bool:
+        return True
+
+    def _check_options(self, step: float, n_bins: int) -> float:
         for name in ("n_shared", "epochs", "batch_size"):
             check_count(getattr(self, name), name)
         for name in ("n_neural", "n_behaviour"):
@@ -254,7 +265,9 @@ class MMGPVAE(NetModel):
                 f"modality_weight: expected a number > 0, got {self.modality_weight}. Leave y out "
                 "for spikes alone."
             )
-        found = read_timescale(self.timescale, self.timescale_range, step, USUAL)
+        found = read_timescale(
+            self.timescale, self.timescale_range, step, USUAL, n_bins
+        )  # fmt: skip
         begin, self._bounds = found
         return begin
 
@@ -262,7 +275,7 @@ class MMGPVAE(NetModel):
         self._fit_with(Y, observed, labels, None)
 
     def _fit_with(self, Y: Array, observed: Array, labels: Labels, y: Any) -> None:
-        begin = self._check_options(labels.bin_size or 1.0)
+        begin = self._check_options(labels.bin_size or 1.0, Y.shape[1])
         bad = Y[observed & ((Y < 0) | (np.rint(Y) != Y))]
         if bad.size:
             raise ValueError(f"X: expected counts, got {bad[0]:g}. Bin the spikes.")
@@ -295,8 +308,7 @@ class MMGPVAE(NetModel):
         self.history_ = {"objective": [-value for value in history]}
         self.n_iter_ = len(history)
         self.converged_ = has_settled(history, self.tol)
-        if not self.converged_:
-            self.warnings_.append(f"the bound still rose after {self.epochs} epochs")
+        self._say_unsettled("epochs")
         self._net.double()
         means = self._infer(Y, observed, shown)[0]
         inside: Array = np.any(observed, axis=2)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from neuroalign.errors import FitError
 from neuroalign.latents._base import LatentModel
 from neuroalign.latents._counts_process import expect_log_rate
 from neuroalign.latents._counts_process_fit import (
@@ -19,11 +20,11 @@ from neuroalign.latents._counts_process_fit import (
     fit_counts,
     infer_counts,
 )
-from neuroalign.latents._factors import check_count
+from neuroalign.latents._factors import check_count, name_latents
 from neuroalign.latents._fourier_gp import find_circle, find_spectrum, read_timescale
-from neuroalign.latents._linear_fit import OBSERVATIONS, start_linear
+from neuroalign.latents._linear_fit import OBSERVATIONS, Readout, start_linear
 from neuroalign.latents._trials import Labels
-from neuroalign.latents.gpfa import find_slow_turn
+from neuroalign.latents.gpfa import STARTS, find_slow_turn
 
 Array = npt.NDArray[Any]
 # Bins of the timescale at the start, and its range as multiples of the start.
@@ -40,11 +41,13 @@ class PoissonGPFA(LatentModel):
     n_latents : int
         At most the neuroids.
     timescale : float or None
-        Where the fit begins, in seconds (in bins where X has no ``time``); 5 bins when None.
+        Where the fit begins, in seconds (in bins where X has no ``time``). The fit is local: from
+        too slow a start it may stay there. None starts from 1, 2 and 5 bins, as far as these are
+        in the range; the best after ten passes each goes on.
     timescale_range : (float, float) or None
         Shortest and longest timescale that can be learned, in the same unit; from 0.4 to 3 times
-        ``timescale`` when None. A fit that ends at either says so in ``warnings_``. Cost grows
-        with their ratio.
+        ``timescale`` (that of the start that goes on) when None, at least half a bin. A fit that
+        ends at either says so in ``warnings_``. Cost grows with their ratio.
     max_iter : int
     tol : float
         Least gain of the bound per bin and iteration, in nats.
@@ -66,6 +69,8 @@ class PoissonGPFA(LatentModel):
     ValueError
         For options out of range, more latents than neuroids that vary, values that are not counts,
         or trials of fewer than two bins.
+    FitError
+        When a covariance is not positive.
 
     Notes
     -----
@@ -75,7 +80,9 @@ class PoissonGPFA(LatentModel):
     that the objective is a true lower bound. Trials longer than eight of the longest timescales are
     cut into windows that overlap by half: the latents of a bin come from the window in which it
     lies farther from the edges, and the objective of the fit is the sum over windows, so that time
-    and memory grow linearly with bins. A small ridge keeps the loadings of silent stretches finite.
+    and memory grow linearly with bins. Predicted rates are at most the largest count that the
+    neuroid showed in a bin of training. A small ridge keeps the loadings of silent stretches
+    finite.
 
     References
     ----------
@@ -105,16 +112,30 @@ class PoissonGPFA(LatentModel):
         self.max_iter = max_iter
         self.tol = tol
 
-    def _check_options(self, n_units: int, step: float) -> tuple[float, tuple[float, float]]:
-        check_count(self.n_latents, "n_latents", n_units)
+    def _models_counts(self) -> bool:
+        return True
+
+    def _check_options(
+        self, shape: tuple[int, ...], step: float
+    ) -> list[tuple[float, tuple[float, float]]]:
+        """Where to begin, each with its range, in bins."""
+        check_count(self.n_latents, "n_latents", shape[2])
         check_count(self.max_iter, "max_iter")
         if not self.tol >= 0:
             raise ValueError(f"tol: expected at least 0, got {self.tol!r}. Pass 1e-4, say.")
-        return read_timescale(self.timescale, self.timescale_range, step, USUAL)
+        ranged = self.timescale_range
+        asked = read_timescale(self.timescale, ranged, step, USUAL, shape[1])
+        if self.timescale is not None:
+            return [asked]
+        low, high = (0.0, np.inf) if ranged is None else asked[1]
+        return [
+            read_timescale(one * step, ranged, step, USUAL, max(3, shape[1]))
+            for one in STARTS if low <= one <= high
+        ]  # fmt: skip
 
     def _fit_arrays(self, Y: Array, observed: Array, labels: Labels) -> None:
         step = labels.bin_size or 1.0
-        begin, bounds = self._check_options(Y.shape[2], step)
+        begins = self._check_options(Y.shape, step)
         _check_counts(Y[observed])
         seen = observed.astype(np.float64)
         some: Array = np.any(observed, axis=2)
@@ -123,18 +144,26 @@ class PoissonGPFA(LatentModel):
         readout = start_linear(Y, seen, inside, self.n_latents, counts).readout
         signal = seen * (counts.signal(Y, seen) - readout.offset)
         rough = signal @ np.linalg.pinv(readout.loadings).T
-        lag = min(max(1, round(begin)), Y.shape[1] - 1)
-        readout.loadings = readout.loadings @ find_slow_turn(rough, lag)
-        longest = min(Y.shape[1], int(np.ceil(WINDOW * bounds[1])))
-        circle = find_circle(longest, bounds[1])
-        model = CountsModel(readout, np.full(self.n_latents, begin), bounds, circle)
-        self._model = fit_counts(Y, observed, model, self.max_iter, self.tol)
+        starts = []
+        for begin, bounds in begins:
+            longest = min(Y.shape[1], int(np.ceil(WINDOW * bounds[1])))
+            circle = find_circle(longest, bounds[1])
+            turn = find_slow_turn(rough, min(max(1, round(begin)), Y.shape[1] - 1))
+            turned = Readout(readout.loadings @ turn, readout.offset, readout.noise)
+            lengths = np.full(self.n_latents, begin)
+            starts.append(CountsModel(turned, lengths, bounds, circle))
+        try:
+            model = self._model = fit_counts(Y, observed, starts, self.max_iter, self.tol)
+        except np.linalg.LinAlgError as error:
+            raise FitError(
+                f"{type(self).__name__}: expected positive covariances, got none ({error}). "
+                "Use fewer latents, or counts that are smaller."
+            ) from error
         self.history_ = {"objective": model.objective}
         self.n_iter_, self.converged_ = len(model.objective), model.converged
         self.params_ = self._describe(labels, step)
-        if not self.converged_:
-            self.warnings_.append(f"stopped after {self.max_iter} iterations before converging")
-        at_end = np.isclose(model.lengths[:, None], bounds, rtol=5e-3).any(axis=1)
+        self._say_unsettled()
+        at_end = np.isclose(model.lengths[:, None], model.bounds, rtol=5e-3).any(axis=1)
         if at_end.any():
             self.warnings_.append(
                 f"timescale_range: expected timescales within it, got {int(at_end.sum())} at an "
@@ -151,7 +180,7 @@ class PoissonGPFA(LatentModel):
                 "timescale": ("latent", self._model.lengths * step),
                 "variance": ("latent", self._scale**2),
             },
-            coords=labels.on_neuroid(),
+            coords={"latent": name_latents(self.n_latents), **labels.on_neuroid()},
         )
 
     def _infer(self, Y: Array, observed: Array) -> Moments:
@@ -164,7 +193,7 @@ class PoissonGPFA(LatentModel):
     def _rates_arrays(self, Y: Array, observed: Array) -> Array:
         found = self._infer(Y, observed)
         log_rate = expect_log_rate(found.mean, found.spread, self._model.readout)
-        return np.asarray(np.exp(np.minimum(log_rate, 50.0)))
+        return self._bound_rates(np.exp(np.minimum(log_rate, 50.0)))
 
     def _log_prob_arrays(self, Y: Array, observed: Array) -> Array:
         return self._infer(Y, observed).bound

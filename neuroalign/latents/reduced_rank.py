@@ -4,6 +4,7 @@ In: features (or one area's responses) and responses. Out: an encoder whose map 
 held-out rows ask for: the communication subspace of two areas.
 """
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ import numpy.typing as npt
 
 from neuroalign._linalg import eigh_gram, shrink
 from neuroalign.encoders._labelled import LabelledRegressor, read_exact_folds
+from neuroalign.errors import NeuroalignWarning
+from neuroalign.latents._input_checks import check_names, read_names
 
 Array = npt.NDArray[Any]
 
@@ -63,6 +66,11 @@ class ReducedRankRegression(LabelledRegressor):
     cv_error_ : array (fold, rank)
         Held-out squared error as a share of that of the mean; only with ``rank=None``.
 
+    Warns
+    -----
+    NeuroalignWarning
+        When ``rank`` is more than features, targets or rows allow.
+
     References
     ----------
     Izenman (1975), J. Multivariate Anal. 5, doi:10.1016/0047-259X(75)90042-1.
@@ -98,9 +106,19 @@ class ReducedRankRegression(LabelledRegressor):
         weights, directions = solve_reduced(X - center, Y - mean, float(self.alpha))
         wanted = self._choose_rank(X, Y, groups) if self.rank is None else int(self.rank)
         self.rank_ = min(wanted, directions.shape[1])
+        if wanted > self.rank_:
+            warnings.warn(
+                f"rank: expected at most {self.rank_} (features, targets or rows), got {wanted}. "
+                f"rank_ is {self.rank_}.", NeuroalignWarning, stacklevel=3,
+            )  # fmt: skip
         self.directions_ = directions[:, : self.rank_]
         self.coef_ = weights @ self.directions_ @ self.directions_.T
         self.intercept_ = mean - center @ self.coef_
+
+    def _check_new(self, X: Any) -> Array:
+        values = super()._check_new(X)
+        check_names(read_names(self._features), read_names(X))
+        return values
 
     def _choose_rank(self, X: Array, Y: Array, groups: Any) -> int:
         errors = []

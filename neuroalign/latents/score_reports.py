@@ -4,6 +4,7 @@ In: an unfitted latent model, trials, and where there are such behaviour and tru
 (fold, split) in which each score stands beside its shuffled control and its oracle.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,8 @@ from neuroalign._folds import Folds, find_repeated
 from neuroalign.encoders.ridge import Ridge
 from neuroalign.errors import SchemaError
 from neuroalign.latents._base import score_entries
-from neuroalign.latents._held_out import fit_rows, split_trials
+from neuroalign.latents._held_out import fit_rows, say_once, split_trials
+from neuroalign.latents._input_checks import check_agreement
 from neuroalign.latents.alignment import score_recovery
 from neuroalign.latents.co_smoothing import NULLS, cosmooth, fit_regression, forecast
 
@@ -71,6 +73,8 @@ def score_latents(
     ------
     SchemaError
         When behaviour or truth have other trials or bins than X.
+    AlignError
+        When their labels say so.
     ValueError
         As `cosmooth`.
 
@@ -93,8 +97,9 @@ def score_latents(
     >>> sorted(found.data_vars)
     ['co_smoothing', 'co_smoothing_shuffled', 'oracle', 'recovery']
     """
-    recording, folds = split_trials(X, None, n_splits, group, gap)
+    recording, folds = split_trials(model, X, None, n_splits, group, gap)
     laid = recording.X
+    _check_beside(X, laid.shape, behaviour, truth)
     shared: dict[str, Any] = {
         "n_splits": n_splits, "group": group, "held_out": held_out, "readout": readout,
         "n_neuron_splits": n_neuron_splits, "null": null, "seed": seed,
@@ -112,7 +117,6 @@ def score_latents(
         ahead = forecast(model, laid, behaviour, n_ahead=n_ahead, n_splits=n_splits, group=group)
         found["forward"] = ahead["score"]
     if truth is not None:
-        _check_same(truth["rates"].values.shape, laid.shape, "truth['rates']")
         oracle = _score_oracle(truth["rates"].values, laid.values, main, folds, recording.counts)
         found["oracle"] = (("fold", "split"), oracle)
         attrs["oracle_fraction"] = float(main.attrs["mean"] / oracle.mean())
@@ -120,6 +124,23 @@ def score_latents(
     kept = ("model", "metric", "null", "readout", "seed")
     attrs |= {"kind": "estimate", "method": "latent scores"}
     return xr.Dataset(found, attrs=attrs | {key: main.attrs[key] for key in kept})
+
+
+def _check_beside(X: Any, shape: tuple[int, ...], behaviour: Any, truth: Any) -> None:
+    """Check that what stands beside X is of its trials, bins and, for rates, neuroids."""
+    if behaviour is not None:
+        _check_same(np.shape(behaviour), shape, "behaviour")
+    check_agreement(behaviour, X, "behaviour", "X")
+    if truth is None:
+        return
+    if not isinstance(truth, Mapping) or not {"rates", "latents"} <= set(truth):
+        raise SchemaError(
+            f"truth: expected a Dataset with rates and latents, got {type(truth).__name__}. "
+            "Pass sim.truth."
+        )
+    _check_same(truth["rates"].shape, shape, "truth['rates']")
+    check_agreement(truth["rates"], X, "truth['rates']", "X", ("neuroid",))
+    check_agreement(truth["latents"], X, "truth['latents']", "X")
 
 
 def _check_same(shape: tuple[int, ...], wanted: tuple[int, ...], name: str) -> None:
@@ -167,11 +188,12 @@ def _score_fits(
         return {}
     moves = None if behaviour is None else np.asarray(behaviour, np.float64)
     if moves is not None:
-        _check_same(moves.shape, laid.shape, "behaviour")
         moves = moves.transpose(0, 2, 1)
     rows: dict[str, list[Any]] = {}
+    known: set[str] = set()
     for train, test in folds:
-        fitted = fit_rows(model, laid, behaviour, train)
+        with say_once(known):
+            fitted = fit_rows(model, laid, behaviour, train)
         latents = fitted.transform(laid).values
         scores: dict[str, Any] = {}
         if repeated:

@@ -14,6 +14,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from neuroalign.errors import AlignError, SchemaError, choose, some
+from neuroalign.latents._input_checks import check_units, read_names
 
 Array = npt.NDArray[Any]
 
@@ -119,6 +120,12 @@ def _read_subjects(X: Any) -> dict[str, Array]:
             f"X: expected the same samples in every subject, got {sorted(counts)} of them. "
             "Match the subjects first."
         )
+    flat = [name for name, one in arrays.items() if not (one != one[:1]).any()]
+    if flat:
+        raise SchemaError(
+            f"X: expected samples that differ in every subject, got constants in {some(flat)}. "
+            "Drop them, or give more samples."
+        )
     labelled = [
         one for one in X.values() if isinstance(one, xr.DataArray) and "stimulus" in one.coords
     ]
@@ -154,8 +161,10 @@ class _SubjectMaps(BaseEstimator):  # type: ignore[misc]
     _remedy: ClassVar[str]
     maps_: dict[str, Array]
     means_: dict[str, Array]
+    _names: dict[str, Array | None]
 
-    def _center(self, arrays: dict[str, Array]) -> dict[str, Array]:
+    def _center(self, arrays: dict[str, Array], X: Mapping[Any, Any]) -> dict[str, Array]:
+        self._names = {str(name): read_names(one) for name, one in X.items()}
         self.means_ = {name: one.mean(axis=0) for name, one in arrays.items()}
         return {name: one - self.means_[name] for name, one in arrays.items()}
 
@@ -173,7 +182,7 @@ class _SubjectMaps(BaseEstimator):  # type: ignore[misc]
         Raises
         ------
         SchemaError
-            For a subject that was not fitted.
+            For a subject that was not fitted, or whose neuroids are named otherwise.
         """
         check_is_fitted(self, "maps_")
         unknown = [name for name in X if name not in self.maps_]
@@ -181,6 +190,8 @@ class _SubjectMaps(BaseEstimator):  # type: ignore[misc]
             raise SchemaError(
                 f"X: expected the subjects of the training, got {some(unknown)}. {self._remedy}"
             )
+        for name, one in X.items():
+            check_units(self._names.get(name), len(self.maps_[name]), one, name)
         return {
             name: _label((_read_one(one, name) - self.means_[name]) @ self.maps_[name], one)
             for name, one in X.items()
@@ -257,7 +268,9 @@ class SharedResponse(_SubjectMaps):
         ------
         AlignError
             When the subjects' samples differ.
-        SchemaError, ValueError
+        SchemaError
+            When a subject's samples are all the same, or not finite.
+        ValueError
         """
         arrays = _read_subjects(X)
         solve = choose(METHODS, self.method, "method")
@@ -267,7 +280,7 @@ class SharedResponse(_SubjectMaps):
                 f"n_latents: expected 1 to {most} (smallest subject), got {self.n_latents}. "
                 "Ask for fewer."
             )
-        centered = list(self._center(arrays).values())
+        centered = list(self._center(arrays, X).values())
         found = solve(centered, self.n_latents, self.max_iter, self.tol, self.random_state)
         self.maps_ = dict(zip(arrays, found.maps, strict=True))
         self.shared_ = _label(found.course, next(iter(X.values())))
@@ -300,6 +313,7 @@ class SharedResponse(_SubjectMaps):
                 f"{name}: expected the {len(self.shared_)} samples of the training, got "
                 f"{len(values)}. Match them first."
             )
+        self._names[name] = read_names(X)
         self.means_[name] = values.mean(axis=0)
         self.maps_[name] = nearest_orthonormal((values - self.means_[name]).T @ self.shared_.values)
         return self
@@ -364,7 +378,7 @@ class Hyperalignment(_SubjectMaps):
         """
         if self.n_rounds < 1:
             raise ValueError(f"n_rounds: expected an integer >= 1, got {self.n_rounds}. Pass 3.")
-        centered = self._center(_read_subjects(X))
+        centered = self._center(_read_subjects(X), X)
         # The template grows subject by subject; the smallest one sets its dims.
         order = sorted(centered, key=lambda name: centered[name].shape[1])
         template = centered[order[0]]

@@ -18,6 +18,7 @@ from .catalog import list_datasets as list_datasets
 from .catalog import load_dataset as load_dataset
 from .cifti import load_cifti as load_cifti
 from .cifti import to_cifti as to_cifti
+from .cortical_maps import load_cortical_maps as load_cortical_maps
 from .dynamic_vision import load_dynamic_vision as load_dynamic_vision
 from .dynamics_simulations import simulate_nascar as simulate_nascar
 from .dynamics_simulations import simulate_oscillators as simulate_oscillators
@@ -106,6 +107,7 @@ __all__ = [
     "load_brainio",
     "load_cifti",
     "load_continuous",
+    "load_cortical_maps",
     "load_dataset",
     "load_dynamic_vision",
     "load_epochs",

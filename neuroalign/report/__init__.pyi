@@ -1,3 +1,6 @@
+from .convergence_figures import plot_half_times as plot_half_times
+from .convergence_figures import plot_spatial_scores as plot_spatial_scores
+from .convergence_figures import plot_trace as plot_trace
 from .decoding_figures import plot_confusion as plot_confusion
 from .eigenvalue_figures import plot_eigenvalues as plot_eigenvalues
 from .figures import plot_layer_roi as plot_layer_roi
@@ -48,6 +51,7 @@ __all__ = [
     "plot_frames",
     "plot_fusion",
     "plot_generalization",
+    "plot_half_times",
     "plot_layer_roi",
     "plot_learning",
     "plot_mds",
@@ -62,11 +66,13 @@ __all__ = [
     "plot_score_histogram",
     "plot_score_report",
     "plot_similarities",
+    "plot_spatial_scores",
     "plot_spectra",
     "plot_states",
     "plot_steps",
     "plot_thresholds",
     "plot_time_course",
+    "plot_trace",
     "plot_trajectories",
     "plot_volume",
     "show",

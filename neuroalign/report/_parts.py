@@ -40,6 +40,7 @@ def map_values(
     categories: list[str] | None = None,
     caption: str = "",
     limits: tuple[float, float] | None = None,
+    heading: str = "",
 ) -> Block:
     """Draw on the cortex where there are vertices, in slices where there are voxels."""
     if "vertex" in values.coords:
@@ -56,5 +57,8 @@ def map_values(
         )
     n = int(np.isfinite(values.values).sum())
     return to_picture(
-        figure, title, f"{label} of {n} neuroids drawn on {ground}.", f"{n} neuroids. {caption}"
+        figure,
+        heading or title,
+        f"{label} of {n} neuroids drawn on {ground}.",
+        f"{n} neuroids. {caption}",
     )

@@ -85,4 +85,5 @@ def _draw_scores(axes: Axes, result: xr.Dataset) -> None:
     axes.set_xlim(-0.6 if "null" in result else 0.4, 1.6)
     axes.set_ylim(0, 1.02)
     axes.set_ylabel(str(result.attrs.get("metric", "score")).replace("_", " "))
-    axes.legend(fontsize=7, frameon=False, loc="lower left")
+    # Below: inside, it would lie on the null or on the folds.
+    axes.legend(fontsize=7, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.06))

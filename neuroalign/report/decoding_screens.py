@@ -45,9 +45,10 @@ def list_decoding_parts(result: xr.Dataset) -> list[Part]:
             "What the neuroids do when the decoder says this class (Haufe et al., 2014); weights "
             "would show noise too. One scale for all classes."
         )
-        return f"Pattern of {name}", lambda: map_values(
+        heading = f"Pattern of {name}"
+        return heading, lambda: map_values(
             patterns.sel({"class": name}), f"pattern of {name}", caption=caption,
-            limits=(-high, high),
+            limits=(-high, high), heading=heading,
         )  # fmt: skip
 
     return parts + [map_class(str(name)) for name in patterns["class"].values[:MOST_MAPS]]

@@ -61,6 +61,11 @@ def read_rhythms(eigenvalues: Any, time_step: float | None = None) -> Rhythms:
         When the step is not positive.
     """
     array = eigenvalues
+    if hasattr(eigenvalues, "get_params"):
+        raise SchemaError(
+            f"eigenvalues: expected numbers, got {type(eigenvalues).__name__}, a model. Pass "
+            "model.eigenvalues_ or model.params_."
+        )
     if isinstance(eigenvalues, xr.Dataset):
         array = _take_eigenvalues(eigenvalues)
     attrs = getattr(eigenvalues, "attrs", {})

@@ -64,6 +64,11 @@ def list_scores(result: xr.Dataset) -> list[Score]:
     SchemaError
         Without ``co_smoothing`` (fold, ...), or when none of it is finite.
     """
+    if not isinstance(result, xr.Dataset):
+        raise SchemaError(
+            f"result: expected a Dataset, got {type(result).__name__}. Pass what "
+            "latents.score_latents gives."
+        )
     if "co_smoothing" not in result or "fold" not in result["co_smoothing"].dims:
         raise SchemaError(
             f"result: expected 'co_smoothing' (fold, split), got {some(result.data_vars)}. Take it "

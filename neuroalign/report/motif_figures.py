@@ -96,6 +96,10 @@ def plot_motifs(atlas: xr.Dataset, communities: xr.DataArray | None = None) -> F
     >>> plot_motifs(atlas, communities).axes[1].images[0].get_array()[0, 1:].tolist()
     [1.0, 0.0, 0.0]
     """
+    if not isinstance(atlas, xr.Dataset):
+        raise SchemaError(
+            f"atlas: expected a Dataset, got {type(atlas).__name__}. Pass model.factors_."
+        )
     if communities is not None:
         atlas = atlas.assign(communities=communities)
     atlas = check_atlas(atlas)

@@ -59,7 +59,8 @@ def plot_rates(
     AlignError
         When rates and responses are of different neuroids or shapes.
     SchemaError
-        When dims are others, nothing is finite in both, or ``by`` is unknown.
+        When dims are others, nothing is finite in both, ``by`` is unknown, or predictions are
+        passed as the data.
     ValueError
         When neuroids are unknown or too many, or ``held_out`` is of another length.
 
@@ -76,6 +77,7 @@ def plot_rates(
     True
     """
     _check_pair(rates, responses)
+    _check_order(rates, responses)
     guess, seen = rates.values.astype(np.float64), responses.values.astype(np.float64)
     if "valid" in responses.coords:
         inside = responses["valid"].transpose("sample", "time").values.astype(bool)
@@ -125,6 +127,16 @@ def _name_courses(figure: Figure, groups: list[tuple[str, Array]]) -> None:
         Line2D([], [], color=model, linewidth=2.0, linestyle=(0, (3, 1.2)), label="model"),
     ]
     figure.legend(handles=handles, frameon=False, fontsize=9, loc="outside right upper")
+
+
+def _check_order(rates: xr.DataArray, responses: xr.DataArray) -> None:
+    """Refuse predictions in the place of the data, which models mark."""
+    told, other = (one.attrs.get("method") for one in (responses, rates))
+    if told == "predicted rates" and other != told:
+        raise SchemaError(
+            "responses: expected what was recorded, got predicted rates. Swap the arguments: rates "
+            "first."
+        )
 
 
 def _check_pair(rates: xr.DataArray, responses: xr.DataArray) -> None:

@@ -15,6 +15,7 @@ from neuroalign.report._blocks import Block, Table
 from neuroalign.report._parts import attempt, map_values, warn
 from neuroalign.report._style import to_picture
 from neuroalign.report._summaries import get_scores, name_metric
+from neuroalign.report.convergence_screens import list_convergence_parts
 from neuroalign.report.decoding_screens import list_decoding_parts
 from neuroalign.report.figures import (
     MOST_CURVES,
@@ -196,6 +197,7 @@ def show_estimate(result: xr.Dataset) -> list[Block]:
         *list_shape_parts(result),
         *list_fit_parts(result),
         *list_decoding_parts(result),
+        *list_convergence_parts(result),
     ]
     drawn = [attempt(title, make) for title, make in parts]
     return [*warn(result), *drawn, tabulate_estimate(result), tabulate_provenance(result)]

@@ -197,13 +197,17 @@ def paint(axes: Axes, mesh: Mesh, colors: Array, view: tuple[str, str]) -> None:
 def _choose_colors(
     finite: Array, categories: Sequence[str] | None, limits: tuple[float, float] | None
 ) -> tuple[Colormap, Normalize]:
-    """Steps for categories; else a range from zero (or below) to the 98th percentile."""
+    """Steps for categories; else a range from zero (or below) to the 98th percentile.
+
+    Limits as far below zero as above are of signed values: zero is white, and signs differ in hue.
+    """
     if categories is not None:
         n = len(categories)
         shades = colormaps["viridis"](np.linspace(0.05, 0.95, n))
         return ListedColormap(shades), BoundaryNorm(np.arange(n + 1) - 0.5, n)
     low, high = limits or (min(0.0, float(np.quantile(finite, 0.02))), np.quantile(finite, 0.98))
-    cmap = ListedColormap(colormaps["inferno"](np.linspace(0.12, 0.96, 256)))
+    shades = colormaps["inferno"](np.linspace(0.12, 0.96, 256))
+    cmap = colormaps["RdBu_r"] if low == -high else ListedColormap(shades)
     return cmap, Normalize(float(low), float(high) if high > low else float(low) + 1e-6)
 
 
@@ -228,6 +232,7 @@ def plot_cortex(
         Values are then indices into these names.
     limits : (float, float), optional
         Range of colours; otherwise from zero (or the 2nd percentile, when below) to the 98th.
+        As far below zero as above it, signs differ in hue.
 
     Returns
     -------
@@ -330,7 +335,7 @@ def plot_volume(
         axes.set_axis_off()
         if number < len(chosen):
             piece = box[:, :, chosen[number]].T
-            axes.imshow(np.zeros_like(piece), cmap="Greys", vmin=-0.1, vmax=1, origin="lower")
+            axes.imshow(np.zeros_like(piece), cmap="Greys", vmin=-0.25, vmax=1, origin="lower")
             axes.imshow(piece, cmap=cmap, norm=norm, origin="lower", interpolation="nearest")
             axes.set_title(f"k = {chosen[number] + low[2]}", fontsize=8, color=INK, pad=2)
     _add_bar(figure, grid, norm, cmap, label, None, bool(finite.max() > norm.vmax))

@@ -188,3 +188,19 @@ def test_silent_units_do_no_harm(model: Any) -> None:
     rates = fitted.predict_rates(X).values
     assert np.isfinite(rates).all()
     assert np.abs(rates[:, 2]).max() < 0.1
+
+
+@pytest.mark.parametrize("ending", ["nc", "zarr"])
+@pytest.mark.parametrize("model", MODELS)
+def test_a_model_comes_back_from_a_file_as_it_went(model: Any, ending: str, tmp_path: Path) -> None:
+    fitted, X = _fit(model), _trials()
+    again = model.load(fitted.save(tmp_path / f"model.{ending}"))
+    assert str(again.get_params()) == str(fitted.get_params())
+    for method in ("transform", "predict_rates", "log_prob"):
+        one, other = (getattr(each, method)(X) for each in (fitted, again))
+        assert one.identical(other)
+    assert again.history_ == fitted.history_
+    assert again.score(X) == fitted.score(X)
+    _assert_same(again.sample(2, 8)[0], fitted.sample(2, 8)[0])
+    if hasattr(fitted, "predict_states"):
+        assert again.predict_states(X).identical(fitted.predict_states(X))

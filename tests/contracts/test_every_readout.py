@@ -11,7 +11,7 @@ import xarray as xr
 from neuroalign import evaluate
 from neuroalign.encoders import readouts
 from neuroalign.encoders.readouts import TrainingPlan
-from neuroalign.errors import AlignError, SchemaError
+from neuroalign.errors import AlignError, FitError, NeuroalignWarning, SchemaError
 from neuroalign.storage import load, save
 
 READOUTS = [
@@ -120,6 +120,23 @@ def test_ridge_on_the_same_tokens_stands_beside(readout: Any, rng: np.random.Gen
     assert (fitted.baseline_score_ > 0.3).all()
 
 
+def test_ridge_stands_beside_tokens_of_a_store_that_can_be_held(
+    rng: np.random.Generator, tmp_path: Any, monkeypatch: Any
+) -> None:
+    features, responses = make_pair(rng, 120)
+    save(features, tmp_path / "features.zarr")
+    lazy = load(tmp_path / "features.zarr").chunk({"sample": 50})
+    held, stored = (
+        readouts.FactorizedReadout(plan=SHORT, validation=0.25).fit(X, responses).baseline_score_
+        for X in (features, lazy)
+    )
+    np.testing.assert_allclose(stored, held)
+    monkeypatch.setattr("neuroalign.encoders.readouts._baseline.MOST_BYTES", 1000)
+    with pytest.warns(NeuroalignWarning, match="expected at most .* GB of tokens for the ridge"):
+        large = readouts.FactorizedReadout(plan=SHORT, validation=0.25).fit(lazy, responses)
+    assert np.isnan(large.baseline_score_).all()
+
+
 @pytest.mark.parametrize("readout", READOUTS)
 def test_it_stands_in_cross_validation(readout: Any, rng: np.random.Generator) -> None:
     features, responses = make_pair(rng)
@@ -186,3 +203,50 @@ def test_a_fit_that_was_stopped_continues(
             readout(plan=plan, checkpoint=tmp_path).fit(features, responses)
     resumed = readout(plan=plan, checkpoint=tmp_path).fit(features, responses)
     np.testing.assert_array_equal(whole.predict(features).values, resumed.predict(features).values)
+
+
+# What another run has -> its features, responses and options. Means of features, which the net
+# holds, are those of the first run in all of them.
+OTHERS: dict[str, Any] = {
+    "tokens in another order": lambda X, y: (X.copy(data=X.values[:, ::-1]), y, {}),
+    "stimuli in another order": lambda X, y: (X.copy(data=X.values[::-1]), y, {}),
+    "responses": lambda X, y: (X, y + 1e-3 * y.values[::-1], {}),
+    "a response that was not seen": lambda X, y: (X, y.where(y != y[3, 1]), {}),
+    "another loss": lambda X, y: (X, y, {"loss": "mse_concordance"}),
+}
+
+
+@pytest.mark.parametrize("readout", READOUTS)
+@pytest.mark.parametrize("change", OTHERS)
+def test_a_checkpoint_of_another_fit_is_refused(
+    readout: Any, change: str, rng: np.random.Generator, tmp_path: Any
+) -> None:
+    features, responses = make_pair(rng)
+    options = {"plan": SHORT, "validation": 0.0, "checkpoint": tmp_path}
+    fitted = readout(**options).fit(features, responses)
+    again = readout(**options, n_ensemble=2, progress=True).fit(features, responses)
+    assert fitted.history_[0] == again.history_[0]
+    *pair, changed = OTHERS[change](features, responses)
+    with pytest.raises(FitError, match="checkpoint: expected the state of this run"):
+        readout(**options | changed).fit(*pair)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+@pytest.mark.parametrize("readout", READOUTS)
+def test_a_gpu_gives_what_the_cpu_gives(
+    readout: Any, rng: np.random.Generator, tmp_path: Any
+) -> None:
+    features, responses = make_pair(rng)
+    plan = TrainingPlan(epochs=4, batch_size=16)
+    options: dict[str, Any] = {"validation": 0.25, "baseline": False}
+    if "dropout" in readout().get_params():
+        options["dropout"] = 0.0  # Devices draw other noise.
+    here = readout(plan=plan, **options).fit(features, responses).predict(features)
+    there = readout(plan=plan, device="cuda", checkpoint=tmp_path, **options)
+    expected = there.fit(features, responses).predict(features)
+    np.testing.assert_allclose(expected, here, atol=0.02)
+    np.testing.assert_array_equal(there.fit(features, responses).predict(features), expected)
+    half = TrainingPlan(epochs=4, batch_size=16, precision="bfloat16")
+    rough = readout(plan=half, device="cuda", **options).fit(features, responses)
+    np.testing.assert_allclose(rough.predict(features), here, atol=0.2)

@@ -8,7 +8,7 @@ import xarray as xr
 
 from neuroalign._training import TrainingPlan
 from neuroalign.decoders import FlowCodebook, MotionDecoder, window_responses
-from neuroalign.errors import AlignError, SchemaError
+from neuroalign.errors import AlignError, FitError, SchemaError
 from neuroalign.schema import check
 
 SHORT = TrainingPlan(epochs=2, batch_size=16)
@@ -112,6 +112,9 @@ def test_one_seed_gives_one_net_and_a_killed_fit_goes_on(tmp_path: Any) -> None:
     ]
     np.testing.assert_array_equal(made[0], made[1])
     np.testing.assert_array_equal(made[0], made[2])
+    other = MotionDecoder(n_codes=5, width=8, plan=SHORT, n_ensemble=2, checkpoint=tmp_path)
+    with pytest.raises(FitError, match="checkpoint: expected the state of this run"):
+        other.fit(responses, flow, frames=frames[::-1])
 
 
 def test_labels_stay_and_tokens_are_places() -> None:

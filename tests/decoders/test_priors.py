@@ -11,7 +11,7 @@ import xarray as xr
 from neuroalign._training import TrainingPlan
 from neuroalign.decoders import DiffusionPrior
 from neuroalign.decoders._denoiser import Diffusion, make_signal_shares
-from neuroalign.errors import AlignError
+from neuroalign.errors import AlignError, FitError
 
 SMALL: dict[str, Any] = {"n_steps": 10, "width": 16, "plan": TrainingPlan(epochs=2)}
 
@@ -173,6 +173,8 @@ def test_a_killed_fit_goes_on(rng: np.random.Generator, tmp_path: Any) -> None:
     ]
     np.testing.assert_array_equal(made[0], made[1])
     np.testing.assert_array_equal(made[0], made[2])
+    with pytest.raises(FitError, match="checkpoint: expected the state of this run"):
+        DiffusionPrior(checkpoint=tmp_path, drop=0.5, **SMALL).fit(y, y)
 
 
 @pytest.mark.slow

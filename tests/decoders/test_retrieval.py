@@ -7,16 +7,17 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
+from sklearn.model_selection import GroupKFold
 from torch import nn
 
 from neuroalign._training import TrainingPlan
 from neuroalign.align import average_repeats
-from neuroalign.decoders import EmbeddingDecoder, identify
+from neuroalign.decoders import EmbeddingDecoder, RidgeDecoder, identify
 from neuroalign.decoders._backbone import split_decay
-from neuroalign.decoders._members import hold_out
 from neuroalign.decoders._repeats import Repeats, number_repeats
 from neuroalign.encoders import Ridge
-from neuroalign.errors import AlignError, NeuroalignWarning, SchemaError
+from neuroalign.encoders.readouts._members import hold_out
+from neuroalign.errors import AlignError, FitError, NeuroalignWarning, SchemaError
 
 SHORT = TrainingPlan(epochs=3, batch_size=16)
 SMALL: dict[str, Any] = {"hidden": 16, "n_blocks": 1, "projection": 16, "plan": SHORT}
@@ -198,6 +199,8 @@ def test_one_seed_gives_one_net_and_a_killed_fit_goes_on(
             EmbeddingDecoder(**options).fit(responses, embeddings)
     again = EmbeddingDecoder(**options).fit(responses, embeddings).project(responses)
     np.testing.assert_array_equal(whole.values, again.values)
+    with pytest.raises(FitError, match="checkpoint: expected the state of this run"):
+        EmbeddingDecoder(**options, temperature=0.1).fit(responses, embeddings)
     other = EmbeddingDecoder(seed=1, **SMALL).fit(responses, embeddings).project(responses)
     assert np.abs(other.values - whole.values).max() > 1e-3
 
@@ -229,3 +232,57 @@ def test_faults_are_named(rng: np.random.Generator) -> None:
         fitted.predict(responses[:, ::-1])
     with pytest.raises(SchemaError, match="X: expected dims"):
         fitted.predict(responses.T)
+
+
+# Is an animal, a face, a place, held in a hand, its size, a thing, worn.
+MEANINGS = {
+    "bottle": (0, 0, 0, 1, 0, 1, 0), "cat": (1, 1, 0, 0, 0, 1, 0), "chair": (0, 0, 0, 0, 1, 1, 0),
+    "face": (1, 2, 0, 0, 0, 1, 0), "house": (0, 0, 1, 0, 2, 1, 0), "shoe": (0, 0, 0, 0, 0, 1, 1),
+    "scissors": (0, 0, 0, 2, 0, 1, 0), "scrambledpix": (0, 0, 0, 0, 0, 0, 0),
+}  # fmt: skip
+
+
+def retrieve_by_run(make: Any, blocks: xr.DataArray) -> float:
+    """Retrieve the categories of each run among its eight by decoders of other runs."""
+    shown, runs = blocks["stimulus"].values, blocks["run"].values
+    meanings = xr.DataArray(
+        np.array([MEANINGS[name] for name in shown], dtype=np.float64),
+        dims=("sample", "feature"), coords={"stimulus": ("sample", shown)},
+    )  # fmt: skip
+    found = []
+    for train, test in GroupKFold(4).split(shown, groups=runs):
+        assert not set(runs[train]) & set(runs[test])
+        decoder = make().fit(blocks[train], meanings[train])
+        guess = getattr(decoder, "project", decoder.predict)(blocks[test]).values
+        center = meanings[train].values.mean(axis=0)
+        for run in np.unique(runs[test]):
+            rows = runs[test] == run
+            true = meanings[test].values[rows]
+            result = identify(
+                guess[rows], true, n_candidates=8, top=1, n_draws=1, center=center
+            )  # fmt: skip
+            found.append(float(result["expected"].mean()))
+    return float(np.mean(found))
+
+
+def make_contrastive() -> EmbeddingDecoder:
+    plan = TrainingPlan(epochs=150, batch_size=None, learning_rate=2e-3, weight_decay=1e-2)
+    return EmbeddingDecoder(
+        hidden=64, n_blocks=1, projection=32, plan=plan, validation=0.0, baseline=False
+    )
+
+
+@pytest.mark.parametrize(
+    ("make", "least"),
+    [(RidgeDecoder, 0.55), pytest.param(make_contrastive, 0.35, marks=pytest.mark.slow)],
+)
+def test_haxby_voxels_are_decoded_into_what_categories_mean(
+    make: Any, least: float, haxby_blocks: xr.DataArray
+) -> None:
+    assert retrieve_by_run(make, haxby_blocks) > least
+    rng, runs = np.random.default_rng(0), haxby_blocks["run"].values
+    dealt = haxby_blocks["stimulus"].values.copy()
+    for run in np.unique(runs):
+        dealt[runs == run] = rng.permutation(dealt[runs == run])
+    nothing = haxby_blocks.assign_coords(stimulus=("sample", dealt))
+    assert retrieve_by_run(make, nothing) == pytest.approx(1 / 8, abs=0.1)

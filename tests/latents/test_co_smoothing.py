@@ -17,6 +17,13 @@ from neuroalign.loaders import (
     simulate_linear_dynamics,
 )
 
+# Few steps are enough here; models rightly say when they are too few.
+# Normal states of counts are what some tests are about.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:(max_iter|epochs). expected to converge:neuroalign.errors.NeuroalignWarning",
+    "ignore:emission. expected signals:neuroalign.errors.NeuroalignWarning",
+)
+
 
 class Constant(LatentModel):
     """Predicts the training mean, always."""

@@ -19,6 +19,8 @@ from neuroalign.errors import AlignError, FitError, NeuroalignWarning, SchemaErr
 from neuroalign.latents import BlockModel, DynamicConnectome, compute_affinity
 from neuroalign.latents._masked_factors import draw_start, factorize, rebuild
 from neuroalign.loaders import simulate_communities
+from neuroalign.report import plot_motifs
+from neuroalign.report.verdicts import state_verdict
 
 SPANS: dict[str, Any] = {"window": 0.75, "span": 2.25}
 
@@ -78,6 +80,17 @@ def test_what_is_not_finite_is_no_fit() -> None:
         pytest.raises(FitError, match="expected affinities that factors can approach"),
     ):
         factorize(tensor, None, start, 5, 0.0)
+
+
+def test_the_fit_is_ready_for_the_report() -> None:
+    data = simulate_communities(3, 80, 16, n_motifs=1, community_size=4).responses
+    model = DynamicConnectome(2, n_inits=2, **SPANS).fit(data)
+    schema.check(model.params_)
+    assert model.params_ is model.factors_
+    assert model.communities_.identical(model.params_["communities"])
+    assert state_verdict(model.params_).startswith("DynamicConnectome: 2 motifs over 80 times")
+    drawn = plot_motifs(model.params_).axes
+    assert any(axes.get_ylabel() == "community" for axes in drawn)
 
 
 def compare(model: DynamicConnectome, truth: xr.Dataset) -> tuple[np.ndarray, ...]:

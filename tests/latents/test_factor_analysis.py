@@ -10,6 +10,11 @@ from sklearn import decomposition
 
 from neuroalign.latents import FactorAnalysis, ProbabilisticPCA
 
+# Few steps are enough here; models rightly say when they are too few.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:(max_iter|epochs). expected to converge:neuroalign.errors.NeuroalignWarning"
+)
+
 
 def simulate(seed: int, n: int = 600) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed)

@@ -9,11 +9,16 @@ import xarray as xr
 from scipy.stats import multivariate_normal
 
 from neuroalign.errors import FitError, SchemaError
-from neuroalign.latents import GPFA
+from neuroalign.latents import GPFA, FactorAnalysis
 from neuroalign.latents._factors import Factors
 from neuroalign.latents._gaussian_process import invert_large, make_prior
 from neuroalign.loaders import load_epochs, load_nwb
 from neuroalign.storage import load, save
+
+# Few steps are enough here; models rightly say when they are too few.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:(max_iter|epochs). expected to converge:neuroalign.errors.NeuroalignWarning"
+)
 
 
 def simulate(
@@ -255,3 +260,28 @@ def test_one_course_tells_a_hidden_cell_from_two_others(real_data: Path) -> None
     )
     assert real > 0.015
     assert null < 0.005
+
+
+def test_the_default_start_is_as_good_as_the_best_of_its_own() -> None:
+    rng = np.random.default_rng(4)
+    courses = np.stack([make_prior(0.9, 60)[0]] * 2)
+    Z = np.linalg.cholesky(courses) @ rng.normal(size=(2, 60, 30))
+    Y = np.einsum("ktn,ku->nut", Z, rng.normal(size=(2, 12)))
+    X = Y + 2.0 * rng.normal(size=Y.shape)
+    slow, short, found = (GPFA(2, timescale=t).fit(X) for t in (5.0, 1.0, None))
+    scores = [one.history_["objective"][-1] for one in (slow, short, found)]
+    assert scores[2] > max(scores[:2]) - 0.5
+    np.testing.assert_allclose(found.params_["timescale"], 0.9, rtol=0.2)
+    assert (np.diff(found.history_["objective"]) >= -1e-6).all()
+    assert found.n_iter_ <= 200
+
+
+def test_default_processes_of_human_units_beat_factors(real_data: Path) -> None:
+    """Processes of no width are factors: they can never be worse."""
+    path = real_data / "nwb_human_mtl_zheng2022" / "sub-4_ses-4_ecephys+image.nwb"
+    X = load_nwb(path, intervals="encoding_table", window=(0, 4), bin_width=0.1)
+    found = GPFA(3, scale="none").fit(X)
+    assert found.converged_
+    slow, factors = GPFA(3, scale="none", timescale=0.5).fit(X), FactorAnalysis(3).fit(X)
+    assert found.history_["objective"][-1] > slow.history_["objective"][-1] + 50
+    assert float(found.log_prob(X).sum()) > float(factors.log_prob(X).sum())

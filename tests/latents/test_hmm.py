@@ -208,7 +208,7 @@ def test_a_rate_is_never_zero(rng: Any) -> None:
 def test_states_that_die_are_started_anew_and_said() -> None:
     X = np.tile([0.0, 1.0], 60).reshape(1, 1, 120)
     with pytest.warns(NeuroalignWarning, match="states that are visited"):
-        model = HMM(12, prior=0.0, n_restarts=1).fit(X)
+        model = HMM(12, prior=0.0, n_restarts=1).fit(X - 0.5)
     assert np.isfinite(model.params_["mean"].values).all()
     assert model.warnings_
 

@@ -8,13 +8,15 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.io
+from scipy.ndimage import gaussian_filter1d
 from scipy.stats import multivariate_normal
 
 from neuroalign.errors import NeuroalignWarning
+from neuroalign.latents import PoissonGPFA
 from neuroalign.latents._kalman import Dynamics
 from neuroalign.latents._linear_fit import OBSERVATIONS, Fitted, Readout
 from neuroalign.latents.linear_dynamics import LinearDynamics
-from neuroalign.loaders import load_epochs
+from neuroalign.loaders import load_epochs, load_nwb
 
 TURN = 0.97 * np.array([[np.cos(0.3), -np.sin(0.3)], [np.sin(0.3), np.cos(0.3)]])
 
@@ -154,6 +156,30 @@ def test_one_trial_suffices_and_one_bin_does_not() -> None:
     assert LinearDynamics(2).fit(X[:1]).n_iter_ > 1
     with pytest.raises(ValueError, match=re.escape("X: expected trials of at least 2 bins")):
         LinearDynamics(2).fit(X[:, :, :1])
+
+
+@pytest.mark.parametrize("model", [LinearDynamics(1, observations="poisson"), PoissonGPFA(1)])
+def test_a_hidden_burst_is_not_extrapolated_beyond_what_training_showed(model: Any) -> None:
+    """Steady units that surge where the bursting one is hidden drive its log rate off the scale."""
+    rng = np.random.default_rng(0)
+    course = gaussian_filter1d(rng.normal(size=(20, 1, 40)), 3, axis=2) * 4
+    X = rng.poisson(np.exp(np.array([0.3, 0.3, 0.3, 2.5])[:, None] * course + 0.5)).astype(float)
+    surge = X[:4].copy()
+    surge[:, :3, 20:30] = 30.0
+    fitted = model.fit(X)
+    found = fitted.predict_rates(surge, mask=np.arange(4) == 3)
+    assert found[:, 3].max() == X[:, 3].max()
+    assert (found.max(axis=(0, 2)) <= X.max(axis=(0, 2))).all()
+
+
+def test_cells_of_the_head_direction_system_are_told_without_runaway_rates(real_data: Path) -> None:
+    path = real_data / "nwb_pynapple_A8604" / "A8604-211122.nwb"
+    counts = load_nwb(path, intervals="epochs", window=(0, 1000), bin_width=0.5).values[0]
+    X = np.swapaxes(counts.T.astype(float).reshape(40, 50, 3), 1, 2)
+    model = LinearDynamics(1, observations="poisson", tol=1e-2).fit(X[1::2])
+    rates = model.predict_rates(X[::2], mask=np.arange(3) == 1)[:, 1]
+    # Without the bound: 5,000 spikes in half a second, and more.
+    assert rates.max() <= X[1::2, 1].max() == 23
 
 
 def test_too_few_steps_are_said() -> None:

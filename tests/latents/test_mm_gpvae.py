@@ -17,6 +17,11 @@ from neuroalign.latents._fourier_gp import find_circle, make_basis
 from neuroalign.latents._mm_gpvae import Batch, MultimodalNet, Sizes, build_net
 from neuroalign.loaders import simulate_gaussian_processes
 
+# Few steps are enough here; models rightly say when they are too few.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:(max_iter|epochs). expected to converge:neuroalign.errors.NeuroalignWarning"
+)
+
 
 @cache
 def simulate() -> Any:

@@ -21,6 +21,11 @@ from neuroalign.latents._fourier_gp import find_circle, find_spectrum, make_basi
 from neuroalign.latents._linear_fit import Readout
 from neuroalign.loaders import simulate_gaussian_processes
 
+# Few steps are enough here; models rightly say when they are too few.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:(max_iter|epochs). expected to converge:neuroalign.errors.NeuroalignWarning"
+)
+
 
 def compare_prior(n_bins: int, circle: int, length: float) -> float:
     """Relative Frobenius error of the prior covariance."""
@@ -186,3 +191,17 @@ def test_held_out_planning_spikes_are_smooth(real_data: Path, rng: np.random.Gen
     model = PoissonGPFA(1).fit(X[::2])
     shuffled = X[1::2][:, :, rng.permutation(40)]
     assert model.log_prob(X[1::2]).sum() > model.log_prob(shuffled).sum()
+
+
+def test_the_default_start_finds_short_timescales() -> None:
+    data = simulate_gaussian_processes(30, 40, 30, length=1.2, seed=0)
+    slow, found = (PoissonGPFA(2, timescale=t).fit(data.responses) for t in (0.1, None))
+    scores = [float(one.log_prob(data.responses).sum()) for one in (slow, found)]
+    assert scores[1] > scores[0] + 20
+    np.testing.assert_allclose(found.params_["timescale"], 1.2 * 0.02, rtol=0.3)
+
+
+def test_a_timescale_in_milliseconds_is_refused() -> None:
+    data = simulate_gaussian_processes(4, 40, 8, seed=0)
+    with pytest.raises(ValueError, match=r"timescale: expected at most twice .* \(1.6\), got 100"):
+        PoissonGPFA(2, timescale=100.0).fit(data.responses)

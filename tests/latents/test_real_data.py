@@ -22,6 +22,10 @@ from neuroalign.latents import (
 )
 from neuroalign.loaders import bin_continuous, load_epochs, load_nwb
 
+# On real and shuffled bins some fits are cut short, which they rightly say.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:max_iter. expected to converge:neuroalign.errors.NeuroalignWarning"
+)
 # Regions of the table, after three tissues.
 REGIONS = slice(3, None)
 

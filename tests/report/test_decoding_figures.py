@@ -37,6 +37,9 @@ def test_each_row_is_the_share_of_a_true_class(decoding: xr.Dataset) -> None:
     assert mean.get_ydata()[0] == pytest.approx(0.8)
     assert chance.get_ydata()[0] == pytest.approx(1 / 3)
     assert [label.get_text() for label in right.get_xticklabels()] == ["null", "data"]
+    legend = right.get_legend()
+    right.figure.draw_without_rendering()
+    assert not legend.get_window_extent().overlaps(right.get_window_extent())
 
 
 def test_without_a_null_none_is_drawn(decoding: xr.Dataset) -> None:

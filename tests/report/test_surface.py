@@ -132,3 +132,12 @@ def test_volume_messages() -> None:
         report.plot_volume(values * np.nan)
     with pytest.raises(SchemaError, match=r"expected dims \('neuroid',\)"):
         report.plot_volume(values.expand_dims("fold"))
+
+
+def test_signs_differ_in_hue_where_limits_say_that_values_are_signed() -> None:
+    places = {key: ("neuroid", [0, 1]) for key in "ijk"}
+    values = xr.DataArray([-1.0, 1.0], dims="neuroid", coords=places)
+    made = [report.plot_volume(values, limits=limits) for limits in [(-1, 1), (0, 1)]]
+    drawn = [figure.axes[0].images[1] for figure in made]
+    np.testing.assert_allclose(drawn[0].cmap(0.5)[:3], 0.96, atol=0.02)
+    assert drawn[1].cmap.name != drawn[0].cmap.name

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from neuroalign import encoders, evaluate
+from neuroalign import decoders, encoders, evaluate, loaders, storage
 from neuroalign.encoders import readouts
 from neuroalign.errors import SchemaError
 from neuroalign.study import calls
@@ -72,3 +72,25 @@ def test_files_that_are_not_there_are_named_with_what_is_near(tmp_path: Path) ->
     (tmp_path / "bold.nii.gz").touch()
     with pytest.raises(FileNotFoundError, match=r"x: .*'blod.nii.gz'.*Did you mean 'bold.nii.gz'"):
         calls.find_files({"path": "blod.nii.gz"}, tmp_path, "x")
+
+
+def test_text_stands_only_where_text_may_stand(tmp_path: Path) -> None:
+    (tmp_path / "events.tsv").touch()
+    (tmp_path / "stimulus").touch()
+    for options, message in [
+        ({"mask": "mask.nii"}, r"x.mask: expected \{path: 'mask.nii'\}"),
+        ({"bold": ["@run", "bold.nii"]}, "x.bold: .*got the plain text 'bold.nii'"),
+        ({"events": "events.tsv"}, "x.events: .*a changed file is seen"),
+        ({"detrend": "no"}, "x.detrend: expected true or false, got the text 'no'"),
+        ({"tr": "2s"}, "x.tr: expected a number, got the text '2s'. Take quotes away"),
+    ]:
+        with pytest.raises(SchemaError, match=message):
+            calls.check_values(loaders.load_fmri, options, tmp_path, "x")
+    fine = {"bold": "@run", "mask": {"path": "mask.nii"}, "tr": 2, "standardize": "zscore"}
+    calls.check_values(loaders.load_fmri, fine, tmp_path, "x")
+    # The name of a coord, and a folder too large to be hashed.
+    calls.check_values(decoders.decode_classes, {"target": "stimulus"}, tmp_path, "x")
+    calls.check_values(storage.load, {"path": str(tmp_path)}, tmp_path, "x")
+    inside = {"encoder": {"use": "encoders.Ridge", "fit_intercept": "no"}}
+    with pytest.raises(SchemaError, match="x.encoder.fit_intercept: expected true or false"):
+        calls.check_objects(inside, "x", tmp_path)

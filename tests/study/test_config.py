@@ -38,6 +38,18 @@ def test_a_study_is_read(write_study: Callable[..., Study]) -> None:
             "rsa.r: expected names used once in a study, got 'r' of 'data' again",
         ),
         (
+            "data: {r: {call: storage.load, with: {path: x.nc}}}",
+            r"data.r.path: expected \{path: 'x.nc'\}.* got the plain text 'x.nc'",
+        ),
+        (
+            "data: {r: {call: loaders.load_fmri, with: {bold: '@b', detrend: 'false'}}}\n",
+            "entry above, got '@b'",
+        ),
+        (
+            "data: {r: {call: loaders.load_fmri, with: {bold: {glob: '*'}, detrend: 'false'}}}",
+            "data.r.detrend: expected true or false, got the text 'false'. Take quotes away",
+        ),
+        (
             "rsa: {r: {call: rsa.compute_rdm, each: responses, with: {responses: x}}}",
             "expected 'each' to name an option that is an '@name', got 'responses'",
         ),

@@ -69,8 +69,9 @@ def test_a_task_that_fails_leaves_the_others(write_study: Callable[..., Study]) 
     bad = describe_study()["rsa"]
     bad["rdm"]["with"]["distance"] = "no such distance"
     study = write_study(rsa=bad)
-    with pytest.raises(ValueError, match="distance: "):
+    with pytest.raises(ValueError, match="distance: ") as caught:
         run_study(study)
+    assert caught.value.__notes__ == ["in rsa.rdm"]
     assert list_states(study) == ["done", "done", "done", "to do"]
 
 
@@ -103,3 +104,22 @@ def test_a_folder_tells_its_study_wherever_it_lies(
     (moved / "study.json").write_text(json.dumps({"config": 1}))
     with pytest.raises(NeuroalignError, match="expected the record of a finished study"):
         read_study_folder(moved)
+
+
+def test_warnings_are_told_and_no_old_page_stays(write_study: Callable[..., Study]) -> None:
+    run_study(write_study())
+    late = {
+        "values": [[1.0, 2.0], [3.0, 5.0]],
+        "modality": "fmri",
+        "run": ["a", "a"],
+        "onset": [0, 2e5],
+    }
+    told: list[str] = []
+    study = write_study(
+        data={"late": {"call": "loaders.from_arrays", "with": late}},
+        features={}, encoding={}, rsa={},
+    )  # fmt: skip
+    page = run_study(study, say=told.append)
+    assert told[1] == "late: done"
+    assert told[2].startswith("late: warning: onset: ")
+    assert not page.exists()

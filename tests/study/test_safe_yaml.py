@@ -20,6 +20,14 @@ def test_plain_values_come_through(tmp_path: Path) -> None:
     assert read_yaml(path) == {"a": [1, 2.5, "text", None, True], "b": {"c": "x: y"}}
 
 
+def test_numbers_with_an_exponent_are_numbers(tmp_path: Path) -> None:
+    path = write(tmp_path, "a: [1e-3, 1e5, 2.5E3, -1.e2, 1.0e-05]\nb: ['1e-3', 1e, e3, 1e3x]\n")
+    assert read_yaml(path) == {
+        "a": [0.001, 1e5, 2500, -100, 1e-5],
+        "b": ["1e-3", "1e", "e3", "1e3x"],
+    }
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -1,14 +1,16 @@
 """The factorised readout: its formula, and maps that come back."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 
 from neuroalign.encoders import Ridge
-from neuroalign.encoders.readouts import FactorizedReadout, TrainingPlan
+from neuroalign.encoders.readouts import FactorizedReadout, GaussianReadout, TrainingPlan
 from neuroalign.encoders.readouts.factorized import FactorizedMap
 from neuroalign.errors import NeuroalignWarning
-from tests.encoders.readouts.test_gaussian import CENTERS, simulate_fields
+from tests.encoders.readouts.test_gaussian import CENTERS, SPREADS, simulate_fields
 
 
 @pytest.mark.parametrize(("n_tokens", "n_features"), [(7, 3), (3, 7), (1, 4)])
@@ -23,6 +25,14 @@ def test_the_net_computes_its_formula(n_tokens: int, n_features: int) -> None:
     assert (net.maps() >= 0).all()
 
 
+def fit_spread(apart: np.ndarray, found: np.ndarray) -> float:
+    """The spread of the round Gaussian that a map of unit length resembles most."""
+    spreads = np.linspace(0.3, 4, 75)
+    blobs = np.exp(-0.5 * (apart**2).sum(axis=0) / spreads[:, None] ** 2)
+    blobs /= np.linalg.norm(blobs, axis=1, keepdims=True)
+    return float(spreads[np.argmax(blobs @ found)])
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_planted_places_and_features_come_back(seed: int) -> None:
@@ -35,12 +45,19 @@ def test_planted_places_and_features_come_back(seed: int) -> None:
         [(weights * weights[axis]).sum("token").values for axis in ("row", "column")], axis=1
     )
     assert np.abs(found - CENTERS).max() < 1.0
+    places = np.stack([weights["row"], weights["column"]])
+    found_spreads = [
+        fit_spread(places - center[:, None], map_)
+        for center, map_ in zip(CENTERS, readout.maps_.values, strict=True)
+    ]
+    np.testing.assert_allclose(found_spreads, SPREADS, rtol=0.15)
     assert (readout.validation_score_ > readout.baseline_score_).all()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_without_a_place_ridge_wins_and_this_is_said(seed: int) -> None:
+@pytest.mark.parametrize("kind", [FactorizedReadout, GaussianReadout])
+def test_without_a_place_ridge_wins_and_this_is_said(kind: Any, seed: int) -> None:
     """Weights that are no product of place and feature: the constraint costs."""
     rng = np.random.default_rng(seed)
     tokens = rng.normal(size=(400, 9, 6))
@@ -49,7 +66,7 @@ def test_without_a_place_ridge_wins_and_this_is_said(seed: int) -> None:
     responses += 0.3 * responses.std(axis=0) * rng.normal(size=responses.shape)
     plan = TrainingPlan(epochs=40, learning_rate=0.02, schedule="cosine")
     with pytest.warns(NeuroalignWarning, match="ridge on the same tokens, got r"):
-        readout = FactorizedReadout(plan=plan, seed=seed).fit(tokens, responses)
+        readout = kind(plan=plan, seed=seed).fit(tokens, responses)
     assert (readout.baseline_score_ > readout.validation_score_).all()
 
 

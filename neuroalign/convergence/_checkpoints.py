@@ -1,0 +1,134 @@
+"""One checkpoint: its features, its scores, and its file.
+
+In: a network, a function that loads one, or features. Out: what `encode_layers` gives of it, read
+from disk where the same request wrote it before.
+"""
+
+import hashlib
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from neuroalign import features, provenance, storage
+from neuroalign.align.matching import match
+from neuroalign.convergence.layers import encode_layers
+from neuroalign.errors import LoadError, NeuroalignWarning, SchemaError
+
+
+@dataclass(frozen=True)
+class Request:
+    """What every checkpoint is asked: ``encoding`` options go to `encode_layers`."""
+
+    stimuli: Any
+    responses: xr.DataArray
+    layers: Any
+    pool: str | None
+    device: str
+    encoder: Any
+    encoding: dict[str, Any]
+    folder: Path | None
+    key: str
+
+
+def sort_steps(checkpoints: Mapping[Any, Any]) -> list[float]:
+    """Put training steps in order.
+
+    Raises
+    ------
+    SchemaError
+    """
+    words = [step for step in checkpoints if isinstance(step, str)]
+    if words or len(checkpoints) < 2:
+        what = f"'{words[0]}'" if words else f"{len(checkpoints)} checkpoints"
+        raise SchemaError(
+            f"checkpoints: expected two or more, named by their training step, got {what}. "
+            "Use a dict of numbers to networks."
+        )
+    return sorted(checkpoints)
+
+
+def sign_stimuli(stimuli: Any) -> str:
+    """Hash what is shown: arrays by content, files by name and size."""
+    digest = hashlib.blake2b(digest_size=16)
+    if isinstance(stimuli, xr.DataArray):
+        return provenance.hash_array(stimuli)
+    for name, one in (stimuli or {}).items():
+        digest.update(str(name).encode())
+        if isinstance(one, str | Path):
+            size = Path(one).stat().st_size if Path(one).exists() else -1
+            digest.update(f"{one} {size}".encode())
+        else:
+            digest.update(provenance.hash_array(np.asarray(one)).encode())
+    return digest.hexdigest()
+
+
+def _sign_checkpoint(checkpoint: Any) -> str:
+    """Hash features or weights; a function is known by its step alone."""
+    if isinstance(checkpoint, Mapping):
+        return " ".join(f"{name} {provenance.hash_array(one)}" for name, one in checkpoint.items())
+    if hasattr(checkpoint, "state_dict"):
+        state = {
+            # Half precision has no type in numpy.
+            name: one.detach().cpu().float().numpy()
+            for name, one in checkpoint.state_dict().items()
+        }
+        return " ".join(f"{name} {provenance.hash_array(one)}" for name, one in state.items())
+    return "function"
+
+
+def read_checkpoint(checkpoint: Any, name: str) -> Any:
+    """Give features or a network; a function is called to load one.
+
+    Raises
+    ------
+    SchemaError
+    """
+    if isinstance(checkpoint, Mapping) or hasattr(checkpoint, "state_dict"):
+        return checkpoint
+    if not callable(checkpoint):
+        raise SchemaError(
+            f"{name}: expected a torch.nn.Module, a function that loads one, or a mapping of layer "
+            f"to features, got {type(checkpoint).__name__}."
+        )
+    return read_checkpoint(checkpoint(), name)
+
+
+def encode_checkpoint(request: Request, checkpoint: Any, label: str) -> xr.Dataset:
+    """Encode one checkpoint, or read what the same request wrote of it."""
+    key = provenance.collect({"request": request.key, "checkpoint": _sign_checkpoint(checkpoint)})
+    path = None if request.folder is None else request.folder / f"{label}.nc"
+    if path is not None and path.exists():
+        try:
+            known: xr.Dataset = storage.load(path)
+        except LoadError as error:
+            warnings.warn(
+                f"{path}: expected the result of a checkpoint, got '{error}'. It is computed anew.",
+                NeuroalignWarning,
+                stacklevel=3,
+            )
+        else:
+            if known.attrs.get("request") == key:
+                return known
+            raise FileExistsError(
+                f"{path}: expected the result of the same request, got one of other stimuli, "
+                "responses, weights or options. Choose another folder, or delete this one."
+            )
+    model = read_checkpoint(checkpoint, f"checkpoints[{label}]")
+    found = model
+    if not isinstance(model, Mapping):
+        found = features.extract(
+            model, request.stimuli, request.layers, pool=request.pool, device=request.device,
+            progress=False,
+        )  # fmt: skip
+    rows = {str(name): match(one, request.responses)["features"] for name, one in found.items()}
+    result = encode_layers(rows, request.responses, request.encoder, **request.encoding)
+    result.attrs["request"] = key
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        storage.save(result, path, overwrite=True)
+    return result

@@ -1,0 +1,326 @@
+"""How a model comes to resemble the brain while it learns: scores at checkpoints, half-times.
+
+In: networks (or features) at training steps, stimuli, responses. Out: one Dataset, its tables, and,
+with a folder, a file for every checkpoint from which an interrupted call goes on.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from tqdm import tqdm
+
+from neuroalign import provenance
+from neuroalign._arrays import copy_geometry
+from neuroalign.convergence._checkpoints import (
+    Request,
+    encode_checkpoint,
+    read_checkpoint,
+    sign_stimuli,
+    sort_steps,
+)
+from neuroalign.convergence.controls import shuffle_weights
+from neuroalign.convergence.encoding import encoding_score, score_best_layer
+from neuroalign.convergence.half_times import find_half_times
+from neuroalign.convergence.spatial import spatial_score
+from neuroalign.convergence.temporal import temporal_score
+from neuroalign.encoders.ridge import Ridge
+from neuroalign.errors import SchemaError
+from neuroalign.evaluate._ceilings import find_ceiling
+from neuroalign.schema import check_estimate, check_responses
+
+SPATIAL = ("score", "lower", "upper", "p_spin", "p_shuffled")
+TEMPORAL = ("score", "lower", "upper", "p_shuffled")
+ENCODING = ("score", "lower", "upper", "normalized")
+HALF = ("half_time", "lower", "upper", "relative", "final")
+
+
+def trace(
+    checkpoints: Mapping[float, Any],
+    stimuli: Any,
+    responses: xr.DataArray,
+    layers: Any = "all",
+    *,
+    distances: xr.Dataset | None = None,
+    encoder: Any = None,
+    group: str | None = "run",
+    n_splits: int | None = None,
+    metric: str = "pearson",
+    ceiling: str | xr.DataArray | None = "split_half",
+    by: str | None = "roi",
+    over: str = "neuroid",
+    baseline: str = "zero",
+    control: bool = True,
+    pool: str | None = None,
+    device: str = "cpu",
+    n_spins: int = 200,
+    n_resamples: int = 500,
+    folder: Path | str | None = None,
+    seed: int = 0,
+    progress: bool = False,
+) -> xr.Dataset:
+    """Follow encoding, spatial and temporal scores of a model over its training.
+
+    Parameters
+    ----------
+    checkpoints : mapping of number to network, function, or mapping of layer to features
+        Training step to a ``torch.nn.Module``; to a function without arguments that loads one, so
+        that one is held at a time; or to features of every stimulus, as ``features.extract`` gives.
+    stimuli : mapping or DataArray
+        As ``features.extract`` takes them; None with features.
+    responses : DataArray (sample, neuroid) or (sample, neuroid, time)
+        Named by ``stimulus``.
+    layers : str or sequence of str
+        For networks, in order of depth; see ``features.extract``.
+    distances : Dataset, optional
+        Of `measure_distances`: brings the spatial score.
+    encoder, group, n_splits, metric, ceiling
+        See `encode_layers`.
+    by, over, baseline : str
+        Whose half-times, over what their interval draws, and what they rise from: see
+        `find_half_times`. ``baseline="first"`` where random weights predict well already.
+    control : bool
+        Also encode from the last network with its weights in random places.
+    pool, device : str
+        See ``features.extract``.
+    n_spins, n_resamples : int
+        Draws of the nulls (rotations of the cortex, permutations of the layers), and of intervals.
+    folder : path, optional
+        Holds one file a checkpoint; the same call resumes there. A function is known by its step
+        alone: use another folder for other weights.
+    seed : int
+    progress : bool
+
+    Returns
+    -------
+    Dataset
+        ``mean_score`` (step, layer, neuroid[, time]) and ``ceiling``; ``neuroid_score``
+        (step, fold, neuroid), each at the layer that is best for it in the other folds, averaged
+        over time; ``encoding_*`` (step, statistic); with distances ``spatial_*`` (step, distance,
+        rule, unit); with time ``temporal_*`` (step, latency_rule) and ``latency`` (step,
+        latency_rule, layer); ``half_time``, ``half_time_lower``, ``half_time_upper``,
+        ``half_time_relative``, ``half_time_final`` (region), the labels of ``by``;
+        ``course_half_time`` (course) of the encoding, spatial and temporal scores themselves,
+        without interval; ``control_encoding`` and ``control_spatial``. `tabulate_trace` lays it
+        out.
+
+    Raises
+    ------
+    SchemaError, AlignError, ValueError, FileExistsError
+
+    References
+    ----------
+    Raugel et al. (2025), arXiv:2508.18226.
+
+    Examples
+    --------
+    >>> from neuroalign.loaders import simulate_linear
+    >>> data = simulate_linear(n_neuroids=3, snr=9.0)
+    >>> noise = data.features.copy(data=np.random.default_rng(1).normal(size=data.features.shape))
+    >>> learnt = {
+    ...     step: {"early": noise, "late": (1 - share) * noise + share * data.features}
+    ...     for step, share in ((0, 0.0), (10, 0.5), (100, 1.0))
+    ... }
+    >>> course = trace(learnt, None, data.responses, by=None, ceiling=None, n_resamples=20)
+    >>> 0 < float(course["half_time"].item()) < 10
+    True
+    """
+    check_responses(responses)
+    steps = sort_steps(checkpoints)
+    encoder = Ridge() if encoder is None else encoder
+    top = find_ceiling(ceiling, responses, seed)
+    known = top if bool(top.notnull().any()) else None
+    options: dict[str, Any] = {
+        "group": group, "n_splits": n_splits, "metric": metric, "ceiling": known, "seed": seed,
+    }  # fmt: skip
+    names = layers if isinstance(layers, str) else list(layers)
+    said = {name: "" if one is None else str(one) for name, one in options.items()} | {
+        "ceiling": ceiling if isinstance(ceiling, str) else type(ceiling).__name__,
+        "encoder": " ".join(repr(encoder).split()),
+        "layers": names,
+        "pool": pool or "",
+    }
+    shown = {
+        "stimuli": sign_stimuli(stimuli),
+        "responses": provenance.hash_array(responses),
+        "ceiling": provenance.hash_array(top),
+    }
+    request = Request(
+        stimuli, responses, names, pool, device, encoder, options,
+        None if folder is None else Path(folder), provenance.collect(said, shown),
+    )  # fmt: skip
+    results = [
+        encode_checkpoint(request, checkpoints[step], f"step-{step:g}")
+        for step in tqdm(steps, desc="checkpoints", disable=not progress)
+    ]
+    _check_layers(results, steps)
+    scored = [_score(one, distances, n_spins, n_resamples, seed) for one in results]
+    step_dim = xr.DataArray(np.array(steps, dtype=np.float64), dims="step", name="step")
+    found = xr.concat(scored, step_dim, coords="minimal", compat="override", join="override")
+    found["ceiling"] = top
+    times = find_half_times(
+        found["neuroid_score"], by=by, over=over, baseline=baseline, n_resamples=n_resamples,
+        seed=seed,
+    )  # fmt: skip
+    for name in HALF:
+        label = name if name == "half_time" else f"half_time_{name}"
+        # Regions of half-times are no coord of neuroids, which may be called the same.
+        found[label] = ("region", times[name].values)
+    found = found.assign_coords(region=times[by or "all"].values.astype(str))
+    found["course_half_time"] = _time_courses(found, baseline)
+    if control:
+        last = read_checkpoint(checkpoints[steps[-1]], f"checkpoints[{steps[-1]:g}]")
+        if not isinstance(last, Mapping):
+            random = encode_checkpoint(request, shuffle_weights(last, seed=seed), "control")
+            chance = _score(random, distances, 0, n_resamples, seed)
+            for name in ("encoding", "spatial", "temporal"):
+                if f"{name}_score" in chance:
+                    found[f"control_{name}"] = chance[f"{name}_score"]
+    found.attrs = {
+        "kind": "estimate",
+        "method": "trace",
+        "metric": metric,
+        "model": type(next(iter(checkpoints.values()))).__name__,
+        "encoder": said["encoder"],
+        "by": by or "all",
+        "over": over,
+        "baseline": baseline,
+        "seed": seed,
+        "n_steps": len(steps),
+        "headline": "encoding_score",
+        "verdict": _judge(found),
+        "history": str(results[-1].attrs.get("history", "")),
+        "warnings": "\n".join(
+            dict.fromkeys(filter(None, (str(one.attrs["warnings"]) for one in results)))
+        ),
+        "provenance": provenance.collect(said, shown),
+    }
+    for name in map(str, found.data_vars):
+        if "neuroid" in found[name].dims:
+            found[name] = copy_geometry(responses, found[name])
+    return check_estimate(copy_geometry(responses, found))
+
+
+def _judge(found: xr.Dataset) -> str:
+    course = found["encoding_score"].sel(statistic="mean_of_best").values
+    said = [f"{len(course)} checkpoints: encoding score goes from {course[0]:.3f} to "]
+    said[0] += f"{course[-1]:.3f}"
+    for name, time in zip(
+        found["course"].values.tolist(), found["course_half_time"].values, strict=True
+    ):
+        said.append(f"half of the {name} score at step {time:.3g}")
+    return "; ".join(said)
+
+
+def _check_layers(results: list[xr.Dataset], steps: list[float]) -> None:
+    wanted = results[0]["layer"].values.tolist()
+    for result, step in zip(results, steps, strict=True):
+        names = result["layer"].values.tolist()
+        if names != wanted:
+            raise SchemaError(
+                f"checkpoints[{step:g}]: expected the layers {wanted} of the first, got {names}. "
+                "Extract the same layers at each."
+            )
+
+
+def _score(
+    result: xr.Dataset, distances: xr.Dataset | None, n_spins: int, n_resamples: int, seed: int
+) -> xr.Dataset:
+    """All scores of one checkpoint, under names that do not collide."""
+    best = score_best_layer(result)
+    found = xr.Dataset(
+        {
+            "mean_score": result["mean_score"],
+            "neuroid_score": best.mean([dim for dim in best.dims if dim == "time"]),
+        }
+    )
+    encoded = encoding_score(result, n_resamples=n_resamples, seed=seed)
+    for name in ENCODING:
+        found[f"encoding_{name}"] = encoded[name]
+    timed = "time" in result["mean_score"].dims
+    if distances is not None:
+        averaged = result.mean("time") if timed else result
+        placed = spatial_score(
+            averaged, distances, n_spins=n_spins, n_shuffles=n_spins, n_resamples=n_resamples,
+            seed=seed,
+            units=("neuroid", "roi") if "roi" in result.coords else ("neuroid",),
+        )  # fmt: skip
+        for name in SPATIAL:
+            found[f"spatial_{name}"] = placed[name]
+    if timed:
+        dated = temporal_score(result, n_shuffles=n_spins, n_resamples=n_resamples, seed=seed)
+        dated = dated.sel(statistic="pearson", drop=True).rename(rule="latency_rule")
+        for name in TEMPORAL:
+            found[f"temporal_{name}"] = dated[name]
+        found["latency"] = dated["latency"]
+    return found.drop_attrs()
+
+
+def _time_courses(found: xr.Dataset, baseline: str) -> xr.DataArray:
+    """Half-times of the scores themselves, as published: best layer, neuroids, Pearson."""
+    courses = {"encoding": found["encoding_score"].sel(statistic="mean_of_best", drop=True)}
+    if "spatial_score" in found:
+        for kind in found["distance"].values.tolist():
+            chosen = found["spatial_score"].sel(
+                distance=kind, rule="best", unit="neuroid", drop=True
+            )
+            courses[f"spatial {kind}"] = chosen.fillna(0.0)
+    if "temporal_score" in found:
+        chosen = found["temporal_score"].sel(latency_rule="peak", drop=True)
+        courses["temporal"] = chosen.fillna(0.0)
+    timed = [find_half_times(one, by=None, baseline=baseline) for one in courses.values()]
+    times = [float(one["half_time"][0]) for one in timed]
+    return xr.DataArray(times, dims="course", coords={"course": list(courses)})
+
+
+def tabulate_trace(traced: xr.Dataset) -> dict[str, pd.DataFrame]:
+    """Lay out what `trace` found as tables.
+
+    Parameters
+    ----------
+    traced : Dataset
+
+    Returns
+    -------
+    dict of str to DataFrame
+        ``scores``: one row a step, one column a score. ``half_times``: one row a region, with its
+        interval. ``courses``: the half-time of each score.
+
+    Raises
+    ------
+    SchemaError
+
+    Examples
+    --------
+    >>> from neuroalign.loaders import simulate_linear
+    >>> data = simulate_linear(n_neuroids=3)
+    >>> layers = {"early": data.features[:, :9], "late": data.features}
+    >>> found = trace({0: layers, 1: layers}, None, data.responses, by=None, n_resamples=5)
+    >>> sorted(tabulate_trace(found))
+    ['courses', 'half_times', 'scores']
+    """
+    if traced.attrs.get("method") != "trace":
+        raise SchemaError(
+            f"traced: expected a result of trace, got '{traced.attrs.get('method', '')}'. "
+            "Call convergence.trace first."
+        )
+    columns = {}
+    for name in ("encoding_score", "spatial_score", "temporal_score"):
+        if name in traced:
+            flat = traced[name].stack(which=[dim for dim in traced[name].dims if dim != "step"])
+            for place, label in enumerate(flat["which"].values):
+                parts = label if isinstance(label, tuple) else (label,)
+                head = name.removesuffix("_score")
+                columns[" ".join([head, *map(str, parts)])] = flat.values[:, place]
+    scores = pd.DataFrame(columns, index=pd.Index(traced["step"].values, name="step"))
+    by = str(traced.attrs["by"])
+    rows = {
+        label.removeprefix("half_time_"): traced[label].values
+        for label in ("half_time", *(f"half_time_{name}" for name in HALF[1:]))
+    }
+    half_times = pd.DataFrame(rows, index=pd.Index(traced["region"].values, name=by))
+    courses = traced["course_half_time"].to_series().to_frame("half_time")
+    return {"scores": scores, "half_times": half_times, "courses": courses}
