@@ -143,7 +143,10 @@ def run(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
 ) -> None:
-    """Run a study: what is done is kept, what is corrupt is computed anew."""
+    """Run a study: what is done is kept, what is corrupt is computed anew.
+
+    The file is shown by help(neuroalign.study) in Python.
+    """
     from neuroalign.study import runner  # noqa: PLC0415
     from neuroalign.study.config import read_study  # noqa: PLC0415
 
@@ -157,7 +160,12 @@ def run(
         runner.forget(plan, out)
     silent = quiet or as_json
     page = runner.run_study(plan, out, say=None if silent else lambda line: _print(None, line))
-    _print({"report": str(page)} if as_json else None, f"report: {page}")
+    drawn = page.is_file()
+    none = "no report: no entry has a result that it draws, see 'report: true'"
+    _print(
+        {"report": str(page) if drawn else None} if as_json else None,
+        f"report: {page}" if drawn else none,
+    )
 
 
 @app.command()
@@ -251,4 +259,5 @@ def main() -> None:
 def _name(error: Exception) -> str:
     """The message alone where it is ours to read, else with the kind of error."""
     plain = isinstance(error, NeuroalignError | ValueError | OSError)
-    return str(error) if plain else f"{type(error).__name__}: {error}"
+    text = str(error) if plain else f"{type(error).__name__}: {error}"
+    return "".join([text, *(f" ({note})" for note in getattr(error, "__notes__", ()))])

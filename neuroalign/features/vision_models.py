@@ -20,8 +20,8 @@ except ModuleNotFoundError:
     require("torch", "torch")
     raise
 
-# Class and register tokens that a model may put before those of the image.
-MOST_PREFIX = 16
+# Class, distillation and register tokens that models put before those of the image.
+PREFIXES = (0, 1, 2, 5)
 
 
 @dataclass(frozen=True)
@@ -194,6 +194,11 @@ def load_vision_model(name: str, *, pretrained: bool = True, seed: int = 0) -> V
     ... )
     """
     source, _, model = name.partition(":")
+    if not model:
+        raise ValueError(
+            f"name: expected a library and a model, got '{name}'. Write it as 'timm:{name}', or "
+            f"with another of {', '.join(SOURCES)}."
+        )
     load = choose(SOURCES, source, "name")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -221,8 +226,9 @@ def place_tokens(
     grid : tuple of int, optional
         Rows and columns of patches; by default a square.
     n_prefix : int, optional
-        Tokens without place that come first (`VisionModel.n_prefix`); by default as many as leave
-        a full grid, the fewest.
+        Tokens without place that come first: pass ``n_prefix`` of `VisionModel`. By default the
+        fewest of 0, 1, 2 and 5 that leave a full grid, which can be wrong: a class token and
+        14 x 16 patches are as many as 15 x 15.
 
     Returns
     -------
@@ -240,13 +246,14 @@ def place_tokens(
     >>> place_tokens(tokens)["row"].values.tolist()
     [-1, 0, 0, 1, 1]
     """
-    if features.dims != ("sample", "token", "feature"):
+    dims = getattr(features, "dims", type(features).__name__)
+    if dims != ("sample", "token", "feature"):
         raise SchemaError(
-            f"features: expected dims ('sample', 'token', 'feature'), got {features.dims}. "
+            f"features: expected dims ('sample', 'token', 'feature'), got {dims}. "
             "Extract them with pool='tokens'."
         )
     n = features.sizes["token"]
-    tried = range(min(n, MOST_PREFIX + 1)) if n_prefix is None else [n_prefix]
+    tried = PREFIXES if n_prefix is None else (n_prefix,)
     for prefix in tried:
         side = round(max(n - prefix, 0) ** 0.5)
         rows, columns = (side, side) if grid is None else grid
@@ -259,6 +266,6 @@ def place_tokens(
             )
     shape = "a square" if grid is None else f"{grid[0]} x {grid[1]}"
     raise SchemaError(
-        f"features: expected tokens that fill {shape} after {n_prefix or 'a few'} without place, "
-        f"got {n}. Give grid and n_prefix as the model has them."
+        f"features: expected tokens that fill {shape} after {', '.join(map(str, tried))} without "
+        f"place, got {n}. Give grid and n_prefix as the model has them."
     )

@@ -9,7 +9,8 @@ import inspect
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from types import NoneType
+from typing import Any, get_args
 
 from neuroalign import storage
 from neuroalign.errors import SchemaError, choose
@@ -111,6 +112,56 @@ def check_options(call: Callable[..., Any], options: Mapping[str, Any], where: s
         )
 
 
+# Types that no text stands for.
+NUMBERS = {bool, int, float, NoneType}
+
+
+def check_values(
+    call: Callable[..., Any], options: Mapping[str, Any], folder: Path, at: str
+) -> None:
+    """Check that text stands where text may stand, and that files are named as files.
+
+    A path in plain text would be read from wherever the study is run, and its file could change
+    without a result being computed anew. Folders may be named so by their absolute path: some
+    are too large to be hashed.
+
+    Parameters
+    ----------
+    call : callable
+    options : mapping
+        Checked by `check_options`.
+    folder : Path
+        From which paths are read.
+    at : str
+        Place in the study, for the message.
+
+    Raises
+    ------
+    SchemaError
+    """
+    known = inspect.signature(call).parameters
+    for name, value in options.items():
+        types = set(get_args(known[name].annotation)) if name in known else set()
+        types = types or {known[name].annotation if name in known else Any}
+        for text in value if isinstance(value, list) else [value]:
+            if not isinstance(text, str) or text.startswith("@"):
+                continue
+            there = (folder / text).is_file() or Path(text).is_file()
+            # A label may have the name of a file; one that ends in .nii is none.
+            file = there and (Path in types or (Any in types and Path(text).suffix != ""))
+            if file or (Path in types and not Path(text).is_absolute()):
+                raise SchemaError(
+                    f"{at}.{name}: expected {{path: '{text}'}}, or {{glob: ...}} for several "
+                    f"files, got the plain text '{text}'. Write it so: paths are then read from "
+                    "the study's folder, and a changed file is seen."
+                )
+            if types <= NUMBERS:
+                wanted = "true or false" if bool in types else "a number"
+                raise SchemaError(
+                    f"{at}.{name}: expected {wanted}, got the text '{text}'. Take quotes away."
+                )
+
+
 def _find_one(pattern: str, folder: Path) -> list[Path]:
     path = folder / pattern
     return [path] if path.exists() else []
@@ -172,17 +223,19 @@ def find_files(value: Any, folder: Path, where: str) -> list[Path]:
     return []
 
 
-def check_objects(value: Any, where: str) -> None:
+def check_objects(value: Any, where: str, folder: Path = Path()) -> None:
     """Check every ``{use: ...}`` inside options."""
     if isinstance(value, Mapping):
         rest = {key: one for key, one in value.items() if key != "use"}
         if "use" in value:
-            check_options(find(str(value["use"]), OBJECTS, where), rest, where)
+            made = find(str(value["use"]), OBJECTS, where)
+            check_options(made, rest, where)
+            check_values(made, rest, folder, where)
         for key, one in rest.items():
-            check_objects(one, f"{where}.{key}")
+            check_objects(one, f"{where}.{key}", folder)
     elif isinstance(value, list):
         for number, one in enumerate(value):
-            check_objects(one, f"{where}[{number}]")
+            check_objects(one, f"{where}[{number}]", folder)
 
 
 def list_references(value: Any) -> list[str]:

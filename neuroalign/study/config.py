@@ -22,6 +22,7 @@ from neuroalign.study.calls import (
     SECTIONS,
     check_objects,
     check_options,
+    check_values,
     find,
     list_references,
     suggest,
@@ -102,6 +103,7 @@ class Study(BaseModel):
     def check_entries(self) -> None:
         """Check names, calls, options and references of all entries."""
         known: dict[str, str] = {}
+        calls: dict[str, Any] = {}
         for section, rooms in SECTIONS.items():
             for name, entry in getattr(self, section).items():
                 where = f"{section}.{name}"
@@ -114,7 +116,7 @@ class Study(BaseModel):
                 call = find(entry.call, rooms, where)
                 check_options(call, entry.options, where)
                 _check_each(entry, where)
-                check_objects(entry.options, where)
+                check_objects(entry.options, where, self.folder)
                 for reference in list_references(entry.options):
                     first = reference.partition(".")[0]
                     if first not in known:
@@ -124,6 +126,9 @@ class Study(BaseModel):
                             f"{', '.join(SECTIONS)}."
                         )
                 known[name] = section
+                calls[where] = call, entry.options
+        for where, (call, options) in calls.items():
+            check_values(call, options, self.folder, where)
 
 
 def _check_each(entry: Entry, where: str) -> None:

@@ -99,7 +99,7 @@ def run_study(
     Returns
     -------
     Path
-        The report.
+        The report; there is no such file where no result is of a kind that is drawn.
 
     Raises
     ------
@@ -120,9 +120,13 @@ def run_study(
     todo = {step.task.name for step in steps if step.state != "done"}
     tell(f"{len(todo)} of {len(steps)} tasks to do ({study.run.executor})")
     jobs = [_as_job(task, known, todo) for task in known.values() if task.name in todo]
-    choose(EXECUTORS, study.run.executor, "run.executor")(
-        jobs, study.run, out, lambda name: tell(f"{name}: done")
-    )
+
+    def finish(name: str) -> None:
+        tell(f"{name}: done")
+        for warning in results.read_record(known[name])["warnings"]:
+            tell(f"{name}: warning: {warning}")
+
+    choose(EXECUTORS, study.run.executor, "run.executor")(jobs, study.run, out, finish)
     return finish_study(study, list(known.values()), out)
 
 
@@ -153,6 +157,9 @@ def finish_study(study: Study, tasks: list[Task], out: Path) -> Path:
     page = out / PAGE
     if shown:
         report.write_html(shown, page, title=study.title)
+    else:
+        # An older page would show what is no longer a result.
+        page.unlink(missing_ok=True)
     return page
 
 

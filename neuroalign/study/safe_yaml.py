@@ -1,5 +1,6 @@
 """YAML without surprises: plain values only, bounded in size and depth, each key once."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,17 @@ from neuroalign.errors import LoadError
 
 MOST_BYTES = 1_000_000
 MOST_DEPTH = 20
+
+
+class Loader(yaml.SafeLoader):  # type: ignore[misc]  # PyYAML has no types
+    """PyYAML's, which takes 1e-3 for text, with the numbers of YAML 1.2."""
+
+
+Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"),
+    list("-+0123456789"),
+)
 
 
 def read_yaml(path: Path | str) -> dict[str, Any]:
@@ -47,7 +59,7 @@ def read_yaml(path: Path | str) -> dict[str, Any]:
         _check_events(path, yaml.parse(text, Loader=yaml.SafeLoader))
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         _check_keys(path, node)
-        content = yaml.safe_load(text)
+        content = Loader(text).get_single_data()
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())
         raise LoadError(

@@ -100,7 +100,8 @@ def list_tasks(study: Study) -> list[Task]:
         inputs = tuple(
             dict.fromkeys(one.partition(".")[0] for one in list_references(entry.options))
         )
-        named = find_files(options, study.folder, f"{section}.{name}")
+        # One by one: an option may itself be called 'path'.
+        named = find_files(list(options.values()), study.folder, f"{section}.{name}")
         # Options say which file is which; their order in the YAML says nothing.
         files, size = hash_files(sorted(set(named)))
         parts = {

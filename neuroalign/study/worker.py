@@ -70,7 +70,13 @@ def run_task(description: dict[str, Any], others: dict[str, Any], out: str, thre
         threadpool_limits(threads if threads else None),
     ):
         warnings.simplefilter("always")
-        made = _call(task, build(task.options, look_up, Path(task.folder)))
+        try:
+            folder = Path(task.folder)
+            made = _call(task, {k: build(v, look_up, folder) for k, v in task.options.items()})
+        except Exception as error:
+            # Its message names an argument; which entry of the study gave it is known here alone.
+            error.add_note(f"in {task.section}.{task.name}")
+            raise
     notes = {
         "seconds": round(time.perf_counter() - started, 3),
         "warnings": sorted({str(one.message) for one in caught if _concerns_user(one)}),

@@ -189,6 +189,7 @@ def test_one_seed_gives_one_random_network(libraries: list[Any]) -> None:
     ("name", "message"),
     [
         ("keras:resnet50", "name: .*timm.*torchvision"),
+        ("resnet50", "Write it as 'timm:resnet50'"),
         ("timm:resnet5O", "name: expected a model of that library, got 'timm:resnet5O'. Near: .*"),
         ("torchvision:resnet17", "got 'torchvision:resnet17'. Near: .*resnet101"),
         ("open_clip:ViT-B-33", "got 'open_clip:ViT-B-33'. Near: .*ViT-B"),
@@ -213,7 +214,12 @@ def test_tokens_that_fill_no_grid_are_refused() -> None:
     tokens = xr.DataArray(np.zeros((2, 8, 3)), dims=("sample", "token", "feature"))
     placed = place_tokens(tokens, grid=(2, 3), n_prefix=2)
     assert placed["column"].values.tolist() == [-1, -1, 0, 1, 2, 0, 1, 2]
-    with pytest.raises(SchemaError, match="expected tokens that fill 3 x 3 after 0|a few"):
+    with pytest.raises(SchemaError, match="fill 3 x 3 after 0, 1, 2, 5 without place, got 8"):
         place_tokens(tokens, grid=(3, 3))
+    # 48 tokens are no square after any usual prefix: 6 x 6 after 12 would be a guess.
+    with pytest.raises(SchemaError, match="fill a square after 0, 1, 2, 5 .* got 48"):
+        place_tokens(xr.DataArray(np.zeros((2, 48, 3)), dims=("sample", "token", "feature")))
+    with pytest.raises(SchemaError, match="got ndarray"):
+        place_tokens(np.zeros((2, 4, 3)))
     with pytest.raises(SchemaError, match="features: expected dims"):
         place_tokens(tokens[:, 0])
