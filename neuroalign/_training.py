@@ -200,7 +200,8 @@ class _SavedState:
         if state.pop("key") != self.key:
             raise FitError(
                 f"checkpoint: expected the state of this run, got one of another net, data, plan "
-                f"or seed in {self.path}. Name another folder, or delete it."
+                f"or seed in {self.path}. Name another folder, or delete it; where each fold is "
+                "another fit, as in cross_validate, leave checkpoint out."
             )
         return state
 
@@ -313,18 +314,21 @@ def fit_module(
             "leave patience None."
         )
     where = resolve_device(device)
-    settings = {"plan": asdict(plan), "seed": seed, "n": n_samples, "data": data_key}
-    saved = _SavedState(Path(checkpoint), _hash_run(module, settings)) if checkpoint else None
     module.to(where)
     groups = parameter_groups(module) if parameter_groups else list(module.parameters())
     optimizer = torch.optim.AdamW(groups, lr=plan.learning_rate, weight_decay=plan.weight_decay)
     rates = [group["lr"] for group in optimizer.param_groups]
+    settings = {
+        "plan": asdict(plan), "seed": seed, "n": n_samples, "data": data_key,
+        "rates": [[group["lr"], group["weight_decay"]] for group in optimizer.param_groups],
+    }  # fmt: skip
+    saved = _SavedState(Path(checkpoint), _hash_run(module, settings)) if checkpoint else None
     run = _Run(module, optimizer)
     state = saved.read(where) if saved else None
     if state is not None:
         run.unpack(state)
     bar = tqdm(total=plan.epochs, initial=run.epoch, disable=not progress, desc="training")
-    with bar, torch.random.fork_rng(devices=_list_cuda(where)):
+    with bar, torch.random.fork_rng(devices=list_cuda(where)):
         while run.epoch < plan.epochs and not run.history.stopped_early:
             _run_epoch(run, loss, read, n_samples, plan, seed, rates, where)
             if run.epoch % plan.check_every == 0 or run.epoch == plan.epochs:
@@ -342,7 +346,8 @@ def fit_module(
     return run.history
 
 
-def _list_cuda(device: torch.device) -> list[torch.device]:
+def list_cuda(device: torch.device) -> list[torch.device]:
+    """List the device whose generator is used beside the CPU's."""
     return [device] if device.type == "cuda" else []
 
 

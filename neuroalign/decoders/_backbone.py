@@ -1,5 +1,6 @@
 """Nets from responses to embeddings: a residual perceptron, and a head for retrieval."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ except ModuleNotFoundError:
     raise
 
 Array = npt.NDArray[Any]
+# Rows decoded at once.
+AT_ONCE = 256
 
 
 def measure_columns(values: Array) -> tuple[Array, Array]:
@@ -109,3 +112,16 @@ def split_decay(module: nn.Module, decay: float) -> list[dict[str, Any]]:
         {"params": matrices, "weight_decay": decay},
         {"params": rest, "weight_decay": 0.0},
     ]
+
+
+def run_rows(apply: Callable[[torch.Tensor], torch.Tensor], values: Array, device: Any) -> Array:
+    """Apply a net to rows (n, column) without gradients: float32 (n, ...)."""
+    parts = []
+    # All batches have one size: rounding would depend on how many rows are decoded together.
+    filled = np.zeros((len(values) + -len(values) % AT_ONCE, values.shape[1]), dtype=np.float32)
+    filled[: len(values)] = values
+    with torch.no_grad():
+        for start in range(0, len(filled), AT_ONCE):
+            rows = torch.from_numpy(filled[start : start + AT_ONCE]).to(device)
+            parts.append(apply(rows).float().cpu().numpy())
+    return np.concatenate(parts)[: len(values)]

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from neuroalign.align.repeats import _average as average_codes
+from neuroalign.align._averages import average_codes
 from neuroalign.errors import require
 
 try:

@@ -8,13 +8,12 @@ import numpy.typing as npt
 import xarray as xr
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
-from torch.nn import functional
 
 from neuroalign._arrays import check_same_rows, unwrap
 from neuroalign._device import resolve_device
 from neuroalign._training import TrainingPlan
 from neuroalign.align.delays import delay_features
-from neuroalign.decoders._backbone import ZScore, measure_columns, split_decay
+from neuroalign.decoders._backbone import AT_ONCE, ZScore, measure_columns, split_decay
 from neuroalign.decoders._flow_net import FlowNet
 from neuroalign.decoders._flow_report import (
     measure_error,
@@ -22,15 +21,15 @@ from neuroalign.decoders._flow_report import (
     read_mask,
     report_errors,
 )
-from neuroalign.decoders._members import AT_ONCE, check_counts, hold_out, train_members
 from neuroalign.decoders._patterns import flatten_responses
 from neuroalign.decoders.optical_flow import DIMS, FlowCodebook, read_flow
 from neuroalign.encoders._labelled import FLOATS
+from neuroalign.encoders.readouts._members import check_counts, hold_out, key_fit, train_members
 from neuroalign.errors import SchemaError, require
-from neuroalign.provenance import hash_array
 
 try:
     import torch
+    from torch.nn import functional
 except ModuleNotFoundError:
     require("torch", "torch")
     raise
@@ -225,7 +224,7 @@ class MotionDecoder(BaseEstimator):  # type: ignore[misc]
                 validate=validate if len(held) else None,
                 parameter_groups=lambda module: split_decay(module, plan.weight_decay),
                 checkpoint=folder,
-                data_key="" if folder is None else hash_array(values) + hash_array(codes),
+                data_key="" if folder is None else key_fit(self, values, codes, seen),
                 device=self.device, progress=self.progress,
             )  # fmt: skip
 

@@ -8,20 +8,19 @@ import xarray as xr
 
 from neuroalign._arrays import unwrap
 from neuroalign._device import resolve_device
-from neuroalign._training import TrainingPlan
-from neuroalign.decoders._backbone import measure_columns, split_decay
+from neuroalign._training import TrainingPlan, list_cuda
+from neuroalign.decoders._backbone import AT_ONCE, measure_columns, split_decay
 from neuroalign.decoders._denoiser import DENOISERS, Diffusion
-from neuroalign.decoders._members import (
-    AT_ONCE,
-    check_counts,
-    hold_out,
-    train_members,
-)
 from neuroalign.decoders._patterns import flatten_responses
 from neuroalign.decoders._repeats import number_repeats, read_names
 from neuroalign.encoders._labelled import LabelledRegressor
+from neuroalign.encoders.readouts._members import (
+    check_counts,
+    hold_out_rows,
+    key_fit,
+    train_members,
+)
 from neuroalign.errors import choose, require
-from neuroalign.provenance import hash_array
 
 try:
     import torch
@@ -169,8 +168,7 @@ class DiffusionPrior(LabelledRegressor):
 
     def _fit_arrays(self, X: Array, Y: Array, groups: Any) -> None:
         codes = np.arange(len(Y)) if self._names is None else number_repeats(self._names, Y)
-        units, held_units = hold_out(codes, groups, self.validation, self.seed)
-        train, held = (np.flatnonzero(np.isin(codes, part)) for part in (units, held_units))
+        train, held = hold_out_rows(codes, groups, self.validation, self.seed)
         self._middle = Y[train].mean(axis=0, dtype=np.float64)
         self._given = self._tokens_given or (1, X.shape[1])
         self._size = float(np.sqrt(((Y[train] - self._middle) ** 2).mean())) or 1.0
@@ -187,7 +185,7 @@ class DiffusionPrior(LabelledRegressor):
 
         def validate(module: Any) -> float:
             # The same steps and noise at each check, or the best epoch would be the luckiest.
-            with torch.random.fork_rng():
+            with torch.random.fork_rng(devices=list_cuda(device)):
                 torch.manual_seed(self.seed)
                 parts = read(held)
                 return -sum(float(module.lose(*parts, 0.0)) for _ in range(CHECKS)) / CHECKS
@@ -204,7 +202,7 @@ class DiffusionPrior(LabelledRegressor):
             validate=validate if len(held) else None,
             parameter_groups=lambda module: split_decay(module, plan.weight_decay),
             checkpoint=self.checkpoint,
-            data_key="" if self.checkpoint is None else hash_array(given) + hash_array(wanted),
+            data_key="" if self.checkpoint is None else key_fit(self, given, wanted, train),
             device=self.device,
             progress=self.progress,
         )

@@ -17,18 +17,18 @@ from neuroalign.decoders._backbone import (
     ResidualPerceptron,
     ZScore,
     measure_columns,
+    run_rows,
     split_decay,
 )
 from neuroalign.decoders._contrastive import Contrast, check_contrast
 from neuroalign.decoders._identification import rank_reciprocally
-from neuroalign.decoders._members import check_counts, hold_out, run_rows, train_members
 from neuroalign.decoders._patterns import flatten_responses
 from neuroalign.decoders._repeats import Repeats, number_repeats, read_names
 from neuroalign.decoders.identification import identify
 from neuroalign.encoders._labelled import LabelledRegressor
+from neuroalign.encoders.readouts._members import check_counts, hold_out, key_fit, train_members
 from neuroalign.encoders.ridge import Ridge
 from neuroalign.errors import NeuroalignWarning, require
-from neuroalign.provenance import hash_array
 
 try:
     import torch
@@ -235,7 +235,7 @@ class EmbeddingDecoder(LabelledRegressor):
             validate=validate if len(held) > 2 else None,
             parameter_groups=lambda module: split_decay(module, plan.weight_decay),
             checkpoint=self.checkpoint,
-            data_key="" if self.checkpoint is None else hash_array(X) + hash_array(wanted),
+            data_key="" if self.checkpoint is None else key_fit(self, X, wanted, codes, train),
             device=self.device,
             progress=self.progress,
         )

@@ -10,7 +10,7 @@ import xarray as xr
 
 from neuroalign import provenance
 from neuroalign._arrays import copy_geometry
-from neuroalign._chunks import ChunkedFolder, cut_targets, open_chunked, size_chunk
+from neuroalign._chunks import cut_targets, size_chunk
 from neuroalign.decoders._batched import decide
 from neuroalign.decoders._classifiers import Sizes, make_classifier, name_classifier
 from neuroalign.decoders._confusion import balance, count_confusion
@@ -21,7 +21,7 @@ from neuroalign.decoders._labels import (
     permute_codes,
     read_task,
 )
-from neuroalign.rsa._chunk_runs import run_chunks
+from neuroalign.rsa._chunk_runs import fill_chunks
 from neuroalign.rsa.neighborhoods import neighbor_matrix
 from neuroalign.schema import SCHEMA_VERSION
 from neuroalign.stats.multiple import fdr
@@ -163,7 +163,11 @@ def decode_searchlight(
             "trained": provenance.hash_array(np.concatenate([np.r_[-1, a] for a, _ in task.folds])),
         },
     )  # fmt: skip
-    scores = _run(light, store, record, chunk, n_jobs, client, progress)
+    filled = fill_chunks(
+        _work, light, light.parts, {"score": len(labels)}, chunk=chunk, store=store, key=record,
+        n_jobs=n_jobs, client=client, progress=progress,
+    )  # fmt: skip
+    scores = np.asarray(filled["score"])
     result = _tabulate(responses, scores, task)
     result["size"] = ("neuroid", size)
     result.attrs |= {
@@ -214,30 +218,6 @@ def _score_stack(light: Light, stack: Array) -> Array:
             scores = decide(light.classifier, known, codes[train], asked, sizes)
             confusion[row] += count_confusion(codes[test], scores.argmax(axis=2), k)
     return balance(confusion)
-
-
-def _run(
-    light: Light,
-    store: Path | str | None,
-    key: str,
-    chunk: int,
-    n_jobs: int,
-    client: Any,
-    progress: bool,
-) -> Array:
-    """Scores (labelling, center), chunk by chunk, in memory or in a folder."""
-    shape = (len(light.labels), light.parts[-1].stop)
-    options: dict[str, Any] = {"n_jobs": n_jobs, "client": client, "progress": progress}
-    if store is None:
-        scores = np.empty(shape)
-        for number, values in run_chunks(_work, light, list(range(len(light.parts))), **options):
-            scores[:, light.parts[number]] = values["score"]
-        return scores
-    target = ChunkedFolder(Path(store), key, {"score": shape}, chunk, "float64")
-    target.prepare()
-    for number, values in run_chunks(_work, light, target.list_pending(), **options):
-        target.write(number, values)
-    return np.asarray(open_chunked(Path(store), ["score"])["score"][:])
 
 
 def _tabulate(responses: xr.DataArray, scores: Array, task: Task) -> xr.Dataset:

@@ -6,13 +6,16 @@ algebra wherever it runs: products are small, and so the bits do not depend on t
 
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 from sklearn.utils.parallel import Parallel, delayed
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
+from neuroalign._chunks import ChunkedFolder, open_chunked
 from neuroalign.errors import require
 
 Array = npt.NDArray[Any]
@@ -121,3 +124,59 @@ def run_chunks(
         run = _run_here if n_jobs == 1 else _run_in_processes
         results = run(work, shared, numbers, n_jobs)
     yield from tqdm(results, total=len(numbers), desc="chunks", disable=not progress)
+
+
+def fill_chunks(
+    work: Work,
+    shared: Any,
+    parts: list[slice],
+    rows: dict[str, int],
+    *,
+    chunk: int,
+    store: Path | str | None = None,
+    key: str = "",
+    n_jobs: int = 1,
+    client: Any = None,
+    progress: bool = False,
+) -> dict[str, Any]:
+    """Fill arrays (row, center) chunk by chunk, in memory or in a folder.
+
+    Parameters
+    ----------
+    work : callable
+        Gives each named array (row, center) of one part.
+    shared : object
+    parts : list of slice
+        Centers of each chunk; all of ``chunk`` centers but the last.
+    rows : dict of str to int
+        Rows of each array.
+    chunk : int
+    store : path, optional
+        A folder in which an interrupted run goes on.
+    key : str
+        What the arrays depend on; a folder with another is refused.
+    n_jobs, client, progress
+        See `run_chunks`.
+
+    Returns
+    -------
+    dict of str to array (row, center)
+        float64.
+
+    Raises
+    ------
+    FileExistsError, ValueError
+    """
+    shapes = {name: (count, parts[-1].stop) for name, count in rows.items()}
+    options: dict[str, Any] = {"n_jobs": n_jobs, "client": client, "progress": progress}
+    if store is None:
+        arrays = {name: np.empty(shape) for name, shape in shapes.items()}
+        for number, values in run_chunks(work, shared, list(range(len(parts))), **options):
+            for name, array in arrays.items():
+                array[:, parts[number]] = values[name]
+        return arrays
+    target = ChunkedFolder(Path(store), key, shapes, chunk, "float64")
+    target.prepare()
+    for number, values in run_chunks(work, shared, target.list_pending(), **options):
+        target.write(number, values)
+    return {name: array[:] for name, array in open_chunked(Path(store), list(shapes)).items()}

@@ -10,12 +10,12 @@ import xarray as xr
 
 from neuroalign import provenance
 from neuroalign._arrays import copy_geometry
-from neuroalign._chunks import ChunkedFolder, cut_targets, open_chunked, size_chunk
+from neuroalign._chunks import cut_targets, size_chunk
 from neuroalign.errors import SchemaError, choose, some
 from neuroalign.rsa import _comparison_kernels as kernels
 from neuroalign.rsa import _searchlight
 from neuroalign.rsa._cells import NoiseLike
-from neuroalign.rsa._chunk_runs import run_chunks
+from neuroalign.rsa._chunk_runs import fill_chunks
 from neuroalign.rsa._geometry import find_definite
 from neuroalign.rsa._jobs import Custom
 from neuroalign.rsa._lights import Request, name_distance, prepare_light
@@ -150,7 +150,10 @@ def run_searchlight(
     task = Task(light, cut_targets(len(size), chunk), ready, method, ridge)
     compared = f"{method}, ridge {ridge:g}" if ridge else method
     key = _describe(request, compared, provenance.hash_array(rows))
-    values = _run(task, {"score": len(rows)}, store, key, chunk, n_jobs, client, progress)["score"]
+    values = fill_chunks(
+        _work, task, task.parts, {"score": len(rows)}, chunk=chunk, store=store, key=key,
+        n_jobs=n_jobs, client=client, progress=progress,
+    )["score"]  # fmt: skip
     coords = {key_: c for key_, c in responses.coords.items() if c.dims == ("neuroid",)}
     score = xr.DataArray(
         np.asarray(values), {**coords, "model": names}, ("model", "neuroid"),
@@ -228,7 +231,10 @@ def compute_searchlight_rdms(
         )
     chunk = batch or _size_chunk(light, memory)
     task = Task(light, cut_targets(len(size), chunk), np.empty((0, n_pairs)), "")
-    values = _run(task, {"rdm": n_pairs}, None, "", chunk, n_jobs, client, progress)["rdm"]
+    values = fill_chunks(
+        _work, task, task.parts, {"rdm": n_pairs}, chunk=chunk, n_jobs=n_jobs, client=client,
+        progress=progress,
+    )["rdm"]  # fmt: skip
     centers = responses["neuroid"].values
     coords = {"center": centers, "n_channels": ("center", size)}
     rdms = wrap_condensed(np.ascontiguousarray(values.T), labels, ("center",), coords)
@@ -299,30 +305,3 @@ def _compare(rdms: Array, task: Task, weights: kernels.Weights) -> Array:
     if len(whole):
         score[whole] = COMPARISONS[task.method](rdms[whole], task.models, weights, noise)
     return score
-
-
-def _run(
-    task: Task,
-    rows: dict[str, int],
-    store: Path | str | None,
-    key: str,
-    chunk: int,
-    n_jobs: int,
-    client: Any,
-    progress: bool,
-) -> dict[str, Any]:
-    """Fill arrays (row, center) chunk by chunk, in memory or in a folder."""
-    n = task.parts[-1].stop
-    shapes = {name: (count, n) for name, count in rows.items()}
-    options: dict[str, Any] = {"n_jobs": n_jobs, "client": client, "progress": progress}
-    if store is None:
-        arrays = {name: np.empty(shape) for name, shape in shapes.items()}
-        for number, values in run_chunks(_work, task, list(range(len(task.parts))), **options):
-            for name, array in arrays.items():
-                array[:, task.parts[number]] = values[name]
-        return arrays
-    target = ChunkedFolder(Path(store), key, shapes, chunk, "float64")
-    target.prepare()
-    for number, values in run_chunks(_work, task, target.list_pending(), **options):
-        target.write(number, values)
-    return {name: array[:] for name, array in open_chunked(Path(store), list(shapes)).items()}

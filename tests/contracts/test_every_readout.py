@@ -149,6 +149,17 @@ def test_it_stands_in_cross_validation(readout: Any, rng: np.random.Generator) -
 
 
 @pytest.mark.parametrize("readout", READOUTS)
+def test_tokens_that_are_all_alike_do_not_swamp_the_start(
+    readout: Any, rng: np.random.Generator
+) -> None:
+    """As those of images are: a loss of 1 is that of the mean."""
+    tokens = np.repeat(rng.normal(size=(60, 1, 5)), 144, axis=1)
+    plan = TrainingPlan(epochs=1, learning_rate=1e-6)
+    fitted = readout(plan=plan, validation=0.0).fit(tokens, rng.normal(size=(60, 4)))
+    assert fitted.history_[0].loss[0] < 4
+
+
+@pytest.mark.parametrize("readout", READOUTS)
 def test_an_ensemble_is_the_mean_of_its_nets(readout: Any, rng: np.random.Generator) -> None:
     features, responses = make_pair(rng)
     options = {"plan": SHORT, "validation": 0.0}

@@ -10,27 +10,32 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
-from sklearn.model_selection import GroupShuffleSplit
 from sklearn.utils.validation import check_is_fitted, validate_data
 from tqdm.auto import tqdm
 
 from neuroalign._arrays import TARGET_DIMS, check_same_rows, flatten_targets, unwrap, wrap_samples
 from neuroalign._device import resolve_device
-from neuroalign._training import TrainingHistory, fit_module
+from neuroalign._training import TrainingHistory
 from neuroalign._training import TrainingPlan as TrainingPlan
 from neuroalign.encoders._labelled import hide_missing, score_r2
-from neuroalign.encoders.readouts._baseline import correlate, predict_by_ridge
+from neuroalign.encoders.readouts._baseline import check_size, correlate, predict_by_ridge
 from neuroalign.encoders.readouts._losses import LOSSES, squared_error
+from neuroalign.encoders.readouts._members import (
+    check_counts,
+    hold_out_rows,
+    key_fit,
+    train_members,
+)
 from neuroalign.encoders.readouts._net import ScaledNet, apply_to_rows, build_core, group_core
 from neuroalign.encoders.readouts._tokens import (
     Layout,
     TokenSource,
     check_layout,
+    hash_tokens,
     measure_scale,
     read_layout,
 )
 from neuroalign.errors import NeuroalignWarning, choose, require
-from neuroalign.provenance import hash_array
 
 try:
     import torch
@@ -106,6 +111,7 @@ class TokenReadout(RegressorMixin, MultiOutputMixin, BaseEstimator):  # type: ig
         X = as_array(X)
         check_same_rows(X, y)
         measure = choose(LOSSES, self.loss, "loss")
+        check_counts(self, "n_ensemble")
         values, seen = self._check_targets(X, y)
         layout, source = read_layout(X), TokenSource(X)
         train, held = self._hold_out(X, len(values), groups)
@@ -133,40 +139,42 @@ class TokenReadout(RegressorMixin, MultiOutputMixin, BaseEstimator):  # type: ig
 
         plan = self._read_plan(source, len(held) > 0)
         self.layout_, self._mean, self._deviation = layout, mean, deviation
-        self.modules_: list[Any] = []
-        self.history_: list[TrainingHistory] = []
-        # Means and deviations over all tokens tell other features without reading them again.
-        parts = [wanted.ravel(), *scale]
-        key = "" if self.checkpoint is None else hash_array(np.concatenate(parts))
-        for member in range(self.n_ensemble):
-            with torch.random.fork_rng():
-                torch.manual_seed(self.seed + member)
-                # What the readout sees: the tokens, or the cells of the core's map.
-                core, self._field = build_core(self.core, layout)
-                inner = self._build(self._field, self._targets, values.shape[1])
-            module = ScaledNet(inner, *scale, core)
-            folder = None if self.checkpoint is None else f"{self.checkpoint}/member-{member}"
-            history = fit_module(
-                module,
-                lose,
-                lambda rows: read(train[rows]),
-                len(train),
-                plan=plan,
-                seed=self.seed + member,
-                validate=validate if len(held) else None,
-                parameter_groups=self._group_all,
-                checkpoint=folder,
-                data_key=key,
-                device=self.device,
-                progress=self.progress,
-            )
-            self.modules_.append(module)
-            self.history_.append(history)
+        key = ""
+        if self.checkpoint is not None:
+            key = f"{key_fit(self, wanted, seen, train)} {hash_tokens(source)}"
+
+        def build() -> ScaledNet:
+            # What the readout sees: the tokens, or the cells of the core's map.
+            core, self._field = build_core(self.core, layout)
+            return ScaledNet(self._build(self._field, self._targets, values.shape[1]), *scale, core)
+
+        self.modules_: list[Any]
+        self.history_: list[TrainingHistory]
+        self.modules_, self.history_ = train_members(
+            build,
+            lose,
+            lambda rows: read(train[rows]),
+            len(train),
+            n_members=self.n_ensemble,
+            plan=plan,
+            seed=self.seed,
+            validate=validate if len(held) else None,
+            parameter_groups=self._group_all,
+            checkpoint=self.checkpoint,
+            data_key=key,
+            device=self.device,
+            progress=self.progress,
+        )
         self._judge(source, values, seen, train, held)
         return self
 
     def _read_plan(self, source: TokenSource, held_out: bool) -> TrainingPlan:
         plan = DEFAULT_PLAN if self.plan is None else self.plan
+        if not isinstance(plan, TrainingPlan):
+            raise ValueError(
+                f"plan: expected a TrainingPlan, got {type(plan).__name__}. Write "
+                "TrainingPlan(epochs=20)."
+            )
         changes: dict[str, Any] = {}
         if source.block is not None and plan.block is None:
             changes["block"] = source.block
@@ -203,21 +211,11 @@ class TokenReadout(RegressorMixin, MultiOutputMixin, BaseEstimator):  # type: ig
         return values, seen.astype(np.float32)
 
     def _hold_out(self, X: Any, n: int, groups: Any) -> tuple[Array, Array]:
-        if not 0 <= self.validation < 1:
-            raise ValueError(
-                f"validation: expected a share from 0 to below 1, got {self.validation}. "
-                "0.1 holds out a tenth of the stimuli."
-            )
         if groups is None:
             named = hasattr(X, "coords") and "stimulus" in X.coords
             groups = X["stimulus"].values if named else np.arange(n)
-        n_groups = len(np.unique(groups))
-        if self.validation == 0 or n_groups < 3:
-            return np.arange(n), np.arange(0)
-        count = min(max(1, round(self.validation * n_groups)), n_groups - 2)
-        splitter = GroupShuffleSplit(1, test_size=count, random_state=self.seed)
-        train, held = next(splitter.split(np.zeros(n), groups=groups))
-        return np.sort(train), np.sort(held)
+        codes = np.unique(groups, return_inverse=True)[1]
+        return hold_out_rows(codes, None, self.validation, self.seed)
 
     def _judge(
         self, source: TokenSource, values: Array, seen: Array, train: Array, held: Array
@@ -231,7 +229,7 @@ class TokenReadout(RegressorMixin, MultiOutputMixin, BaseEstimator):  # type: ig
         flat = self._apply_to(self.modules_, source, held, lambda module, tokens: module(tokens))
         self.validation_score_ = correlate(known, flat).reshape(self._shape)[()]
         text = f"held-out r {np.nanmean(self.validation_score_):.3f}"
-        if self.baseline and source.block is None:
+        if self.baseline and check_size(source, type(self).__name__):
             guess = predict_by_ridge(source, values, seen, train, held)
             self.baseline_score_ = correlate(known, guess).reshape(self._shape)[()]
             ours, theirs = np.nanmean(self.validation_score_), np.nanmean(self.baseline_score_)

@@ -12,6 +12,8 @@ from neuroalign.errors import NeuroalignWarning
 from neuroalign.scores import pearson
 
 Array = npt.NDArray[Any]
+# Tokens of a store larger than this are not held for ridge.
+MOST_BYTES = 4 << 30
 
 
 def correlate(known: Array, guess: Array) -> Array:
@@ -22,6 +24,20 @@ def correlate(known: Array, guess: Array) -> Array:
         if rows.sum() > 2:
             found[column] = pearson(known[rows, column, None], guess[rows, column, None])[0]
     return found
+
+
+def check_size(source: TokenSource, name: str) -> bool:
+    """Whether tokens can be held for ridge; said where they cannot."""
+    fits = source.block is None or source.n_bytes <= MOST_BYTES
+    if not fits:
+        warnings.warn(
+            f"{name}: expected at most {MOST_BYTES / 1e9:.1f} GB of tokens for the ridge "
+            f"regression beside it, got {source.n_bytes / 1e9:.1f} GB, so none was fitted. Fit "
+            "Ridge to pooled features, or set baseline=False.",
+            NeuroalignWarning,
+            stacklevel=4,
+        )
+    return fits
 
 
 def predict_by_ridge(

@@ -10,6 +10,7 @@ import xarray as xr
 
 from neuroalign._training import MIXED_BLOCKS
 from neuroalign.errors import SchemaError
+from neuroalign.provenance import hash_array
 
 Array = npt.NDArray[Any]
 # Samples read at once where nothing says how a store is cut.
@@ -171,6 +172,11 @@ class TokenSource:
         """Whether some samples lack tokens."""
         return self._valid is not None
 
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of all tokens as they are read."""
+        return 4 * int(self._X.size)
+
     def __len__(self) -> int:
         return len(self._X)
 
@@ -220,6 +226,13 @@ class TokenSource:
         values = self.read(rows)
         own = slice(None) if self._valid is None else self._valid[rows].ravel()
         return np.asarray(values.reshape(-1, values.shape[-1])[own])
+
+
+def hash_tokens(source: TokenSource) -> str:
+    """Hash all tokens as nets see them, a few hundred samples at a time."""
+    starts = range(0, len(source), READ_AT_ONCE)
+    rows = (np.arange(start, min(start + READ_AT_ONCE, len(source))) for start in starts)
+    return hash_array(np.array([hash_array(source.read(part)) for part in rows]))
 
 
 def measure_scale(source: TokenSource, rows: Array) -> tuple[Array, Array]:

@@ -96,7 +96,8 @@ class BrainTransformer(TokenReadout):
     n_ensemble : int
         Nets from different starts whose predictions are averaged.
     baseline : bool
-        Fit ``Ridge`` on the same tokens, flattened, and score it on the same held-out rows.
+        Fit ``Ridge`` on the same tokens, flattened, and score it on the same held-out rows; of
+        a store of more than 4 GB, say that this was left out.
     checkpoint : path, optional
         Folder from which a killed fit continues.
     device : str

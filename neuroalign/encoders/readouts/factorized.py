@@ -32,7 +32,9 @@ class FactorizedMap(nn.Module):
             MAP_START + 0.1 * torch.randn(n_targets, n_tokens) if n_tokens > 1
             else torch.ones(n_targets, 1)
         )  # fmt: skip
-        self.feature = nn.Parameter(torch.randn(n_targets, n_features) / n_features**0.5)
+        # Tokens of an image are alike: flat maps of unit length give the root of their number.
+        size = (n_tokens * n_features) ** 0.5
+        self.feature = nn.Parameter(torch.randn(n_targets, n_features) / size)
         self.bias = nn.Parameter(torch.zeros(n_targets))
 
     def maps(self) -> torch.Tensor:
@@ -73,7 +75,8 @@ class FactorizedReadout(TokenReadout):
     n_ensemble : int
         Nets from different starts whose predictions are averaged.
     baseline : bool
-        Fit ``Ridge`` on the same tokens, flattened, and score it on the same held-out rows.
+        Fit ``Ridge`` on the same tokens, flattened, and score it on the same held-out rows; of
+        a store of more than 4 GB, say that this was left out.
     checkpoint : path, optional
         Folder from which a killed fit continues.
     device : str

@@ -95,5 +95,9 @@ def test_faults_of_options_are_named(rng: np.random.Generator) -> None:
     tokens, responses = rng.normal(size=(20, 4, 3)), rng.normal(size=(20, 2))
     with pytest.raises(ValueError, match="loss: .*mse_concordance"):
         FactorizedReadout(loss="l1").fit(tokens, responses)
+    with pytest.raises(ValueError, match="n_ensemble: expected at least 1, got 0"):
+        FactorizedReadout(n_ensemble=0).fit(tokens, responses)
+    with pytest.raises(ValueError, match="plan: expected a TrainingPlan, got dict"):
+        FactorizedReadout(plan={"epochs": 3}).fit(tokens, responses)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="validation: expected a share from 0 to below 1, got 1"):
         FactorizedReadout(validation=1.0).fit(tokens, responses)

@@ -1,4 +1,4 @@
-"""What trained decoders share: which rows are held out, and the nets of an ensemble."""
+"""What trained nets of readouts and decoders share: held-out stimuli, ensembles, checkpoints."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,6 +11,7 @@ from sklearn.model_selection import GroupShuffleSplit
 
 from neuroalign._training import TrainingHistory, TrainingPlan, fit_module
 from neuroalign.errors import require
+from neuroalign.provenance import hash_array
 
 try:
     import torch
@@ -19,8 +20,11 @@ except ModuleNotFoundError:
     raise
 
 Array = npt.NDArray[Any]
-# Rows decoded at once.
-AT_ONCE = 256
+# Parameters that leave the weights of a net as they are, or that its run knows otherwise.
+APART = {
+    *("checkpoint", "device", "progress", "baseline", "n_ensemble"),
+    *("core", "plan", "guidance", "n_draws"),
+}
 
 
 def check_counts(estimator: Any, *names: str) -> None:
@@ -80,6 +84,20 @@ def hold_out(codes: Array, groups: Any, share: float, seed: int) -> tuple[Array,
     return np.sort(train), np.sort(held)
 
 
+def hold_out_rows(codes: Array, groups: Any, share: float, seed: int) -> tuple[Array, Array]:
+    """As `hold_out`, but the rows of those stimuli: int array, int array, both in order."""
+    parts = hold_out(codes, groups, share, seed)
+    train, held = (np.flatnonzero(np.isin(codes, part)) for part in parts)
+    return train, held
+
+
+def key_fit(estimator: Any, *arrays: Array) -> str:
+    """Hash what weights depend on beside net, plan and seed: other parameters, and the data."""
+    parameters = sorted(estimator.get_params(deep=False).items())
+    kept = [f"{name}={value!r}" for name, value in parameters if name not in APART]
+    return " ".join([*kept, *map(hash_array, arrays)])
+
+
 def train_members(
     build: Callable[[], Any],
     lose: Callable[[Any, Any], torch.Tensor],
@@ -109,8 +127,9 @@ def train_members(
     """
     modules, histories = [], []
     for member in range(n_members):
-        with torch.random.fork_rng():
-            torch.manual_seed(seed + member)
+        # Nets are made on the CPU: generators of GPUs, one or many, are left alone.
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(seed + member)
             module = build()
         folder = None if checkpoint is None else f"{checkpoint}/member-{member}"
         histories.append(
@@ -122,16 +141,3 @@ def train_members(
         )  # fmt: skip
         modules.append(module)
     return modules, histories
-
-
-def run_rows(apply: Callable[[torch.Tensor], torch.Tensor], values: Array, device: Any) -> Array:
-    """Apply a net to rows (n, column) without gradients: float32 (n, ...)."""
-    parts = []
-    # All batches have one size: rounding would depend on how many rows are decoded together.
-    filled = np.zeros((len(values) + -len(values) % AT_ONCE, values.shape[1]), dtype=np.float32)
-    filled[: len(values)] = values
-    with torch.no_grad():
-        for start in range(0, len(filled), AT_ONCE):
-            rows = torch.from_numpy(filled[start : start + AT_ONCE]).to(device)
-            parts.append(apply(rows).float().cpu().numpy())
-    return np.concatenate(parts)[: len(values)]
