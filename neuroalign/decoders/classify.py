@@ -63,7 +63,8 @@ def decode_classes(
         Times are further columns: a pattern in space and time. For the course of decoding see
         `decode_across_time`.
     target : str, or sequence of labels (sample,)
-        Coord on ``sample`` that names the classes, or the labels themselves.
+        Coord on ``sample`` that names the classes, or the labels themselves. Every name is a
+        class: leave rest out by ``responses[responses["stimulus"] != "rest"]``.
     group : str or None
         Coord whose groups are held out whole. None: trials are independent of each other, and
         are dealt to folds with their classes balanced; repeats of a stimulus stay together where

@@ -159,12 +159,22 @@ class DiffusionPrior(LabelledRegressor):
             )
         if not 0 <= self.drop < 1:
             raise ValueError(f"drop: expected a share from 0 to below 1, got {self.drop}. Use 0.2.")
+        self._check_guidance(self.guidance)
         wide = isinstance(X, np.ndarray | xr.DataArray) and X.ndim == 3
         self._tokens_given = X.shape[1:] if wide else None
         self._names = read_names(X)
         super().fit(flatten_responses(X), y, groups=groups)
         del self._names, self._tokens_given
         return self
+
+    def _check_guidance(self, guidance: float) -> None:
+        if guidance < 0:
+            raise ValueError(f"guidance: expected 0 or more, got {guidance}. 1 is none.")
+        if guidance != 1 and self.drop == 0:
+            raise ValueError(
+                f"guidance: expected 1 for a prior with drop 0, which never saw what it is like "
+                f"without a condition, got {guidance}. Fit with drop above 0."
+            )
 
     def _fit_arrays(self, X: Array, Y: Array, groups: Any) -> None:
         codes = np.arange(len(Y)) if self._names is None else number_repeats(self._names, Y)
@@ -239,6 +249,7 @@ class DiffusionPrior(LabelledRegressor):
         """
         if n_draws < 1:
             raise ValueError(f"n_draws: expected at least 1, got {n_draws}. Ask for one.")
+        self._check_guidance(self.guidance if guidance is None else guidance)
         values = self._check_new(flatten_responses(X))
         drawn = self._draw(
             values, n_draws, self.guidance if guidance is None else guidance,

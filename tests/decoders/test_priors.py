@@ -193,6 +193,10 @@ def test_faults_are_named(rng: np.random.Generator) -> None:
         DiffusionPrior(denoiser="transformer", width=10).fit(y, y)
     with pytest.raises(ValueError, match="drop: expected a share"):
         DiffusionPrior(drop=1.0).fit(y, y)
+    with pytest.raises(ValueError, match="guidance: expected 0 or more, got -1"):
+        DiffusionPrior(guidance=-1).fit(y, y)
+    with pytest.raises(ValueError, match="guidance: expected 1 for a prior with drop 0"):
+        DiffusionPrior(guidance=3, drop=0).fit(y, y)
     with pytest.raises(ValueError, match="n_draws: expected at least 1"):
         DiffusionPrior(**SMALL).fit(y, y).sample(y, n_draws=0)
     named = [
