@@ -22,6 +22,7 @@ app = typer.Typer(
 )
 
 BAD_DATA, FAILED, INTERRUPTED = 3, 1, 130
+NO_PAGE = "no report: no entry has a result that it draws, see 'report: true'"
 
 
 def printable(text: str) -> str:
@@ -161,7 +162,7 @@ def run(
     silent = quiet or as_json
     page = runner.run_study(plan, out, say=None if silent else lambda line: _print(None, line))
     drawn = page.is_file()
-    none = "no report: no entry has a result that it draws, see 'report: true'"
+    none = NO_PAGE
     _print(
         {"report": str(page) if drawn else None} if as_json else None,
         f"report: {page}" if drawn else none,
@@ -198,6 +199,17 @@ def reproduce(
     _print({"tasks": plain} if as_json else None, "\n".join(lines))
     if any(apart.values()):
         raise typer.Exit(FAILED)
+
+
+@app.command()
+def report(
+    folder: Annotated[Path, typer.Argument(help="Folder of a finished study.")],
+) -> None:
+    """Write the page of a finished study again, from its results."""
+    from neuroalign.study.runner import finish_study, read_study_folder  # noqa: PLC0415
+
+    page = finish_study(*read_study_folder(folder), folder)
+    _print(None, f"report: {page}" if page.exists() else NO_PAGE)
 
 
 @app.command()

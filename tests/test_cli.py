@@ -128,6 +128,10 @@ def test_a_study_is_planned_run_verified_and_reproduced(study: Path) -> None:
     assert json.loads(done.stdout) == {"report": str(study.parent / "results" / "report.html")}
     out = str(study.parent / "results")
     assert run("verify", out).stdout.splitlines()[-1] == "rdm: whole"
+    page = Path(out) / "report.html"
+    page.unlink()
+    assert run("report", out).stdout == f"report: {page}\n"
+    assert page.exists()
     again = run("reproduce", out)
     assert again.returncode == 0
     assert again.stdout.count("the same bits") == 4
