@@ -22,7 +22,7 @@ def list_decoding_parts(result: xr.Dataset) -> list[Part]:
     -------
     list of (title, function that makes the block)
     """
-    if "confusion" not in result:
+    if "confusion" not in result or set(result["confusion"].dims) != {"true", "predicted"}:
         return []
     chance = float(result["chance"])
     parts = [

@@ -15,6 +15,8 @@ def name_parts(result: xr.Dataset) -> list[str]:
 
 def test_other_estimates_have_no_part(decoding: xr.Dataset) -> None:
     assert name_parts(decoding.drop_vars("confusion")) == []
+    # Of sources, as a selection of thresholds has them.
+    assert name_parts(decoding.rename(true="source")) == []
 
 
 def test_patterns_are_mapped_where_there_are_places(decoding: xr.Dataset) -> None:
