@@ -4,7 +4,6 @@ In: arrays to be filled along their last axis, and the number of targets. Out: a
 which chunks are done. Chunks of one folder may be written by several processes.
 """
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +14,7 @@ import zarr
 from zarr.codecs import Crc32cCodec, ZstdCodec
 from zarr.storage import LocalStore
 
+from neuroalign._formats import hash_file
 from neuroalign.errors import DataCorruptionError
 from neuroalign.storage import write_whole
 
@@ -130,7 +130,7 @@ class ChunkedFolder:
             return False
         try:
             files = json.loads(mark.read_text(encoding="utf-8"))
-            return all(_hash(self.folder / name) == digest for name, digest in files.items())
+            return all(hash_file(self.folder / name) == digest for name, digest in files.items())
         except (ValueError, OSError, AttributeError):
             return False
 
@@ -146,14 +146,9 @@ class ChunkedFolder:
             array = stored.with_config({"write_empty_chunks": True})
             array[..., self.parts[number]] = values[name]
             place = Path(name, "c", *["0"] * (len(shape) - 1), str(number))
-            files[place.as_posix()] = _hash(self.folder / place)
+            files[place.as_posix()] = hash_file(self.folder / place)
         with write_whole(self._mark(number)) as partial:
             partial.write_text(json.dumps(files), encoding="utf-8")
-
-
-def _hash(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def read_record(folder: Path) -> dict[str, Any]:

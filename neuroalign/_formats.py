@@ -87,14 +87,15 @@ def _as_text(packed: xr.Dataset, name: Any, variable: Any) -> xr.Dataset:
     return assign({name: (variable.dims, text, variable.attrs)})
 
 
-def _hash_file(path: Path) -> str:
+def hash_file(path: Path) -> str:
+    """Hash the bytes of a file: sha256, hexadecimal."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _files(folder: Path) -> dict[str, str]:
     paths = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != MANIFEST)
-    return {path.relative_to(folder).as_posix(): _hash_file(path) for path in paths}
+    return {path.relative_to(folder).as_posix(): hash_file(path) for path in paths}
 
 
 def write_zarr(packed: xr.Dataset, path: Path) -> None:

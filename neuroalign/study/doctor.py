@@ -10,6 +10,7 @@ from typing import Any
 
 import neuroalign
 from neuroalign.provenance import LIBRARIES
+from neuroalign.study.executors import count_cpus
 
 # Extra -> a module that it brings.
 EXTRAS = {
@@ -45,7 +46,6 @@ def examine() -> dict[str, Any]:
             libraries[name] = version(name)
         except PackageNotFoundError:
             continue
-    free = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
         "neuroalign": neuroalign.__version__,
         "python": platform.python_version(),
@@ -54,7 +54,7 @@ def examine() -> dict[str, Any]:
         "extras": {
             name: importlib.util.find_spec(module) is not None for name, module in EXTRAS.items()
         },
-        "cpus": free,
+        "cpus": count_cpus(),
         "free_disk_gb": round(shutil.disk_usage(Path.cwd()).free / 1e9, 1),
         "data_folder": os.environ.get("NEUROALIGN_DATA", ""),
     }

@@ -33,9 +33,10 @@ class Job:
     others: dict[str, Any]
 
 
-def _count_threads(workers: int) -> int:
-    free = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, free // workers)
+def count_cpus() -> int:
+    """Count the processors that this process may use."""
+    known = hasattr(os, "sched_getaffinity")
+    return len(os.sched_getaffinity(0)) if known else os.cpu_count() or 1
 
 
 def run_here(jobs: list[Job], run: Run, out: Path, done: Done) -> None:
@@ -72,7 +73,7 @@ def _wait_first(futures: list[Any]) -> list[Any]:
 
 def run_in_processes(jobs: list[Job], run: Run, out: Path, done: Done) -> None:
     """Run in processes of this machine; what a killed process had is done again by another."""
-    threads = _count_threads(run.workers)
+    threads = max(1, count_cpus() // run.workers)
     left = {job.name: job for job in jobs}
 
     def finish(name: str) -> None:

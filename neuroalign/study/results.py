@@ -5,7 +5,6 @@ is written under another name and takes its own in one step, so that a kill at a
 either the whole or a remnant, which the next run takes away.
 """
 
-import hashlib
 import json
 import os
 import platform
@@ -19,6 +18,7 @@ import xarray as xr
 
 from neuroalign import storage
 from neuroalign._formats import MANIFEST as STORE
+from neuroalign._formats import hash_file
 from neuroalign.errors import DataCorruptionError, SchemaError
 from neuroalign.study.calls import suggest
 from neuroalign.study.tasks import Task
@@ -50,10 +50,6 @@ def as_parts(made: Any, where: str) -> dict[str, xr.DataArray | xr.Dataset]:
     )
 
 
-def _hash(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
 class Results:
     """The results of a study in one folder.
 
@@ -81,7 +77,7 @@ class Results:
             stores = {}
             for number, (name, part) in enumerate(parts.items()):
                 path = storage.save(part, partial / f"{number:04d}.zarr")  # type: ignore[type-var]
-                stores[name] = {"file": path.name, "sha256": _hash(path / STORE)}
+                stores[name] = {"file": path.name, "sha256": hash_file(path / STORE)}
             # Where the study lay on this machine is nobody's business elsewhere.
             record = {"task": task.describe() | {"folder": ""}, "parts": stores, **notes}
             with storage.write_whole(partial / MANIFEST) as file:
@@ -142,7 +138,7 @@ class Results:
         found = {}
         for name, store in stores.items():
             path = self.place(task) / store["file"]
-            if not (path / STORE).is_file() or _hash(path / STORE) != store["sha256"]:
+            if not (path / STORE).is_file() or hash_file(path / STORE) != store["sha256"]:
                 raise DataCorruptionError(
                     f"{path}: expected the part '{name}' as it was written, got another or none. "
                     "Run the study again: it is computed anew."
