@@ -50,7 +50,7 @@ class KernelRidge(BlendedRegressor):
     alphas : float, sequence of float, or None
         Overall penalties, relative to the mean eigenvalue. None: 19 values from 1e-4 to 1e5.
     kernel : {"linear", "rbf", "polynomial", "precomputed"}, or mapping of space to one of them
-        ``rbf``: exp(-gamma |x - z|^2); ``polynomial``: (gamma x'z + coef0)^degree.
+        ``rbf``: ``exp(-gamma |x - z|^2)``; ``polynomial``: ``(gamma x'z + coef0)^degree``.
         ``precomputed``: X holds the kernel itself (sample, training sample); several kernels stand
         side by side, with one label of ``spaces`` a column.
     spaces : sequence of labels (feature,), list of column groups, mapping, or None

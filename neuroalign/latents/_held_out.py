@@ -75,6 +75,11 @@ def split_trials(
     laid = trials.to_array()
     groups = None
     if group is not None:
+        if not _name_groups(laid):
+            raise ValueError(
+                f"group: expected None for runs, each of which is a fold already, got '{group}'. "
+                "Trials (sample, neuroid, time) are grouped by a coord on sample."
+            )
         choose(dict.fromkeys(_name_groups(laid)), group, "group")
         groups = laid[group].values
     if laid.sizes["sample"] < 2:

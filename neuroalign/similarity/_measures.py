@@ -21,7 +21,7 @@ CHUNK = 500_000
 class Measure(NamedTuple):
     """One row of ``comparison.SIMILARITIES``.
 
-    ``prepare`` (array (n, p), **params) and ``pair`` (of two prepared) are pure functions.
+    ``prepare`` (array (n, p), and its parameters) and ``pair`` (of two prepared) are pure functions.
     ``bounds`` are the lowest and highest value, ``distance`` says that less is more alike.
     ``correctable``: the measure is a cosine whose inner product independent noise does not bias,
     so that dividing by the root of reliabilities is right; it names the parameters that this

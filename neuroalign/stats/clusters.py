@@ -42,7 +42,7 @@ def find_clusters(
         Mass of clusters above a threshold, or threshold-free enhancement, which needs none and
         gives every place a p value of its own.
     threshold : float or None
-        |t| that forms clusters; None: two-sided or one-sided p = 0.05 by the t distribution.
+        ``|t|`` that forms clusters; None: two-sided or one-sided p = 0.05 by the t distribution.
         Not for ``tfce``.
     tail : {"greater", "less", "two-sided"}
     n_permutations : int

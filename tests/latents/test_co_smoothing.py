@@ -279,3 +279,13 @@ def test_gpfa_recovers_the_latents_of_the_spikes(made: Any) -> None:
     # 0.986 and 0.993 are known for this generator.
     assert (found[:2] > 0.97).all()
     assert found[2] < 0.1
+
+
+def test_runs_need_no_group() -> None:
+    rows = xr.DataArray(
+        np.random.default_rng(0).poisson(2.0, (60, 8)).astype(float),
+        dims=("sample", "neuroid"),
+        coords={"run": ("sample", np.repeat(["run-1", "run-2"], 30))},
+    )
+    with pytest.raises(ValueError, match="group: expected None for runs, each of which is a fold"):
+        cosmooth(FactorAnalysis(2), rows, group="run")

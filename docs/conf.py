@@ -1,0 +1,34 @@
+"""How the site is built: ``sphinx-build -W docs docs/_build``. Nothing is fetched."""
+
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+
+import neuroalign  # noqa: E402
+
+project = "neuroalign"
+author = "The neuroalign developers"
+version = release = neuroalign.__version__
+
+extensions = ["sphinx.ext.autodoc", "sphinx.ext.viewcode", "numpydoc", "myst_nb", "rooms"]
+exclude_patterns = ["_build", "_notebooks/.ipynb_checkpoints"]
+
+html_theme = "furo"
+html_title = f"neuroalign {version}"
+html_theme_options = {"navigation_with_keys": True}
+html_show_sourcelink = False
+
+myst_enable_extensions = ["colon_fence", "deflist"]
+myst_heading_anchors = 3
+
+# Notebooks carry no outputs in the repository: a build runs each, and keeps what it ran.
+nb_execution_mode = "cache"
+nb_execution_timeout = 180
+nb_execution_raise_on_error = True
+
+autodoc_typehints = "none"
+numpydoc_show_class_members = False
+# Classes may share the name of a fitted attribute.
+suppress_warnings = ["ref.python"]
