@@ -35,6 +35,15 @@ def delay_features(features: xr.DataArray, delays: Sequence[int] = (1, 2, 3, 4))
         When times are missing or uneven.
     ValueError
         When a delay is no whole number, comes twice, or all are longer than every run.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neuroalign.loaders import features_from_arrays
+    >>> clock = {"run": ["run-01"] * 3, "onset": [0.0, 2.0, 4.0]}
+    >>> series = features_from_arrays(np.array([[1.0], [2.0], [3.0]]), **clock)
+    >>> delay_features(series, [0, 1]).values.tolist()
+    [[1.0, 0.0], [2.0, 1.0], [3.0, 2.0]]
     """
     check_features(features)
     if features.dims != ("sample", "feature"):

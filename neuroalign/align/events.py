@@ -35,6 +35,14 @@ def events_to_features(events: Tables, features: xr.DataArray | None = None) -> 
     ------
     AlignError
         When a table lacks a column, or features lack a stimulus.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> table = {"onset": [0.0, 4.0], "duration": [2.0, 2.0], "stimulus": ["cat", "dog"]}
+    >>> shown = events_to_features(pd.DataFrame(table))
+    >>> shown["stimulus"].values.tolist(), shown.values.tolist()
+    (['cat', 'dog'], [[1.0, 0.0], [0.0, 1.0]])
     """
     tables = _name_tables(events)
     for name, table in tables.items():

@@ -50,6 +50,17 @@ def average_repeats(responses: xr.DataArray, by: str = "stimulus") -> xr.DataArr
     ------
     SchemaError
         When the coord is absent.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neuroalign.loaders import from_arrays
+    >>> rng = np.random.default_rng(0)
+    >>> signal, stimulus = rng.normal(size=(50, 3)), [f"image-{n}" for n in range(50)]
+    >>> noisy = np.concatenate([signal + rng.normal(size=signal.shape) for _ in range(4)])
+    >>> responses = from_arrays(noisy, modality="fmri", stimulus=stimulus * 4)
+    >>> average_repeats(responses).sizes["sample"]
+    50
     """
     check_responses(responses)
     codes, first = _codes(responses, by)
@@ -86,6 +97,17 @@ def split_repeats(responses: xr.DataArray, *, seed: int = 0) -> tuple[xr.DataArr
     ------
     SchemaError
         When nothing is repeated.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neuroalign.loaders import from_arrays
+    >>> rng = np.random.default_rng(0)
+    >>> signal, stimulus = rng.normal(size=(50, 3)), [f"image-{n}" for n in range(50)]
+    >>> noisy = np.concatenate([signal + rng.normal(size=signal.shape) for _ in range(4)])
+    >>> responses = from_arrays(noisy, modality="fmri", stimulus=stimulus * 4)
+    >>> [half.sizes["sample"] for half in split_repeats(responses)]
+    [50, 50]
     """
     codes, _ = _codes(responses, "stimulus")
     rng = np.random.default_rng(seed)

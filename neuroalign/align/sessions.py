@@ -71,6 +71,16 @@ def zscore_sessions(responses: xr.DataArray, by: str = "session") -> xr.DataArra
     ------
     SchemaError
         Without that coord, or when a session has one sample.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neuroalign.loaders import from_arrays
+    >>> days = ["ses-01"] * 4 + ["ses-02"] * 4
+    >>> values = np.arange(8.0)[:, None] + np.repeat([0, 100], 4)[:, None]
+    >>> responses = from_arrays(values, modality="fmri", stimulus=list("abcdabcd"), session=days)
+    >>> [f"{value:.2f}" for value in zscore_sessions(responses).values[[0, 4], 0]]
+    ['-1.16', '-1.16']
     """
     check_responses(responses)
     if by not in responses.coords or responses[by].dims != ("sample",):

@@ -61,6 +61,16 @@ def signal_power(
     ----------
     Sahani & Linden (2003), NeurIPS 15; Schoppe et al. (2016), Frontiers in Computational
     Neuroscience 10:10, doi:10.3389/fncom.2016.00010, equations 5 to 8.
+
+    Examples
+    --------
+    >>> from neuroalign.loaders import from_arrays
+    >>> rng = np.random.default_rng(0)
+    >>> signal, stimulus = rng.normal(size=(50, 3)), [f"image-{n}" for n in range(50)]
+    >>> noisy = np.concatenate([signal + rng.normal(size=signal.shape) for _ in range(4)])
+    >>> responses = from_arrays(noisy, modality="fmri", stimulus=stimulus * 4)
+    >>> bool((abs(signal_power(responses)["ceiling"] - 0.8) < 0.1).all())
+    True
     """
     data = Repeats(responses, by)
     table = data.table("signal_power")
@@ -146,6 +156,19 @@ def normalized_correlation(
     ----------
     Schoppe et al. (2016), Frontiers in Computational Neuroscience 10:10,
     doi:10.3389/fncom.2016.00010, equation 9.
+
+    Examples
+    --------
+    >>> from neuroalign.loaders import from_arrays
+    >>> rng = np.random.default_rng(0)
+    >>> signal, stimulus = rng.normal(size=(50, 3)), [f"image-{n}" for n in range(50)]
+    >>> noisy = np.concatenate([signal + rng.normal(size=signal.shape) for _ in range(4)])
+    >>> responses = from_arrays(noisy, modality="fmri", stimulus=stimulus * 4)
+    >>> from neuroalign.align import average_repeats
+    >>> truth = average_repeats(responses).copy(data=signal)
+    >>> found = normalized_correlation(responses, truth)  # of the true signal: about 1
+    >>> bool((abs(found["cc_norm"] - 1) < 0.1).all())
+    True
     """
     data = Repeats(responses, by)
     table = data.table("normalized_correlation")

@@ -60,6 +60,17 @@ def ncsnr(
     References
     ----------
     Allen et al. (2022), Nature Neuroscience 25, doi:10.1038/s41593-021-00962-x, Methods.
+
+    Examples
+    --------
+    >>> from neuroalign.loaders import from_arrays
+    >>> rng = np.random.default_rng(0)
+    >>> signal, stimulus = rng.normal(size=(50, 3)), [f"image-{n}" for n in range(50)]
+    >>> noisy = np.concatenate([signal + rng.normal(size=signal.shape) for _ in range(4)])
+    >>> responses = from_arrays(noisy, modality="fmri", stimulus=stimulus * 4)
+    >>> found = ncsnr(responses)  # signal and noise are equally strong
+    >>> bool((abs(found["ncsnr"] - 1) < 0.3).all())
+    True
     """
     if responses.chunks is not None:
         part = partial(
@@ -189,6 +200,17 @@ def explainable_variance(
     ----------
     Hsu, Borst & Theunissen (2004), Network 15, doi:10.1088/0954-898X_15_2_002; Dupre la Tour,
     Visconti di Oleggio Castello & Gallant (2025), Imaging Neuroscience 3, on the correction.
+
+    Examples
+    --------
+    >>> from neuroalign.loaders import from_arrays
+    >>> rng = np.random.default_rng(0)
+    >>> signal, stimulus = rng.normal(size=(50, 3)), [f"image-{n}" for n in range(50)]
+    >>> noisy = np.concatenate([signal + rng.normal(size=signal.shape) for _ in range(4)])
+    >>> responses = from_arrays(noisy, modality="fmri", stimulus=stimulus * 4)
+    >>> found = explainable_variance(responses)
+    >>> bool((abs(found["ceiling"] - 0.8) < 0.1).all())
+    True
     """
     if responses.chunks is not None:
         whole = partial(

@@ -59,6 +59,14 @@ def plan_fit(
     ------
     MemoryError
         When the budget does not hold one chunk.
+
+    Examples
+    --------
+    >>> from neuroalign.encoders import Ridge
+    >>> from neuroalign.loaders import simulate_linear
+    >>> data = simulate_linear(n_samples=60, n_neuroids=100)
+    >>> plan_fit(Ridge(), data.features, data.responses, memory=10**8).n_chunks
+    1
     """
     (n, p), t = np.shape(X), int(np.shape(y)[1])
     size = 4 if np.dtype(getattr(X, "dtype", np.float64)) == np.float32 else 8

@@ -112,6 +112,16 @@ def partition_variance(
     References
     ----------
     Lescroart, Stansbury & Gallant (2015), Front. Comput. Neurosci. 9:135, section 2.10.
+
+    Examples
+    --------
+    >>> from neuroalign.features import join_features
+    >>> from neuroalign.loaders import simulate_linear
+    >>> data = simulate_linear(n_samples=120, n_features=6, n_neuroids=2)
+    >>> spaces = join_features({"a": data.features[:, :3], "b": data.features[:, 3:]})
+    >>> found = partition_variance(spaces, data.responses, n_bootstrap=20)
+    >>> found["part"].values.tolist()
+    ['a', 'b', 'a&b']
     """
     check_labelled(X, "X")
     check_labelled(y, "y")

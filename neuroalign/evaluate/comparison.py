@@ -91,6 +91,21 @@ def compare_models(
     means of row differences, whose signs flip by stimulus under the null that both models predict
     equally well. It holds its level for tens of stimuli a fold and more. Rows without a response
     (NaN) give a neuroid nothing; over folds, a neuroid that misses one has no p value.
+
+    Examples
+    --------
+    >>> from neuroalign.loaders import simulate_linear
+    >>> data = simulate_linear(n_samples=60, n_features=5, n_neuroids=3)
+    >>> from neuroalign.encoders import Ridge
+    >>> from neuroalign.evaluate import cross_validate
+    >>> keep = {"ceiling": None, "keep": ["prediction"]}
+    >>> whole, part = (
+    ...     cross_validate(Ridge(1.0), features, data.responses, **keep)
+    ...     for features in (data.features, data.features[:, :2])
+    ... )
+    >>> found = compare_models(whole, part, responses=data.responses, n_resamples=50)
+    >>> bool((found["difference"] > 0).all())
+    True
     """
     pair = choose(UNITS, over, "over")
     if n_permutations < 1:

@@ -65,6 +65,18 @@ def normalize_scores(
     Notes
     -----
     Means of ratios are ruled by the lowest ceilings; report the plain scores beside them.
+
+    Examples
+    --------
+    >>> from neuroalign.loaders import simulate_linear
+    >>> data = simulate_linear(n_samples=60, n_features=5, n_neuroids=3)
+    >>> from neuroalign.encoders import Ridge
+    >>> from neuroalign.evaluate import cross_validate
+    >>> result = cross_validate(Ridge(1.0), data.features, data.responses, ceiling=None)
+    >>> half = xr.full_like(result["mean_score"], 0.5)
+    >>> normal = normalize_scores(result, ceiling=half)
+    >>> bool((normal["mean_normalized_score"] > result["mean_score"]).all())
+    True
     """
     divide = choose(NORMALIZERS, str(result.attrs.get("metric", "")), "result.attrs['metric']")
     if not 0 <= min_ceiling < 1:
@@ -152,6 +164,18 @@ def bootstrap_scores(
     Rows without a response (NaN, of an encoder with ``missing="drop"``) are left out for their
     neuroid. The encoders are not fitted again: it says what other *test* stimuli would have
     scored. Folds count by the rows drawn for them, so that whole runs can be drawn too.
+
+    Examples
+    --------
+    >>> from neuroalign.loaders import simulate_linear
+    >>> data = simulate_linear(n_samples=60, n_features=5, n_neuroids=3)
+    >>> from neuroalign.encoders import Ridge
+    >>> from neuroalign.evaluate import cross_validate
+    >>> keep = {"ceiling": None, "keep": ["prediction"]}
+    >>> result = cross_validate(Ridge(1.0), data.features, data.responses, **keep)
+    >>> found = bootstrap_scores(result, data.responses, n_resamples=50)
+    >>> bool((found["lower"] < found["upper"]).all())
+    True
     """
     moments = choose(MOMENTS, str(result.attrs.get("metric", "")), "result.attrs['metric']")
     if not 0 < level < 1:

@@ -59,6 +59,16 @@ def summarise(
     Raises
     ------
     AlignError, SchemaError, ValueError
+
+    Examples
+    --------
+    >>> from neuroalign.loaders import simulate_linear
+    >>> data = simulate_linear(n_samples=60, n_features=5, n_neuroids=3)
+    >>> from neuroalign.encoders import Ridge
+    >>> from neuroalign.evaluate import cross_validate
+    >>> result = cross_validate(Ridge(1.0), data.features, data.responses, ceiling=None)
+    >>> sorted(summarise(result, by=None, n_resamples=50).data_vars)[:3]
+    ['estimate', 'lower', 'n_neuroids']
     """
     choose(STATISTICS, statistic, "statistic")
     speaks_of = choose(UNITS, over, "over")

@@ -159,6 +159,13 @@ def gabor_features(
     ----------
     Adelson & Bergen (1985), J. Opt. Soc. Am. A 2 (motion energy; here its spatial part).
     Kay, Naselaris, Prenger & Gallant (2008), Nature 452 (Gabor wavelet pyramid model).
+
+    Examples
+    --------
+    >>> noise = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), dtype=np.uint8)
+    >>> found = gabor_features(dict(zip(["a", "b"], noise, strict=True)), n_scales=2, grid=2)
+    >>> found.sizes["feature"]  # 8 orientations x 2 scales x 4 cells
+    64
     """
     for name, count in {
         "n_orientations": n_orientations,

@@ -342,6 +342,17 @@ def regress_rdms(rdms: xr.DataArray, confounds: xr.DataArray) -> xr.DataArray:
     Raises
     ------
     AlignError, SchemaError
+
+    Examples
+    --------
+    >>> from neuroalign.rsa import from_matrix
+    >>> rng = np.random.default_rng(0)
+    >>> names = list("abcdef")
+    >>> shape, size = rng.random((2, 15))
+    >>> both = from_matrix(shape + size, names)
+    >>> left = regress_rdms(both, from_matrix(size, names))
+    >>> bool(abs(np.corrcoef(left, size)[0, 1]) < 1e-6)
+    True
     """
     labels = find_conditions(rdms)
     held = to_condensed(rdms, labels)
@@ -370,6 +381,12 @@ def fisher_z(similarity: xr.DataArray) -> xr.DataArray:
     ------
     ValueError
         When a value is beyond -1 or 1.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> fisher_z(xr.DataArray([0.0, 0.5])).round(3).values.tolist()
+    [0.0, 0.549]
     """
     values = np.asarray(similarity.values, dtype=np.float64)
     if np.nanmax(np.abs(values), initial=0.0) > 1 + 1e-9:

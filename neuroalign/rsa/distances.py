@@ -195,6 +195,19 @@ def compute_cross_rdm(
     Raises
     ------
     SchemaError, AlignError, ValueError
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neuroalign.loaders import from_arrays
+    >>> rng = np.random.default_rng(0)
+    >>> signal = rng.normal(size=(5, 30))
+    >>> values = np.concatenate([signal, signal]) + 0.1 * rng.normal(size=(10, 30))
+    >>> runs = ["run-01"] * 5 + ["run-02"] * 5
+    >>> responses = from_arrays(values, modality="fmri", stimulus=list("abcde") * 2, run=runs)
+    >>> rdm = compute_cross_rdm(responses, fold="run")
+    >>> bool((np.diag(rdm) < 0.1).all())
+    True
     """
     chosen = choose(CROSS_DISTANCES, distance, "distance")
     job = Job(distance, chosen, by, fold, noise, nan, remove_mean)

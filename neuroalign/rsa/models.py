@@ -37,6 +37,13 @@ class Model:
     name : str
     labels : array of str (condition,)
     basis : array (basis, pair)
+
+    Examples
+    --------
+    >>> from neuroalign.rsa import from_matrix
+    >>> from neuroalign.rsa import FixedModel
+    >>> isinstance(FixedModel(from_matrix(np.arange(15.0), "abcdef"), name="one"), Model)
+    True
     """
 
     solver: Solver = staticmethod(_fitting.solve_first)
@@ -151,6 +158,15 @@ class SelectionModel(Model):
     ----------
     rdms : DataArray (rdm, pair) or (rdm, first, second), or mapping of name to RDM
     name : str
+
+    Examples
+    --------
+    >>> from neuroalign.rsa import from_matrix
+    >>> rng = np.random.default_rng(0)
+    >>> one, other = rng.random((2, 15))
+    >>> layers = {"early": from_matrix(one, "abcdef"), "late": from_matrix(other, "abcdef")}
+    >>> SelectionModel(layers, name="best layer").name
+    'best layer'
     """
 
     solver = staticmethod(_fitting.solve_best)
@@ -168,6 +184,20 @@ class WeightedModel(Model):
     penalties : sequence of float
         Ridge, in shares of the mean squared norm of the basis RDMs. Of several, the best is
         chosen by folds of the training conditions.
+
+    Examples
+    --------
+    >>> from neuroalign.rsa import from_matrix
+    >>> from neuroalign.rsa import infer
+    >>> rng = np.random.default_rng(0)
+    >>> one, other = rng.random((2, 276))
+    >>> names = [f"image-{n:02d}" for n in range(24)]
+    >>> model = WeightedModel(
+    ...     {"form": from_matrix(one, names), "colour": from_matrix(other, names)}, name="both"
+    ... )
+    >>> people = {f"sub-{n}": from_matrix(one + other + rng.random(276), names) for n in range(6)}
+    >>> bool(infer([model], people, n_bootstrap=50)["mean"].item() > 0.9)
+    True
     """
 
     def __init__(
@@ -193,6 +223,15 @@ class InterpolatedModel(Model):
     rdms : DataArray (rdm, pair) or (rdm, first, second), or mapping of name to RDM
         In the order of the parameter.
     name : str
+
+    Examples
+    --------
+    >>> from neuroalign.rsa import from_matrix
+    >>> rng = np.random.default_rng(0)
+    >>> one, other = rng.random((2, 15))
+    >>> layers = {"early": from_matrix(one, "abcdef"), "late": from_matrix(other, "abcdef")}
+    >>> InterpolatedModel(layers, name="between").labels.tolist()
+    ['a', 'b', 'c', 'd', 'e', 'f']
     """
 
     solver = staticmethod(_fitting.solve_between)
@@ -213,6 +252,17 @@ class FeatureReweightedModel(WeightedModel):
     References
     ----------
     Kaniuth and Hebart (2022), NeuroImage 257, 119294.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neuroalign.loaders import features_from_arrays
+    >>> values = np.random.default_rng(0).normal(size=(6, 4))
+    >>> model = FeatureReweightedModel(
+    ...     features_from_arrays(values, stimulus=list("abcdef")), name="reweighted"
+    ... )
+    >>> model.labels.size
+    6
     """
 
     def __init__(

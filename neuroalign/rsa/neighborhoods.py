@@ -158,6 +158,13 @@ def neighbor_matrix(neighbors: Any, responses: xr.DataArray | None = None) -> cs
     AlignError
         When they belong to other neuroids.
     SchemaError
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scipy.sparse import csr_array
+    >>> neighbor_matrix(csr_array(np.eye(3, dtype=bool))).shape
+    (3, 3)
     """
     if issparse(neighbors):
         array = csr_array(neighbors)

@@ -347,6 +347,18 @@ def whiten(responses: xr.DataArray, noise: xr.DataArray) -> xr.DataArray:
     Raises
     ------
     AlignError, SchemaError, ValueError
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neuroalign.loaders import from_arrays
+    >>> from neuroalign.rsa import estimate_noise
+    >>> rng = np.random.default_rng(0)
+    >>> values = rng.normal(size=(200, 3)) * [1.0, 2.0, 4.0]
+    >>> responses = from_arrays(values, modality="fmri", stimulus=list("abcd") * 50)
+    >>> white = whiten(responses, estimate_noise(responses))
+    >>> bool((abs(white.std("sample") - 1) < 0.2).all())
+    True
     """
     check_responses(responses)
     if not np.isfinite(responses.values).all():

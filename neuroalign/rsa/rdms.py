@@ -181,6 +181,13 @@ def to_square(rdm: xr.DataArray) -> xr.DataArray:
     ------
     SchemaError
         When a pair is absent or comes twice.
+
+    Examples
+    --------
+    >>> from neuroalign.rsa import from_matrix
+    >>> condensed = from_matrix(np.array([1.0, 2.0, 3.0]), ["a", "b", "c"])
+    >>> to_square(condensed).values.tolist()
+    [[0.0, 1.0, 2.0], [1.0, 0.0, 3.0], [2.0, 3.0, 0.0]]
     """
     check_rdm(rdm)
     if rdm.dims[-1] == "second":
@@ -216,6 +223,13 @@ def to_condensed(rdm: xr.DataArray, conditions: Any = None) -> xr.DataArray:
         For asymmetric RDMs, as those of kind 'cross', whose diagonal counts.
     AlignError
         When conditions are named that the RDM lacks, or named twice.
+
+    Examples
+    --------
+    >>> from neuroalign.rsa import from_matrix
+    >>> square = from_matrix(np.array([[0, 1, 2], [1, 0, 3], [2, 3, 0]]), ["a", "b", "c"])
+    >>> to_condensed(square).values.tolist()
+    [1.0, 2.0, 3.0]
     """
     values, wanted = condense(rdm, conditions)
     lead = rdm.dims[: -2 if rdm.dims[-1] == "second" else -1]
@@ -245,6 +259,15 @@ def align_rdms(
     ------
     AlignError
         When conditions differ (``strict``), or fewer than 3 are shared.
+
+    Examples
+    --------
+    >>> from neuroalign.rsa import from_matrix
+    >>> a = from_matrix(np.array([1.0, 2.0, 3.0]), ["x", "y", "z"])
+    >>> b = from_matrix(np.array([3.0, 2.0, 1.0]), ["z", "y", "x"])  # the same, reordered
+    >>> one, other = align_rdms(a, b)
+    >>> one.values.tolist() == other.values.tolist()
+    True
     """
     same = choose(HOW, how, "how")
     ours, theirs = find_conditions(a), find_conditions(b)

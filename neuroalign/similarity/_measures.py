@@ -21,13 +21,19 @@ CHUNK = 500_000
 class Measure(NamedTuple):
     """One row of ``comparison.SIMILARITIES``.
 
-    ``prepare`` (array (n, p), and its parameters) and ``pair`` (of two prepared) are pure functions.
+    ``prepare`` (array (n, p), its parameters) and ``pair`` (of two prepared) are pure functions.
     ``bounds`` are the lowest and highest value, ``distance`` says that less is more alike.
     ``correctable``: the measure is a cosine whose inner product independent noise does not bias,
     so that dividing by the root of reliabilities is right; it names the parameters that this
     depends on, with the values for which it holds. The rest is for speed: ``multiply``
     (prepared ones of a, of b) gives all pairs, ``permute`` (prepared, order) what ``prepare`` gives
     for rows in that order, and ``prepare_rdm`` takes an RDM (n, n) instead of features.
+
+    Examples
+    --------
+    >>> from neuroalign.similarity import SIMILARITIES
+    >>> SIMILARITIES["cka_debiased"].symmetric
+    True
     """
 
     prepare: Callable[..., Any]

@@ -26,6 +26,15 @@ class Conditionals(NamedTuple):
 
     ``means`` (stimulus, unit), ``covariances`` (stimulus, unit, unit), ``stimuli`` (stimulus,),
     their names.
+
+    Examples
+    --------
+    >>> from neuroalign.similarity import estimate_conditionals
+    >>> from neuroalign.loaders import from_arrays
+    >>> rng = np.random.default_rng(0)
+    >>> trials = from_arrays(rng.normal(size=(40, 3)), modality="spikes", stimulus=[*"abcd"] * 10)
+    >>> estimate_conditionals(trials).means.shape
+    (4, 3)
     """
 
     means: Array

@@ -66,6 +66,20 @@ def find_clusters(
     ----------
     Maris & Oostenveld (2007), J. Neurosci. Methods 164, doi:10.1016/j.jneumeth.2007.03.024;
     Smith & Nichols (2009), NeuroImage 44, doi:10.1016/j.neuroimage.2008.03.061.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xarray as xr
+    >>> from scipy.sparse import diags_array
+    >>> rng = np.random.default_rng(0)
+    >>> maps = rng.normal(size=(12, 20))  # people, places on a line
+    >>> maps[:, 5:9] += 2
+    >>> line = diags_array([np.ones(19), np.ones(19)], offsets=[-1, 1])
+    >>> values = xr.DataArray(maps, dims=("subject", "neuroid"))
+    >>> found = find_clusters(values, line, n_permutations=200)
+    >>> np.flatnonzero(found["p_value"].values < 0.05).tolist()
+    [5, 6, 7, 8]
     """
     enhance = choose(STATISTICS, statistic, "statistic")
     side = choose(TAILS, tail, "tail")

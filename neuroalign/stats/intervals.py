@@ -57,6 +57,14 @@ def bootstrap_interval(
     References
     ----------
     Efron (1987), J. Am. Stat. Assoc. 82, 171-185, doi:10.1080/01621459.1987.10478410.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> values = np.random.default_rng(0).normal(1.0, 1.0, size=100)
+    >>> found = bootstrap_interval(values)
+    >>> bool(found["lower"] < 1.0 < found["upper"])
+    True
     """
     name = choose(METHODS, method, "method")
     if not 0 < level < 1:

@@ -43,6 +43,12 @@ def fdr(p_value: npt.NDArray[Any], method: str = "bh") -> npt.NDArray[np.float64
     ----------
     Benjamini & Hochberg (1995), J. R. Stat. Soc. B 57, doi:10.1111/j.2517-6161.1995.tb02031.x.
     Benjamini & Yekutieli (2001), Annals of Statistics 29, doi:10.1214/aos/1013699998.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> fdr(np.array([0.001, 0.02, 0.04, 0.5])).round(3).tolist()
+    [0.004, 0.04, 0.053, 0.5]
     """
     factor = choose(METHODS, method, "method")
     p = np.asarray(p_value, dtype=np.float64)

@@ -79,6 +79,13 @@ def permute_rows(
     Raises
     ------
     ValueError
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> sorted(permute_rows(5, "circular", rng).tolist())
+    [0, 1, 2, 3, 4]
     """
     move = choose(SCHEMES, scheme, "scheme")
     order = np.arange(n)
@@ -114,6 +121,12 @@ def cut_blocks(run: npt.NDArray[Any], length: int) -> npt.NDArray[np.intp]:
     Raises
     ------
     ValueError
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> cut_blocks(np.array(["a", "a", "a", "b", "b"]), 2).tolist()
+    [0, 0, 1, 2, 2]
     """
     if length < 1:
         raise ValueError(f"length: expected at least 1 row, got {length}.")
@@ -187,6 +200,13 @@ def max_statistic(observed: npt.NDArray[Any], null: npt.NDArray[Any]) -> npt.NDA
     References
     ----------
     Nichols & Holmes (2002), Human Brain Mapping 15, 1-25, doi:10.1002/hbm.1058.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> null = np.random.default_rng(0).normal(size=(999, 3))
+    >>> max_statistic(np.array([0.0, 1.0, 6.0]), null)[2].item()
+    0.001
     """
     observed, null = np.asarray(observed, np.float64), np.asarray(null, np.float64)
     if null.ndim != observed.ndim + 1 or null.shape[1:] != observed.shape or not len(null):
@@ -235,6 +255,19 @@ def permutation_test(
     Raises
     ------
     AlignError, ValueError
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neuroalign.loaders import from_arrays
+    >>> rng = np.random.default_rng(0)
+    >>> clock = {"run": ["run-01"] * 100, "onset": 2.0 * np.arange(100)}
+    >>> signal = rng.normal(size=(100, 2))
+    >>> observed = from_arrays(signal, modality="fmri", **clock)
+    >>> predicted = observed.copy(data=np.c_[signal[:, 0], rng.normal(size=100)])
+    >>> found = permutation_test(observed, predicted, n_permutations=199)
+    >>> (found["p_value"] < 0.05).values.tolist()
+    [True, False]
     """
     function = choose_metric(metric)
     choose(SCHEMES, scheme, "scheme")

@@ -62,6 +62,12 @@ def longest_bar_ratio(bars: Array, rank: int = 1) -> float:
     -------
     float
         Infinite when there is no next one, NaN when there is no such bar at all.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> longest_bar_ratio(np.array([[0.0, 4.0], [0.0, 1.0]]))
+    4.0
     """
     lengths = _lengths(bars)
     if len(lengths) < rank:
