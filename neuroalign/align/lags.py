@@ -63,6 +63,24 @@ def estimate_lag(
     -----
     The fit at each lag is ridge regression, leaving one run out, at the one of three penalties
     that predicts best. A best lag at an end of ``lags`` is a warning sign: widen them.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from neuroalign.align import convolve_hrf, events_to_features
+    >>> from neuroalign.loaders import from_arrays
+    >>> rng = np.random.default_rng(0)
+    >>> onset = np.tile(2.0 * np.arange(100), 2)
+    >>> clock = {"run": np.repeat(["run-01", "run-02"], 100), "onset": onset}
+    >>> bold = from_arrays(rng.normal(size=(200, 3)), modality="fmri", sampling_rate=0.5, **clock)
+    >>> shown = np.sort(rng.choice(np.arange(10.0, 170.0, 4.0), 15, replace=False))
+    >>> events = events_to_features(
+    ...     [pd.DataFrame({"onset": shown, "duration": 1.0, "stimulus": "tone"})] * 2
+    ... )
+    >>> late = convolve_hrf(events, bold, lag=4.0).values  # what is shown comes 4 s late
+    >>> answer = bold.copy(data=bold.values * 0.02 + late)
+    >>> estimate_lag(events, answer).attrs["lag"]
+    4.0
     """
     check_timed(responses, "responses", ("onset",))
     if responses.dims != ("sample", "neuroid"):

@@ -57,6 +57,17 @@ def analyse_factors(
     References
     ----------
     Laird & Ware (1982), Biometrics 38, 963-974.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> size = np.tile([1.0, 2.0, 3.0, 4.0], 12)
+    >>> family = np.repeat([f"family-{n}" for n in range(12)], 4)
+    >>> score = 0.1 * size + np.repeat(rng.normal(size=12), 4) + 0.05 * rng.normal(size=48)
+    >>> table = pd.DataFrame({"score": score, "size": size, "family": family})
+    >>> found = analyse_factors(table, ["size"])
+    >>> bool(found["p_value"].sel(term="size") < 0.001)
+    True
     """
     names = [str(one) for one in factors]
     _check_table(table, names, score, group)

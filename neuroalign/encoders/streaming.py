@@ -82,6 +82,16 @@ def fit_to_store(
     SchemaError
         When chunks of y are cut along samples and larger than the budget together.
     MemoryError, ValueError, FileExistsError
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from neuroalign.loaders import simulate_linear
+    >>> data = simulate_linear(n_samples=60, n_neuroids=8)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     fit = fit_to_store(Ridge(1.0), data.features, data.responses, f"{folder}/fit")
+    ...     sorted(fit.sizes)
+    ['feature', 'neuroid']
     """
     _check_encoder(encoder)
     choose_metric(metric)
@@ -374,6 +384,17 @@ def open_fit(folder: Path | str) -> xr.Dataset:
     FileNotFoundError
     DataCorruptionError
         When chunks are missing, damaged or unfinished.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from neuroalign.encoders import Ridge, fit_to_store
+    >>> from neuroalign.loaders import simulate_linear
+    >>> data = simulate_linear(n_samples=60, n_neuroids=8)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     made = fit_to_store(Ridge(1.0), data.features, data.responses, f"{folder}/fit")
+    ...     open_fit(f"{folder}/fit").equals(made)
+    True
     """
     folder = Path(folder)
     if not (folder / LABELS).is_file():
