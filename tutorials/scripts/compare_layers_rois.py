@@ -1,4 +1,3 @@
-# ruff: noqa: T201
 """Which layers have the geometry of which regions, with inference over people and images.
 
 Run ``python compare_layers_rois.py FEATURES OUT RESPONSES...``: a folder with one file a layer, as

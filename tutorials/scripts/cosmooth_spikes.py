@@ -1,4 +1,3 @@
-# ruff: noqa: T201
 """How many latent dimensions a population shares: co-smoothing of spikes in an NWB file.
 
 Run ``python cosmooth_spikes.py FILE.nwb OUT.html``. Each model sees some neurons of a held-out

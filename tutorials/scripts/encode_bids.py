@@ -1,4 +1,3 @@
-# ruff: noqa: T201
 """Which layer of a network explains which voxels: an encoding model on BIDS derivatives.
 
 Run ``python encode_bids.py ROOT SUBJECT TASK IMAGES OUT``: a BIDS folder with fMRIPrep derivatives,

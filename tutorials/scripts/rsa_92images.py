@@ -1,4 +1,3 @@
-# ruff: noqa: T201
 """Human and monkey IT over 92 images: agreement, noise ceilings, and how well models fit.
 
 Run ``python rsa_92images.py FOLDER`` with the folder of the four files of Kriegeskorte et al.
