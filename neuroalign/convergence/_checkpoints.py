@@ -16,6 +16,7 @@ import xarray as xr
 
 from neuroalign import features, provenance, storage
 from neuroalign.align.matching import match
+from neuroalign.convergence.controls import shuffle_weights
 from neuroalign.convergence.layers import encode_layers
 from neuroalign.errors import LoadError, NeuroalignWarning, SchemaError
 
@@ -67,8 +68,17 @@ def sign_stimuli(stimuli: Any) -> str:
     return digest.hexdigest()
 
 
+@dataclass(frozen=True)
+class Job:
+    """One checkpoint, what it is called, and the seed that shuffles its weights, if any."""
+
+    label: str
+    checkpoint: Any
+    shuffled: int | None = None
+
+
 def _sign_checkpoint(checkpoint: Any) -> str:
-    """Hash features or weights; a function is known by its step alone."""
+    """Hash features or weights; a function that says no more is known by its step alone."""
     if isinstance(checkpoint, Mapping):
         return " ".join(f"{name} {provenance.hash_array(one)}" for name, one in checkpoint.items())
     if hasattr(checkpoint, "state_dict"):
@@ -78,7 +88,7 @@ def _sign_checkpoint(checkpoint: Any) -> str:
             for name, one in checkpoint.state_dict().items()
         }
         return " ".join(f"{name} {provenance.hash_array(one)}" for name, one in state.items())
-    return "function"
+    return str(checkpoint.sign()) if hasattr(checkpoint, "sign") else "function"
 
 
 def read_checkpoint(checkpoint: Any, name: str) -> Any:
@@ -96,6 +106,16 @@ def read_checkpoint(checkpoint: Any, name: str) -> Any:
             f"to features, got {type(checkpoint).__name__}."
         )
     return read_checkpoint(checkpoint(), name)
+
+
+def do_job(request: Request, job: Job) -> xr.Dataset | None:
+    """Encode one checkpoint as it is, or with its weights shuffled; None if it has no weights."""
+    if job.shuffled is None:
+        return encode_checkpoint(request, job.checkpoint, job.label)
+    model = read_checkpoint(job.checkpoint, f"checkpoints[{job.label}]")
+    if isinstance(model, Mapping):
+        return None
+    return encode_checkpoint(request, shuffle_weights(model, seed=job.shuffled), job.label)
 
 
 def encode_checkpoint(request: Request, checkpoint: Any, label: str) -> xr.Dataset:

@@ -5,6 +5,7 @@ with a folder, a file for every checkpoint from which an interrupted call goes o
 """
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,26 +16,15 @@ from tqdm import tqdm
 
 from neuroalign import provenance
 from neuroalign._arrays import copy_geometry
-from neuroalign.convergence._checkpoints import (
-    Request,
-    encode_checkpoint,
-    read_checkpoint,
-    sign_stimuli,
-    sort_steps,
-)
-from neuroalign.convergence.controls import shuffle_weights
-from neuroalign.convergence.encoding import encoding_score, score_best_layer
+from neuroalign.convergence._checkpoints import Job, Request, do_job, sign_stimuli, sort_steps
+from neuroalign.convergence._trace_scores import judge, score_checkpoint, time_courses
+from neuroalign.convergence._workers import run_jobs
 from neuroalign.convergence.half_times import find_half_times
-from neuroalign.convergence.spatial import spatial_score
-from neuroalign.convergence.temporal import temporal_score
 from neuroalign.encoders.ridge import Ridge
 from neuroalign.errors import SchemaError
 from neuroalign.evaluate._ceilings import find_ceiling
 from neuroalign.schema import check_estimate, check_responses
 
-SPATIAL = ("score", "lower", "upper", "p_spin", "p_shuffled")
-TEMPORAL = ("score", "lower", "upper", "p_shuffled")
-ENCODING = ("score", "lower", "upper", "normalized")
 HALF = ("half_time", "lower", "upper", "relative", "final")
 
 
@@ -59,6 +49,9 @@ def trace(
     n_spins: int = 200,
     n_resamples: int = 500,
     folder: Path | str | None = None,
+    executor: str = "serial",
+    workers: int = 2,
+    address: str | None = None,
     seed: int = 0,
     progress: bool = False,
 ) -> xr.Dataset:
@@ -68,7 +61,8 @@ def trace(
     ----------
     checkpoints : mapping of number to network, function, or mapping of layer to features
         Training step to a ``torch.nn.Module``; to a function without arguments that loads one, so
-        that one is held at a time; or to features of every stimulus, as ``features.extract`` gives.
+        that one is held at a time (`list_checkpoints` makes them of files); or to features of every
+        stimulus, as ``features.extract`` gives.
     stimuli : mapping or DataArray
         As ``features.extract`` takes them; None with features.
     responses : DataArray (sample, neuroid) or (sample, neuroid, time)
@@ -89,8 +83,19 @@ def trace(
     n_spins, n_resamples : int
         Draws of the nulls (rotations of the cortex, permutations of the layers), and of intervals.
     folder : path, optional
-        Holds one file a checkpoint; the same call resumes there. A function is known by its step
+        Holds one file a checkpoint; the same call resumes there, whatever its executor. Networks,
+        features, and functions with a method ``sign`` that gives a text (those of
+        `list_checkpoints`) are known by their content. Any other function is known by its step
         alone: use another folder for other weights.
+    executor : {"serial", "processes", "dask"}
+        Where checkpoints are encoded: one after another here, in processes of this machine, or on
+        dask workers. All give the same bits at the same number of threads of linear algebra; the
+        threads that this process may use are shared out among processes, and dask workers have one.
+        Networks, features and functions are sent; scripts need ``if __name__ == "__main__":``.
+    workers : int
+        Processes, or dask workers where there is no address.
+    address : str, optional
+        Of a dask scheduler, whose workers see ``folder`` under the same path.
     seed : int
     progress : bool
 
@@ -110,6 +115,12 @@ def trace(
     Raises
     ------
     SchemaError, AlignError, ValueError, FileExistsError
+    TypeError
+        When a checkpoint cannot be sent to another process.
+    NeuroalignError
+        When two workers died with the same checkpoint: named, with the others on disk.
+    MissingExtraError
+        For ``executor="dask"`` without the extra ``dask``.
 
     References
     ----------
@@ -132,9 +143,9 @@ def trace(
     steps = sort_steps(checkpoints)
     encoder = Ridge() if encoder is None else encoder
     top = find_ceiling(ceiling, responses, seed)
-    known = top if bool(top.notnull().any()) else None
+    usable = top if bool(top.notnull().any()) else None
     options: dict[str, Any] = {
-        "group": group, "n_splits": n_splits, "metric": metric, "ceiling": known, "seed": seed,
+        "group": group, "n_splits": n_splits, "metric": metric, "ceiling": usable, "seed": seed,
     }  # fmt: skip
     names = layers if isinstance(layers, str) else list(layers)
     said = {name: "" if one is None else str(one) for name, one in options.items()} | {
@@ -152,12 +163,14 @@ def trace(
         stimuli, responses, names, pool, device, encoder, options,
         None if folder is None else Path(folder), provenance.collect(said, shown),
     )  # fmt: skip
-    results = [
-        encode_checkpoint(request, checkpoints[step], f"step-{step:g}")
-        for step in tqdm(steps, desc="checkpoints", disable=not progress)
-    ]
+    jobs = {f"step-{step:g}": Job(f"step-{step:g}", checkpoints[step]) for step in steps}
+    if control and not isinstance(checkpoints[steps[-1]], Mapping):
+        jobs["control"] = Job("control", checkpoints[steps[-1]], seed)
+    done = run_jobs(partial(do_job, request), jobs, executor, workers, address)
+    known = dict(tqdm(done, desc="checkpoints", total=len(jobs), disable=not progress))
+    results = [known[f"step-{step:g}"] for step in steps]
     _check_layers(results, steps)
-    scored = [_score(one, distances, n_spins, n_resamples, seed) for one in results]
+    scored = [score_checkpoint(one, distances, n_spins, n_resamples, seed) for one in results]
     step_dim = xr.DataArray(np.array(steps, dtype=np.float64), dims="step", name="step")
     found = xr.concat(scored, step_dim, coords="minimal", compat="override", join="override")
     found["ceiling"] = top
@@ -170,15 +183,12 @@ def trace(
         # Regions of half-times are no coord of neuroids, which may be called the same.
         found[label] = ("region", times[name].values)
     found = found.assign_coords(region=times[by or "all"].values.astype(str))
-    found["course_half_time"] = _time_courses(found, baseline)
-    if control:
-        last = read_checkpoint(checkpoints[steps[-1]], f"checkpoints[{steps[-1]:g}]")
-        if not isinstance(last, Mapping):
-            random = encode_checkpoint(request, shuffle_weights(last, seed=seed), "control")
-            chance = _score(random, distances, 0, n_resamples, seed)
-            for name in ("encoding", "spatial", "temporal"):
-                if f"{name}_score" in chance:
-                    found[f"control_{name}"] = chance[f"{name}_score"]
+    found["course_half_time"] = time_courses(found, baseline)
+    if known.get("control") is not None:
+        chance = score_checkpoint(known["control"], distances, 0, n_resamples, seed)
+        for name in ("encoding", "spatial", "temporal"):
+            if f"{name}_score" in chance:
+                found[f"control_{name}"] = chance[f"{name}_score"]
     found.attrs = {
         "kind": "estimate",
         "method": "trace",
@@ -191,7 +201,7 @@ def trace(
         "seed": seed,
         "n_steps": len(steps),
         "headline": "encoding_score",
-        "verdict": _judge(found),
+        "verdict": judge(found),
         "history": str(results[-1].attrs.get("history", "")),
         "warnings": "\n".join(
             dict.fromkeys(filter(None, (str(one.attrs["warnings"]) for one in results)))
@@ -204,17 +214,6 @@ def trace(
     return check_estimate(copy_geometry(responses, found))
 
 
-def _judge(found: xr.Dataset) -> str:
-    course = found["encoding_score"].sel(statistic="mean_of_best").values
-    said = [f"{len(course)} checkpoints: encoding score goes from {course[0]:.3f} to "]
-    said[0] += f"{course[-1]:.3f}"
-    for name, time in zip(
-        found["course"].values.tolist(), found["course_half_time"].values, strict=True
-    ):
-        said.append(f"half of the {name} score at step {time:.3g}")
-    return "; ".join(said)
-
-
 def _check_layers(results: list[xr.Dataset], steps: list[float]) -> None:
     wanted = results[0]["layer"].values.tolist()
     for result, step in zip(results, steps, strict=True):
@@ -224,56 +223,6 @@ def _check_layers(results: list[xr.Dataset], steps: list[float]) -> None:
                 f"checkpoints[{step:g}]: expected the layers {wanted} of the first, got {names}. "
                 "Extract the same layers at each."
             )
-
-
-def _score(
-    result: xr.Dataset, distances: xr.Dataset | None, n_spins: int, n_resamples: int, seed: int
-) -> xr.Dataset:
-    """All scores of one checkpoint, under names that do not collide."""
-    best = score_best_layer(result)
-    found = xr.Dataset(
-        {
-            "mean_score": result["mean_score"],
-            "neuroid_score": best.mean([dim for dim in best.dims if dim == "time"]),
-        }
-    )
-    encoded = encoding_score(result, n_resamples=n_resamples, seed=seed)
-    for name in ENCODING:
-        found[f"encoding_{name}"] = encoded[name]
-    timed = "time" in result["mean_score"].dims
-    if distances is not None:
-        averaged = result.mean("time") if timed else result
-        placed = spatial_score(
-            averaged, distances, n_spins=n_spins, n_shuffles=n_spins, n_resamples=n_resamples,
-            seed=seed,
-            units=("neuroid", "roi") if "roi" in result.coords else ("neuroid",),
-        )  # fmt: skip
-        for name in SPATIAL:
-            found[f"spatial_{name}"] = placed[name]
-    if timed:
-        dated = temporal_score(result, n_shuffles=n_spins, n_resamples=n_resamples, seed=seed)
-        dated = dated.sel(statistic="pearson", drop=True).rename(rule="latency_rule")
-        for name in TEMPORAL:
-            found[f"temporal_{name}"] = dated[name]
-        found["latency"] = dated["latency"]
-    return found.drop_attrs()
-
-
-def _time_courses(found: xr.Dataset, baseline: str) -> xr.DataArray:
-    """Half-times of the scores themselves, as published: best layer, neuroids, Pearson."""
-    courses = {"encoding": found["encoding_score"].sel(statistic="mean_of_best", drop=True)}
-    if "spatial_score" in found:
-        for kind in found["distance"].values.tolist():
-            chosen = found["spatial_score"].sel(
-                distance=kind, rule="best", unit="neuroid", drop=True
-            )
-            courses[f"spatial {kind}"] = chosen.fillna(0.0)
-    if "temporal_score" in found:
-        chosen = found["temporal_score"].sel(latency_rule="peak", drop=True)
-        courses["temporal"] = chosen.fillna(0.0)
-    timed = [find_half_times(one, by=None, baseline=baseline) for one in courses.values()]
-    times = [float(one["half_time"][0]) for one in timed]
-    return xr.DataArray(times, dims="course", coords={"course": list(courses)})
 
 
 def tabulate_trace(traced: xr.Dataset) -> dict[str, pd.DataFrame]:

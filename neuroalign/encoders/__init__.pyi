@@ -13,8 +13,8 @@ from .poisson_glm import pseudo_r2 as pseudo_r2
 from .ridge import Ridge as Ridge
 from .spike_simulation import simulate_glm as simulate_glm
 from .stacked_ridge import StackedRidge as StackedRidge
+from .stored_fits import open_fit as open_fit
 from .streaming import fit_to_store as fit_to_store
-from .streaming import open_fit as open_fit
 from .temporal_receptive_field import TemporalReceptiveField as TemporalReceptiveField
 from .variance_partition import partition_variance as partition_variance
 

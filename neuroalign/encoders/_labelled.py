@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from neuroalign._arrays import (
     check_labelled,
+    check_range,
     check_same_features,
     check_same_rows,
     flatten_targets,
@@ -63,11 +64,21 @@ class LabelledRegressor(RegressorMixin, MultiOutputMixin, BaseEstimator):  # typ
         shape: tuple[int, ...] = ()
         if y is not None:
             y, shape = flatten_targets(y)
-        values, y = validate_data(
-            self, values, y, multi_output=True, y_numeric=True, dtype=FLOATS, ensure_min_samples=2
-        )
+        # scikit-learn adds before it looks for infinity, and warns of sums too large for float32.
+        with np.errstate(invalid="ignore"):
+            values, y = validate_data(
+                self,
+                values,
+                y,
+                multi_output=True,
+                y_numeric=True,
+                dtype=FLOATS,
+                ensure_min_samples=2,
+            )
         self._shape = shape
         targets = y.reshape(len(y), -1).astype(values.dtype, copy=False)
+        check_range(values, "X")
+        check_range(targets, "y")
         self._fit_arrays(values, targets, groups)
         return self
 

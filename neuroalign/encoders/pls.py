@@ -56,13 +56,19 @@ class PLS(LabelledRegressor):
         # Beyond the rank, components are made of rounding.
         rank = int(np.linalg.matrix_rank(X.astype(np.float64) - X.mean(axis=0, dtype=np.float64)))
         self.n_components_ = max(1, min(int(self.n_components), rank))
+        size = float(np.std(Y, dtype=np.float64))
+        # scikit-learn takes responses near 1e-15, the size of fields in tesla, for explained. A
+        # power of two changes no digit.
+        unit = 2.0 ** float(np.round(np.log2(size))) if size > 0 else 1.0
         self.estimator_ = PLSRegression(self.n_components_, scale=bool(self.scale))
         with warnings.catch_warnings():
             # Responses that are explained before the last component need no more of them.
             warnings.filterwarnings(
                 "ignore", message="y residual is constant", category=UserWarning
             )
-            self.estimator_.fit(X, Y)
+            self.estimator_.fit(X, Y / unit)
+        self.estimator_.coef_ = self.estimator_.coef_ * unit
+        self.estimator_.intercept_ = self.estimator_.intercept_ * unit
 
     def _predict_arrays(self, X: Array) -> Array:
         predicted: Array = self.estimator_.predict(X)

@@ -13,7 +13,13 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from neuroalign._arrays import flatten_targets, unwrap, wrap_samples, wrap_weights
+from neuroalign._arrays import (
+    check_range,
+    flatten_targets,
+    unwrap,
+    wrap_samples,
+    wrap_weights,
+)
 from neuroalign._folds import read_folds
 from neuroalign._gram import RULES, Folds
 from neuroalign._threads import map_threads
@@ -29,6 +35,7 @@ from neuroalign.encoders._engine import (
     keep_rows,
 )
 from neuroalign.encoders._labelled import (
+    FLOATS,
     MISSING,
     TOP_EDGE_R2,
     check_new,
@@ -223,15 +230,13 @@ class Ridge(RegressorMixin, MultiOutputMixin, BaseEstimator):  # type: ignore[mi
         self, X: Any, y: Any, sample_weight: Any
     ) -> tuple[Array, Array, Array | None]:
         y, lost = hide_missing(y) if MISSING[self.missing] else (y, None)
-        X, y = validate_data(
-            self,
-            X,
-            y,
-            multi_output=True,
-            y_numeric=True,
-            dtype=[np.float64, np.float32],
-            ensure_min_samples=2,
-        )
+        # scikit-learn adds before it looks for infinity, and warns of sums too large for float32.
+        with np.errstate(invalid="ignore"):
+            X, y = validate_data(
+                self, X, y, multi_output=True, y_numeric=True, dtype=FLOATS, ensure_min_samples=2
+            )
+        check_range(X, "X")
+        check_range(y.reshape(len(y), -1), "y")
         if lost is not None and lost.any():
             y = np.where(lost, np.nan, y)
         if sample_weight is None:
@@ -362,7 +367,7 @@ class Ridge(RegressorMixin, MultiOutputMixin, BaseEstimator):  # type: ignore[mi
         check_is_fitted(self)
         check_new(self._features, X)
         values, template = unwrap(X)
-        values = validate_data(self, values, reset=False, dtype=[np.float64, np.float32])
+        values = validate_data(self, values, reset=False, dtype=FLOATS)
         predicted = predict_linear(values, self.coef_, self.intercept_)
         predicted = predicted.reshape(len(values), *self._shape)
         return predicted if template is None else wrap_samples(predicted, X, self._targets)

@@ -13,17 +13,18 @@ import xarray as xr
 from tqdm import tqdm
 
 from neuroalign import provenance, storage
-from neuroalign._arrays import check_same_rows, copy_geometry, unwrap
-from neuroalign._chunks import RECORD, ChunkedFolder, open_chunked, read_record
+from neuroalign._arrays import check_same_rows, unwrap
+from neuroalign._chunks import RECORD, ChunkedFolder, read_record
 from neuroalign._threads import map_threads
 from neuroalign.encoders._engine import CHUNK, Engine, solve_chunk
 from neuroalign.encoders.planning import ROWS, plan_fit
 from neuroalign.encoders.ridge import Ridge
+from neuroalign.encoders.stored_fits import open_fit, save_labels
 from neuroalign.errors import AlignError, SchemaError, require, some
 from neuroalign.scores import METRICS, choose_metric
 
 Array = npt.NDArray[Any]
-LABELS, INPUTS = "labels.nc", "inputs"
+INPUTS = "inputs"
 # How often a chunk may be lost with its worker before the fit gives up.
 MOST_LOSSES = 3
 
@@ -117,7 +118,7 @@ def fit_to_store(
     target = ChunkedFolder(Path(folder), key, shapes, plan.chunk, X.dtype.name)
     _check_request(target.folder, key)
     target.prepare()
-    _save_labels(target.folder, features, y, names, metric, key)
+    save_labels(target.folder, features, y, names, metric, key)
     pending = target.list_pending()
     if pending:
         folds = encoder._make_folds(X, X[:, :1], groups, len(encoder._check_options()))
@@ -149,7 +150,7 @@ def _check_encoder(encoder: Any) -> None:
     if not apart or encoder.missing != "raise":
         raise ValueError(
             "encoder: expected Ridge(alpha_per='neuroid', missing='raise'), whose neuroids do not "
-            f"touch each other, got {encoder!r}."
+            f"touch each other, got {encoder!r}. Pass such a Ridge, or fit in memory."
         )
 
 
@@ -189,7 +190,7 @@ def _check_targets(X: Array, y: Any, memory: int) -> None:
     shape = tuple(y.shape)
     if len(shape) != 2 or shape[0] != len(X):
         raise AlignError(
-            f"y: expected ({len(X)} samples, neuroid) as X has rows, got shape {shape}."
+            f"y: expected ({len(X)} samples, neuroid) as X, got shape {shape}. Run align.match."
         )
     chunks = getattr(y, "chunks", None)
     along = chunks[0] if chunks else shape[0]
@@ -335,85 +336,3 @@ def _solve_from_path(
 ) -> int:
     scored = (np.load(paths[0], allow_pickle=False), values) if paths else None
     return _solve(engine, target, number, known, scored, metric, conservative)
-
-
-def _save_labels(
-    folder: Path,
-    features: xr.DataArray | None,
-    y: Any,
-    names: list[str],
-    metric: str,
-    key: str,
-) -> None:
-    """Keep the labels of features and neuroids beside the numbers."""
-    labels = xr.Dataset(
-        attrs={
-            "kind": "estimate",
-            "method": "fit_to_store",
-            "metric": metric,
-            "names": "\n".join(names),
-            "provenance": key,
-        }
-    )
-    for source, dim in ((features, "feature"), (y, "neuroid")):
-        if isinstance(source, xr.DataArray):
-            labels = labels.assign_coords(
-                {name: coord for name, coord in source.coords.items() if coord.dims == (dim,)}
-            )
-    if isinstance(y, xr.DataArray):
-        labels = copy_geometry(y, labels)
-    if not (folder / LABELS).exists():
-        storage.save(labels, folder / LABELS)
-
-
-def open_fit(folder: Path | str) -> xr.Dataset:
-    """Open what `fit_to_store` has finished.
-
-    Parameters
-    ----------
-    folder : path
-
-    Returns
-    -------
-    Dataset
-        ``weights`` (feature, neuroid), lazy; one row a neuroid for the rest. Each knows where
-        its neuroids are, for ``loaders.to_nifti`` and its like.
-
-    Raises
-    ------
-    FileNotFoundError
-    DataCorruptionError
-        When chunks are missing, damaged or unfinished.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> from neuroalign.encoders import Ridge, fit_to_store
-    >>> from neuroalign.loaders import simulate_linear
-    >>> data = simulate_linear(n_samples=60, n_neuroids=8)
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     made = fit_to_store(Ridge(1.0), data.features, data.responses, f"{folder}/fit")
-    ...     open_fit(f"{folder}/fit").equals(made)
-    True
-    """
-    folder = Path(folder)
-    if not (folder / LABELS).is_file():
-        raise FileNotFoundError(
-            f"{folder}: expected a folder that fit_to_store wrote, got none. In its parent: "
-            f"{some(sorted(path.name for path in folder.parent.glob('*'))) or 'nothing'}."
-        )
-    labels: xr.Dataset = storage.load(folder / LABELS)
-    names = str(labels.attrs["names"]).split("\n")
-    arrays = open_chunked(folder, ["weights", *names])
-    lazy = da.from_array(  # type: ignore[no-untyped-call]
-        arrays["weights"], chunks=arrays["weights"].chunks
-    )
-    result = labels.drop_attrs().assign_attrs(labels.attrs)
-    result["weights"] = (("feature", "neuroid"), lazy)
-    for name in names:
-        result[name] = ("neuroid", np.asarray(arrays[name][:]))
-    # Whatever a map may be made of knows its places.
-    for name in map(str, result.data_vars):
-        result[name] = copy_geometry(labels, result[name])
-    del result.attrs["names"]
-    return result

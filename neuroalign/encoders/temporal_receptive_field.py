@@ -234,7 +234,7 @@ class TemporalReceptiveField(LabelledRegressor):
             )
             raise ValueError(
                 f"sampling_rate: expected a number of Hz for lags of {self.lags} s, got none and "
-                f"{cause}, or whole numbers of samples as lags."
+                f"{cause}. Without it lags are whole numbers of samples."
             )
         self.sampling_rate_ = 1.0 if rate is None else float(rate)
         low, high = np.rint(lags * self.sampling_rate_).astype(int).tolist()

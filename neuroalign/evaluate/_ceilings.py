@@ -45,7 +45,8 @@ def _take(ceiling: xr.DataArray | xr.Dataset, responses: xr.DataArray) -> xr.Dat
     if isinstance(ceiling, xr.Dataset):
         if "ceiling" not in ceiling:
             raise AlignError(
-                f"ceiling: expected a Dataset with 'ceiling', got {some(ceiling.data_vars)}."
+                f"ceiling: expected a Dataset with 'ceiling', got {some(ceiling.data_vars)}. "
+                "Pass what a function of ceilings returned."
             )
         ceiling = ceiling["ceiling"]
     if ceiling.name == "ceiling_r":
@@ -55,7 +56,8 @@ def _take(ceiling: xr.DataArray | xr.Dataset, responses: xr.DataArray) -> xr.Dat
         )
     if ceiling.dims not in (("neuroid",), tuple(responses.dims[1:])):
         raise AlignError(
-            f"ceiling: expected dims ('neuroid',) or {responses.dims[1:]}, got {ceiling.dims}."
+            f"ceiling: expected dims ('neuroid',) or {responses.dims[1:]}, got {ceiling.dims}. "
+            "Use transpose, or select a time."
         )
     if "neuroid" not in ceiling.coords:
         raise AlignError("ceiling: expected coord 'neuroid' as in responses, got none. Assign it.")

@@ -45,7 +45,9 @@ def check_arguments(
     for name, value, least in counts:
         whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
         if value is not None and not (whole and value >= least):
-            raise ValueError(f"{name}: expected a whole number >= {least}, got {value!r}.")
+            raise ValueError(
+                f"{name}: expected a whole number >= {least}, got {value!r}. Correct it."
+            )
     if isinstance(features, xr.DataArray) and features.dims[:2] == ("sample", "neuroid"):
         raise SchemaError(
             f"features: expected dims ('sample', 'feature'), got {features.dims}. To decode, make "

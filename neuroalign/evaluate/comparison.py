@@ -169,7 +169,8 @@ def _check_pair(a: xr.Dataset, b: xr.Dataset) -> None:
         )
     if a["score"].dims != b["score"].dims:
         raise AlignError(
-            f"result_b: expected dims {a['score'].dims} as in result_a, got {b['score'].dims}."
+            f"result_b: expected dims {a['score'].dims} as in result_a, got {b['score'].dims}. "
+            "Evaluate both on the same responses."
         )
     for dim in map(str, a["score"].dims):
         if not np.array_equal(a[dim].values, b[dim].values):

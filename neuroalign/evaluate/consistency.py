@@ -18,6 +18,14 @@ from neuroalign.evaluate._checks import (
     join_history,
 )
 from neuroalign.evaluate._fitting import fit_fold
+from neuroalign.evaluate._halves import (
+    average_repeats,
+    describe_unreliable,
+    divide,
+    double,
+    draw_halves,
+    warn_unreliable,
+)
 from neuroalign.scores import pearson
 
 Array = npt.NDArray[Any]
@@ -62,11 +70,17 @@ def correct_consistency(
         ``response_consistency`` and ``prediction_consistency``; ``normalized_score``, r / sqrt of
         their product, never clipped. Over (neuroid[, time]): ``mean_score``;
         ``mean_normalized_score``, the mean r over the root of the mean consistencies, NaN below
-        the threshold. ``attrs['n_unreliable']`` counts those.
+        the threshold. ``attrs['n_unreliable']`` counts those (neuroids and times), and
+        ``attrs['warnings']`` names them.
 
     Raises
     ------
     AlignError, SchemaError, ValueError
+
+    Warns
+    -----
+    NeuroalignWarning
+        When neuroids (or times) have no corrected score; says how many and which.
 
     Notes
     -----
@@ -86,6 +100,22 @@ def correct_consistency(
     References
     ----------
     Nayebi, Rajalingham, Jazayeri & Yang (2023), NeurIPS 36, arXiv:2305.11772.
+
+    Examples
+    --------
+    >>> from neuroalign.align import match
+    >>> from neuroalign.encoders import Ridge
+    >>> from neuroalign.loaders import features_from_arrays, from_arrays
+    >>> rng = np.random.default_rng(0)
+    >>> X, names = rng.normal(size=(60, 4)), [f"image-{n}" for n in range(60)]
+    >>> signal = X @ rng.normal(size=(4, 3))
+    >>> values = np.concatenate([signal + 2 * rng.normal(size=signal.shape) for _ in range(6)])
+    >>> responses = from_arrays(values, modality="spikes", stimulus=names * 6)
+    >>> features = features_from_arrays(X, stimulus=names)
+    >>> data = match(features, responses)
+    >>> found = correct_consistency(Ridge(1.0), data.features, data.responses, n_halves=3)
+    >>> bool((found["mean_normalized_score"] > 0.85).all())
+    True
     """
     check_arguments(encoder, features, n_splits)
     schema.check_responses(responses)
@@ -101,8 +131,8 @@ def correct_consistency(
     names, first, codes = _group(features, responses)
     rng = np.random.default_rng(seed)
     stimuli = features[first]
-    full = _average(responses, codes, np.ones(len(codes), dtype=bool), names)
-    halves = [_halve(responses, codes, names, rng) for _ in range(n_halves)]
+    full = average_repeats(responses, codes, np.ones(len(codes), dtype=bool), names)
+    halves = [draw_halves(responses, codes, names, rng) for _ in range(n_halves)]
     folds = make_folds(len(names), groups=names, n_splits=n_splits, seed=seed, shuffle_groups=True)
     parts = []
     for train, test in tqdm(folds, desc="folds", disable=not progress):
@@ -113,7 +143,9 @@ def correct_consistency(
             model.append(pearson(*pair))
             data.append(pearson(one.values[test], two.values[test]))
         parts.append([pearson(guess, full.values[test]), np.mean(model, 0), np.mean(data, 0)])
-    return _wrap(np.array(parts), features, responses, encoder, min_consistency, n_halves, seed)
+    result = _wrap(np.array(parts), features, responses, encoder, min_consistency, n_halves, seed)
+    warn_unreliable(result.attrs.get("warnings", ""))
+    return result
 
 
 def _group(features: xr.DataArray, responses: xr.DataArray) -> tuple[Array, Array, Array]:
@@ -140,29 +172,6 @@ def _group(features: xr.DataArray, responses: xr.DataArray) -> tuple[Array, Arra
     return names, first, codes
 
 
-def _average(responses: xr.DataArray, codes: Array, kept: Array, names: Array) -> xr.DataArray:
-    """Average the rows kept of each stimulus."""
-    order = np.flatnonzero(kept)[np.argsort(codes[kept], kind="stable")]
-    starts = np.searchsorted(codes[order], np.arange(len(names)))
-    total = np.add.reduceat(responses.values[order].astype(np.float64), starts, axis=0)
-    count = np.bincount(codes[order], minlength=len(names)).reshape(-1, *[1] * (total.ndim - 1))
-    template = describe(responses)
-    coords = {"stimulus": ("sample", names), **template.coords}
-    return xr.DataArray(total / count, dims=responses.dims, coords=coords)
-
-
-def _halve(
-    responses: xr.DataArray, codes: Array, names: Array, rng: np.random.Generator
-) -> tuple[xr.DataArray, xr.DataArray]:
-    """Average random halves of the repeats of each stimulus; of odd counts one is left out."""
-    order = np.lexsort((rng.random(len(codes)), codes))
-    place = np.empty(len(codes), dtype=np.intp)
-    place[order] = np.arange(len(codes)) - np.searchsorted(codes[order], codes[order])
-    kept = place < np.bincount(codes)[codes] // 2 * 2
-    one, two = (_average(responses, codes, kept & (place % 2 == half), names) for half in (0, 1))
-    return one, two
-
-
 def _predict(
     encoder: Any, features: xr.DataArray, targets: xr.DataArray, train: Array, test: Array
 ) -> Array:
@@ -170,15 +179,13 @@ def _predict(
     return guess.reshape(len(test), *targets.shape[1:])
 
 
-def _double(r: Array) -> Array:
-    """Consistency of the whole from that of its halves; below 0 there is none to predict."""
-    return np.where(r > 0, 2 * r / (1 + r), r)
-
-
-def _divide(r: Array, model: Array, data: Array, least: float) -> Array:
-    reliable = (model > 0) & (data > 0) & (model >= least) & (data >= least)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(reliable, r / np.sqrt(model * data), np.nan)
+def _name_targets(responses: xr.DataArray) -> Array:
+    """Names (neuroid,) or (neuroid, time)."""
+    names = responses["neuroid"].values.astype(str)
+    if "time" not in responses.dims:
+        return names
+    steps = [f"time {index}" for index in range(responses.sizes["time"])]
+    return np.array([[f"{name} at {step}" for step in steps] for name in names])
 
 
 def _wrap(
@@ -191,15 +198,16 @@ def _wrap(
     seed: int,
 ) -> xr.Dataset:
     r, halves = parts[:, 0], parts[:, 1:]
-    model, data = np.moveaxis(_double(halves), 1, 0)
-    mean_model, mean_data = _double(halves.mean(axis=0))
-    overall = _divide(r.mean(axis=0), mean_model, mean_data, least)
+    model, data = np.moveaxis(double(halves), 1, 0)
+    mean_model, mean_data = double(halves.mean(axis=0))
+    overall = divide(r.mean(axis=0), mean_model, mean_data, least)
     rest = tuple(map(str, responses.dims[1:]))
+    said = describe_unreliable(overall, _name_targets(responses), least, "responses")
     by_fold = {
         "score": r,
         "prediction_consistency": model,
         "response_consistency": data,
-        "normalized_score": _divide(r, model, data, least),
+        "normalized_score": divide(r, model, data, least),
     }
     means = {"mean_score": r.mean(axis=0), "mean_normalized_score": overall}
     result = xr.Dataset(
@@ -216,6 +224,7 @@ def _wrap(
             "n_halves": n_halves,
             "min_consistency": least,
             "n_unreliable": int(np.isnan(overall).sum()),
+            **({"warnings": said} if said else {}),
             "history": join_history(features, responses),
             "provenance": provenance.collect(
                 {"n_splits": len(r), "n_halves": n_halves, "min_consistency": least, "seed": seed},

@@ -120,7 +120,8 @@ def _summarise(
     if value not in result or result[value].dims[:1] != ("neuroid",):
         raise SchemaError(
             f"value: expected a variable over 'neuroid', got '{value}' (there are "
-            f"{some(result.data_vars)})."
+            f"{some(result.data_vars)}). "
+            "Name one of those."
         )
     values = result[value]
     labels = _read(result, by)

@@ -18,6 +18,8 @@ from .video import extract_video as extract_video
 from .vision_models import VisionModel as VisionModel
 from .vision_models import load_vision_model as load_vision_model
 from .vision_models import place_tokens as place_tokens
+from .weights import check_weights as check_weights
+from .weights import load_weights as load_weights
 from .word_properties import word_frequency as word_frequency
 from .word_properties import word_length as word_length
 from .word_properties import word_rate as word_rate
@@ -26,6 +28,7 @@ __all__ = [
     "PrincipalComponents",
     "SparseProjection",
     "VisionModel",
+    "check_weights",
     "compute_tangent_kernel",
     "extract",
     "extract_audio",
@@ -35,6 +38,7 @@ __all__ = [
     "join_features",
     "load_frames",
     "load_vision_model",
+    "load_weights",
     "mel_spectrogram",
     "motion_energy",
     "open_store",

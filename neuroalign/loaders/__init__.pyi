@@ -56,6 +56,7 @@ from .pynapple_objects import events_from_pynapple as events_from_pynapple
 from .pynapple_objects import from_pynapple as from_pynapple
 from .rdm_files import load_rdms as load_rdms
 from .rdm_files import to_rsatoolbox as to_rsatoolbox
+from .scene_simulations import simulate_scenes as simulate_scenes
 from .sequence_simulations import simulate_spike_motifs as simulate_spike_motifs
 from .sequence_simulations import simulate_symbol_sequences as simulate_symbol_sequences
 from .simulate import simulate_layered_cortex as simulate_layered_cortex
@@ -143,6 +144,7 @@ __all__ = [
     "simulate_nascar",
     "simulate_oscillators",
     "simulate_rotation",
+    "simulate_scenes",
     "simulate_spike_motifs",
     "simulate_switching_dynamics",
     "simulate_symbol_sequences",

@@ -1,6 +1,7 @@
-"""Small reference networks, seeded and untrained unless said.
+"""Small reference networks, seeded and untrained unless said, and predictors of what comes next.
 
-In: a seed. Out: a ``torch.nn.Module`` with named layers for ``features.extract``.
+In: a seed. Out: a ``torch.nn.Module`` with named layers for ``features.extract``. Predictors are
+fitted to latents of films, and give latents and states as features.
 To add one: a module with one class, and its line in ``__init__.pyi``.
 """
 

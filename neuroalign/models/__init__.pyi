@@ -1,3 +1,4 @@
 from .convolutional import SmallConvNet as SmallConvNet
+from .future_predictors import FuturePredictor as FuturePredictor
 
-__all__ = ["SmallConvNet"]
+__all__ = ["FuturePredictor", "SmallConvNet"]

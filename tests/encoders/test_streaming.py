@@ -18,7 +18,7 @@ from neuroalign import scores, storage
 from neuroalign.encoders import Ridge, fit_to_store, open_fit, plan_fit
 from neuroalign.encoders._engine import CHUNK
 from neuroalign.errors import AlignError, DataCorruptionError, SchemaError
-from neuroalign.loaders import features_from_arrays, from_arrays, to_nifti
+from neuroalign.loaders import features_from_arrays, from_arrays
 
 GRID = np.logspace(-2, 4, 8)
 SMALL = 12_000_000
@@ -197,11 +197,6 @@ def test_chunks_cut_along_samples_are_refused_when_large(tmp_path: Path) -> None
         fit_to_store(Ridge(GRID), X, runs, tmp_path / "fit", memory=500_000)
 
 
-def test_a_folder_that_is_none_is_named(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"gone: expected a folder that fit_to_store wrote"):
-        open_fit(tmp_path / "gone")
-
-
 @pytest.mark.slow
 def test_workers_of_which_one_dies_give_the_same(tmp_path: Path) -> None:
     distributed = pytest.importorskip("distributed")
@@ -235,25 +230,6 @@ def test_one_penalty_has_no_error_to_store(tmp_path: Path) -> None:
     (tmp_path / "fit" / "alpha" / "c" / "0").unlink()
     with pytest.raises(DataCorruptionError, match="missing or damaged"):
         open_fit(tmp_path / "fit")
-
-
-def test_a_stored_fit_knows_where_its_neuroids_are(tmp_path: Path) -> None:
-    X, Y = study(t=8)
-    place = {"affine": np.eye(4).ravel().tolist(), "grid_shape": [2, 2, 2], "space": "T1w"}
-    grid = dict(zip("ijk", np.indices((2, 2, 2)).reshape(3, -1), strict=True))
-    y = from_arrays(
-        Y,
-        modality="fmri",
-        stimulus=[f"s{row}" for row in range(len(Y))],
-        neuroid_coords=grid,
-        attrs=place,
-    )
-    fit_to_store(Ridge(1.0), X, y, tmp_path / "fit", test=(X, y))
-    stored = open_fit(tmp_path / "fit")
-    for name in ("weights", "score", "alpha"):
-        assert stored[name].attrs["grid_shape"] == [2, 2, 2]
-    assert to_nifti(stored["score"], tmp_path / "score.nii").is_file()
-    assert to_nifti(stored["weights"][0], tmp_path / "weights.nii").is_file()
 
 
 @pytest.mark.parametrize("changed", ["X", "y", "encoder", "metric"])

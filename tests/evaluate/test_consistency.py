@@ -7,7 +7,7 @@ from scipy.stats import pearsonr
 from sklearn.linear_model import LinearRegression
 
 from neuroalign import schema
-from neuroalign.errors import SchemaError
+from neuroalign.errors import NeuroalignWarning, SchemaError
 from neuroalign.evaluate import correct_consistency
 from neuroalign.loaders import features_from_arrays, from_arrays
 
@@ -40,7 +40,9 @@ def test_the_true_correlation_comes_back(snr: float, rng: np.random.Generator) -
 
 
 def test_without_signal_it_says_that_it_cannot(rng: np.random.Generator) -> None:
-    result = correct_consistency(LinearRegression(), *_plant(rng, 0.001), n_halves=5)
+    with pytest.warns(NeuroalignWarning, match=r"got \d+ of 60 without \('neuroid-0000'"):
+        result = correct_consistency(LinearRegression(), *_plant(rng, 0.001), n_halves=5)
+    assert f"got {result.attrs['n_unreliable']} of 60 without" in result.attrs["warnings"]
     assert result.attrs["n_unreliable"] > 40
     unreliable = np.isnan(result["mean_normalized_score"].values)
     assert unreliable.sum() == result.attrs["n_unreliable"]

@@ -1,0 +1,74 @@
+"""What a trace keeps of each checkpoint, and what it says of all."""
+
+import xarray as xr
+
+from neuroalign.convergence.encoding import encoding_score, score_best_layer
+from neuroalign.convergence.half_times import find_half_times
+from neuroalign.convergence.spatial import spatial_score
+from neuroalign.convergence.temporal import temporal_score
+
+SPATIAL = ("score", "lower", "upper", "p_spin", "p_shuffled")
+TEMPORAL = ("score", "lower", "upper", "p_shuffled")
+ENCODING = ("score", "lower", "upper", "normalized")
+
+
+def score_checkpoint(
+    result: xr.Dataset, distances: xr.Dataset | None, n_spins: int, n_resamples: int, seed: int
+) -> xr.Dataset:
+    """All scores of one checkpoint, under names that do not collide."""
+    best = score_best_layer(result)
+    found = xr.Dataset(
+        {
+            "mean_score": result["mean_score"],
+            "neuroid_score": best.mean([dim for dim in best.dims if dim == "time"]),
+        }
+    )
+    encoded = encoding_score(result, n_resamples=n_resamples, seed=seed)
+    for name in ENCODING:
+        found[f"encoding_{name}"] = encoded[name]
+    timed = "time" in result["mean_score"].dims
+    if distances is not None:
+        averaged = result.mean("time") if timed else result
+        placed = spatial_score(
+            averaged, distances, n_spins=n_spins, n_shuffles=n_spins, n_resamples=n_resamples,
+            seed=seed,
+            units=("neuroid", "roi") if "roi" in result.coords else ("neuroid",),
+        )  # fmt: skip
+        for name in SPATIAL:
+            found[f"spatial_{name}"] = placed[name]
+    if timed:
+        dated = temporal_score(result, n_shuffles=n_spins, n_resamples=n_resamples, seed=seed)
+        dated = dated.sel(statistic="pearson", drop=True).rename(rule="latency_rule")
+        for name in TEMPORAL:
+            found[f"temporal_{name}"] = dated[name]
+        found["latency"] = dated["latency"]
+    return found.drop_attrs()
+
+
+def time_courses(found: xr.Dataset, baseline: str) -> xr.DataArray:
+    """Half-times of the scores themselves, as published: best layer, neuroids, Pearson."""
+    courses = {"encoding": found["encoding_score"].sel(statistic="mean_of_best", drop=True)}
+    if "spatial_score" in found:
+        for kind in found["distance"].values.tolist():
+            chosen = found["spatial_score"].sel(
+                distance=kind, rule="best", unit="neuroid", drop=True
+            )
+            courses[f"spatial {kind}"] = chosen.fillna(0.0)
+    if "temporal_score" in found:
+        chosen = found["temporal_score"].sel(latency_rule="peak", drop=True)
+        courses["temporal"] = chosen.fillna(0.0)
+    timed = [find_half_times(one, by=None, baseline=baseline) for one in courses.values()]
+    times = [float(one["half_time"][0]) for one in timed]
+    return xr.DataArray(times, dims="course", coords={"course": list(courses)})
+
+
+def judge(found: xr.Dataset) -> str:
+    """Say how the scores went."""
+    course = found["encoding_score"].sel(statistic="mean_of_best").values
+    said = [f"{len(course)} checkpoints: encoding score goes from {course[0]:.3f} to "]
+    said[0] += f"{course[-1]:.3f}"
+    for name, time in zip(
+        found["course"].values.tolist(), found["course_half_time"].values, strict=True
+    ):
+        said.append(f"half of the {name} score at step {time:.3g}")
+    return "; ".join(said)
