@@ -4,7 +4,9 @@ Run from the repository root: ``OMP_NUM_THREADS=1 python -m benchmarks.convergen
 Rows differ in what layers can share. Where layers are wider than there are stimuli, or stimuli are
 repeated, most of the work is; where they are narrower and nothing is repeated, what remains is the
 product of each layer's filters with the targets, and the ratio says how little is left to share.
-The peer does one layer of all, and its seconds are multiplied by their number.
+The peer does one layer of all, and its seconds are multiplied by their number. Names tell the
+full sizes. Rows that begin with "cost" change one size alone: layers, neuroids or checkpoints;
+``ours_s`` down such rows is the cost against that size (``--only cost``).
 """
 
 import numpy as np
@@ -96,6 +98,21 @@ def _sized(n: int, p: int, t: int, layers: int, repeats: int = 1) -> dict[str, i
 
 
 TRACED = ("trace_all", "trace_apart")
+
+
+def _cost(label: str, full: dict[str, int], quick: dict[str, int]) -> Race:
+    """One row of a cost table."""
+    return _race(f"cost: {label}", full, quick)
+
+
+def _trace_cost(steps: int) -> Race:
+    full = {"n": 300, "p": 1000, "t": 2000, "layers": 3, "steps": steps, "share": 3 * steps}
+    quick = {"n": 80, "p": 300, "t": 300, "layers": 2, "steps": steps, "share": 2 * steps}
+    return _race(
+        f"cost: {steps} checkpoints", full, quick, setup="simulate_checkpoints", jobs=TRACED
+    )
+
+
 RACES = (
     _race(
         "12 layers of 8,000 features, 500 stimuli",
@@ -129,6 +146,19 @@ RACES = (
         {"n": 100, "p": 800, "t": 500, "layers": 2, "steps": 4, "share": 8},
         setup="simulate_checkpoints", jobs=TRACED,
     ),
+    *(
+        _cost(f"{layers} layers", _sized(300, 2000, 5000, layers), _sized(100, 800, 500, layers))
+        for layers in (3, 6, 12)
+    ),
+    *(
+        _cost(
+            f"{t:,} neuroids of 3 layers",
+            _sized(300, 2000, t, 3), _sized(100, 800, t // 20, 2),
+        )
+        for t in (1000, 5000, 10000, 20000)
+    ),
+    # `trace` takes two checkpoints or more: 2, 4 and 8 give the cost of one.
+    *map(_trace_cost, (2, 4, 8)),
 )  # fmt: skip
 
 

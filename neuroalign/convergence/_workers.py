@@ -116,10 +116,11 @@ def _serve(pipe: Connection, threads: int) -> None:
     # Libraries that a job will import read these then; those in memory obey `do`.
     os.environ |= dict.fromkeys(THREADS, str(threads))
     with pipe, suppress(EOFError, BrokenPipeError, ConnectionResetError):
-        work = ForkingPickler.loads(pipe.recv_bytes())
+        shared = pipe.recv_bytes()
         while True:
             content = pipe.recv_bytes()
             try:
+                work = ForkingPickler.loads(shared)
                 answer = do(work, ForkingPickler.loads(content), threads)
             except (AttributeError, ImportError) as error:
                 answer = Answer(None, _explain(error), [])

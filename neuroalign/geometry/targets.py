@@ -38,7 +38,7 @@ def target_alignment(X: Matrix, targets: Any, *, debias: bool = False) -> float:
 
     Notes
     -----
-    ``<HKH, HLH> / (|HKH| |HLH|)`` with K = XX', L = YY' and H the centring: linear CKA. Trials of one
+    ``<HKH, HLH> / (|HKH| |HLH|)`` with K = XX', L = YY', H the centring: linear CKA. Trials of one
     condition count as samples of their own: average them to ask about conditions.
 
     References

@@ -83,15 +83,19 @@ def test_place_cells_on_the_stem_split_nothing() -> None:
 
 def test_types_that_stand_elsewhere_are_told_by_no_place_cell() -> None:
     maze = run_laps(0.0, n_laps=200, lag=0.04)
+    # A unit that counts the way: it answers more wherever the animal is farther on.
+    ramp = maze.responses.copy()
+    ramp.values[:, 1] += 6 * maze.where
+    maze = maze._replace(responses=ramp)
     found = maze.index(n_permutations=39, limits=None, bins=np.linspace(0.1, 0.9, 5))
     assert found.attrs["position_gap"] > 0.1
     assert float(found["p_value"]) > 0.05
     assert (np.abs(found["separation"]) < 0.45).all()
-    # Without matching, the place alone tells the type.
-    on = (maze.where > 0.1) & (maze.where < 0.9)
-    raw = maze.responses.values[on]
-    gap = raw[maze.side[on] == "right"].mean(axis=0) - raw[maze.side[on] == "left"].mean(axis=0)
-    assert np.abs(gap).max() * np.sqrt(16 * 0.8) > 0.6
+    # Without matching, over the sixteen samples of each stem, the place alone tells the type.
+    on = np.tile(np.arange(24) < 16, 200)
+    raw = maze.responses.values[on, 1]
+    gap = raw[maze.side[on] == "right"].mean() - raw[maze.side[on] == "left"].mean()
+    assert gap * np.sqrt(16) > 0.6
 
 
 def test_splitters_are_found_where_types_stand_elsewhere() -> None:

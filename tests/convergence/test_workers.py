@@ -83,6 +83,15 @@ def test_processes_share_out_the_threads_of_this_one() -> None:
     assert set(run(count_blas).values()) == {max(1, own // 2)}
 
 
+@pytest.mark.slow
+def test_what_workers_cannot_make_again_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    # As a class that stands in a notebook: workers import this module, and it is not there.
+    ghost = type("Ghost", (), {"__module__": __name__})
+    monkeypatch.setitem(globals(), "Ghost", ghost)
+    with pytest.raises(TypeError, match="Define classes and functions in a module"):
+        dict(run_jobs(shout, {"a": ghost()}, "processes", 1, None))
+
+
 def test_what_cannot_travel_is_refused_before_any_work() -> None:
     jobs = {"step-1": lambda: 3}
     with pytest.raises(TypeError, match=r"step-1: expected what can be sent.*list_checkpoints"):
