@@ -4,6 +4,7 @@ import hashlib
 import json
 import platform
 from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -31,19 +32,25 @@ def collect(
     str
         JSON with ``versions``, ``platform``, ``parameters`` and ``inputs``.
     """
+    record = {
+        "versions": _read_versions(),
+        "platform": f"{platform.system()} {platform.machine()}",
+        "parameters": dict(parameters),
+        "inputs": dict(hashes or {}),
+    }
+    return json.dumps(record, sort_keys=True)
+
+
+@cache
+def _read_versions() -> dict[str, str]:
+    """Versions of what numbers depend on; they are read from files, and do not change."""
     versions = {"python": platform.python_version()}
     for library in LIBRARIES:
         try:
             versions[library] = version(library)
         except PackageNotFoundError:
             continue
-    record = {
-        "versions": versions,
-        "platform": f"{platform.system()} {platform.machine()}",
-        "parameters": dict(parameters),
-        "inputs": dict(hashes or {}),
-    }
-    return json.dumps(record, sort_keys=True)
+    return versions
 
 
 def hash_array(array: xr.DataArray | np.ndarray[Any, Any]) -> str:
