@@ -3,6 +3,7 @@ from . import ceilings as ceilings
 from . import convergence as convergence
 from . import decoders as decoders
 from . import encoders as encoders
+from . import errors as errors
 from . import evaluate as evaluate
 from . import features as features
 from . import geometry as geometry
@@ -25,6 +26,7 @@ __all__ = [
     "convergence",
     "decoders",
     "encoders",
+    "errors",
     "evaluate",
     "features",
     "geometry",

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from neuroalign._device import resolve_device
 from neuroalign.errors import FitError, NeuroalignWarning, choose, require

@@ -4,7 +4,6 @@ Exit codes: 0 done, 1 the run failed, 2 wrong usage, 3 bad data, 130 interrupted
 Rooms are imported inside the commands, so that ``--help`` answers at once.
 """
 
-import json
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +12,19 @@ import typer
 
 import neuroalign
 from neuroalign.errors import NeuroalignError
+from neuroalign.study.commands import COMMANDS, DryRun, Json, Quiet, Update
+from neuroalign.study.terminal import (
+    BAD_DATA,
+    FAILED,
+    INTERRUPTED,
+    NO_PAGE,
+    describe_error,
+    lay_out,
+    list_notes,
+    print_result,
+    printable,
+    run_and_tell,
+)
 
 app = typer.Typer(
     add_completion=False,
@@ -20,17 +32,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Neural data and brain-model alignment: load, align, features, fit, score, report.",
 )
-
-BAD_DATA, FAILED, INTERRUPTED = 3, 1, 130
-NO_PAGE = "no report: no entry has a result that it draws, see 'report: true'"
-
-
-def printable(text: str) -> str:
-    """Escape control characters, so that labels from a file cannot steer the terminal."""
-    return "".join(
-        character if character.isprintable() or character == "\n" else repr(character)[1:-1]
-        for character in text
-    )
 
 
 def _version(wanted: bool) -> None:
@@ -55,12 +56,16 @@ def demo(
         "neuroalign-demo"
     ),
     seed: Annotated[int, typer.Option(help="Seed of network, cortex and noise.")] = 0,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+    update: Update = False,
+    quiet: Quiet = False,
 ) -> None:
-    """Run the main job on simulated cortex: which layer explains which region."""
+    """Run the main job on simulated cortex: which layer explains which region.
+
+    The study is in the folder, as study.yaml: edit it and run it. Example: neuroalign demo
+    """
     from neuroalign.study.demo import run_demo  # noqa: PLC0415
 
-    layers, page = run_demo(out, seed=seed, progress=not quiet)
+    layers, page = run_demo(out, seed=seed, progress=not quiet, update=update)
     typer.echo(f"{'ROI':<8} {'planted':<10} {'recovered':<10} {'mean r':>7}")
     for roi in layers["roi"].values.tolist():
         row = layers.sel(roi=roi)
@@ -99,7 +104,7 @@ def datasets(
     table = list_datasets(folder=folder)[["modality", "here", "size", "licence", "title"]]
     names = ["name", *table.columns]
     rows = [dict(zip(names, map(str, row), strict=True)) for row in table.itertuples()]
-    _print(None, _lay_out(rows))
+    print_result(None, lay_out(rows))
 
 
 @app.command()
@@ -133,40 +138,53 @@ def fetch(
     typer.echo(printable(str(path)))
 
 
+for _command in COMMANDS:
+    app.command()(_command)
+
+
 @app.command()
 def run(
     study: Annotated[Path, typer.Argument(help="The study, a YAML file.")],
     out: Annotated[Path | None, typer.Option(help="Folder of the results.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and stop.")] = False,
+    dry_run: DryRun = False,
     resume: Annotated[
         bool, typer.Option(help="Keep results that are whole; without, compute all anew.")
     ] = True,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+    update: Update = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Run a study: what is done is kept, what is corrupt is computed anew.
 
-    The file is shown by help(neuroalign.study) in Python.
+    The file is shown by help(neuroalign.study) in Python. Example: neuroalign run study.yaml
     """
-    from neuroalign.study import runner  # noqa: PLC0415
     from neuroalign.study.config import read_study  # noqa: PLC0415
 
-    plan = read_study(study)
-    steps = runner.plan_study(plan, out)
-    if dry_run:
-        rows = [runner.describe_step(step) for step in steps]
-        _print({"tasks": rows} if as_json else None, _lay_out(rows))
-        return
-    if not resume:
-        runner.forget(plan, out)
-    silent = quiet or as_json
-    page = runner.run_study(plan, out, say=None if silent else lambda line: _print(None, line))
-    drawn = page.is_file()
-    none = NO_PAGE
-    _print(
-        {"report": str(page) if drawn else None} if as_json else None,
-        f"report: {page}" if drawn else none,
-    )
+    run_and_tell(
+        read_study(study), out, dry_run=dry_run, resume=resume, update=update, as_json=as_json,
+        quiet=quiet,
+    )  # fmt: skip
+
+
+@app.command()
+def converge(
+    study: Annotated[Path, typer.Argument(help="A study with a section 'convergence'.")],
+    out: Annotated[Path | None, typer.Option(help="Folder of the results.")] = None,
+    dry_run: DryRun = False,
+    update: Update = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Run the section 'convergence' of a study, and what it needs; kills cost one checkpoint.
+
+    Example: neuroalign converge study.yaml
+    """
+    from neuroalign.study.config import read_study  # noqa: PLC0415
+
+    run_and_tell(
+        read_study(study), out, dry_run=dry_run, update=update, as_json=as_json, quiet=quiet,
+        section="convergence",
+    )  # fmt: skip
 
 
 @app.command()
@@ -179,7 +197,7 @@ def verify(
 
     faults = verify_study(folder)
     lines = [f"{name}: {fault or 'whole'}" for name, fault in faults.items()]
-    _print({"tasks": faults} if as_json else None, "\n".join(lines))
+    print_result({"tasks": faults} if as_json else None, "\n".join(lines))
     if any(faults.values()):
         raise typer.Exit(BAD_DATA)
 
@@ -196,7 +214,7 @@ def reproduce(
     lines = [f"{name}: {_say_difference(value)}" for name, value in apart.items()]
     # JSON has no word for infinity.
     plain = {name: str(value) if value == float("inf") else value for name, value in apart.items()}
-    _print({"tasks": plain} if as_json else None, "\n".join(lines))
+    print_result({"tasks": plain} if as_json else None, "\n".join(lines))
     if any(apart.values()):
         raise typer.Exit(FAILED)
 
@@ -206,10 +224,10 @@ def report(
     folder: Annotated[Path, typer.Argument(help="Folder of a finished study.")],
 ) -> None:
     """Write the page of a finished study again, from its results."""
-    from neuroalign.study.runner import finish_study, read_study_folder  # noqa: PLC0415
+    from neuroalign.study.runner import write_page  # noqa: PLC0415
 
-    page = finish_study(*read_study_folder(folder), folder)
-    _print(None, f"report: {page}" if page.exists() else NO_PAGE)
+    page = write_page(folder)
+    print_result(None, f"report: {page}" if page.exists() else NO_PAGE)
 
 
 @app.command()
@@ -220,15 +238,7 @@ def doctor(
     from neuroalign.study.doctor import examine  # noqa: PLC0415
 
     found = examine()
-    lines = [
-        f"{key}: " + (", ".join(f"{a} {b}" for a, b in value.items()) if isinstance(value, dict)
-                      else str(value))
-        for key, value in found.items()
-        if key != "extras"
-    ]  # fmt: skip
-    for name, there in found["extras"].items():
-        lines.append(f"extra {name}: " + ("there" if there else f"pip install neuroalign[{name}]"))
-    _print(found if as_json else None, "\n".join(lines))
+    print_result(found if as_json else None, list_notes(found))
 
 
 def _say_difference(value: float) -> str:
@@ -237,39 +247,19 @@ def _say_difference(value: float) -> str:
     return "the same bits" if value == 0 else f"differs by up to {value:.3g}"
 
 
-def _lay_out(rows: list[dict[str, str]]) -> str:
-    if not rows:
-        return "nothing"
-    lines = [list(rows[0]), *([str(cell) for cell in row.values()] for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in lines
-    )
-
-
-def _print(content: object, text: str) -> None:
-    """Print one JSON object where asked for, else text."""
-    typer.echo(json.dumps(content) if content is not None else printable(text))
-
-
 def main() -> None:
     """Run the command line; errors of ours become one line and an exit code."""
     try:
-        app()
-    except KeyboardInterrupt:
-        typer.echo("interrupted", err=True)
-        sys.exit(INTERRUPTED)
+        app(prog_name="neuroalign")
+    except SystemExit as end:
+        if end.code == INTERRUPTED:
+            typer.echo("interrupted: run it again to go on", err=True)
+        raise
     except Exception as error:
         if "--debug" in sys.argv:
             raise
-        bad = isinstance(error, NeuroalignError | FileNotFoundError)
-        typer.echo(printable(f"error: {_name(error)}"), err=True)
+        bad = isinstance(error, NeuroalignError | FileNotFoundError) and not isinstance(
+            error, ChildProcessError
+        )
+        typer.echo(printable(f"error: {describe_error(error)}"), err=True)
         sys.exit(BAD_DATA if bad else FAILED)
-
-
-def _name(error: Exception) -> str:
-    """The message alone where it is ours to read, else with the kind of error."""
-    plain = isinstance(error, NeuroalignError | ValueError | OSError)
-    text = str(error) if plain else f"{type(error).__name__}: {error}"
-    return "".join([text, *(f" ({note})" for note in getattr(error, "__notes__", ()))])

@@ -1,24 +1,45 @@
 """The command line as a user meets it: exit codes, one-line errors, no traceback."""
 
+import io
 import json
 import subprocess
 import sys
+import traceback
+import warnings
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
 
-from neuroalign.cli import printable
+from neuroalign import cli
+from neuroalign.errors import NeuroalignError
 from neuroalign.loaders import from_arrays
 from neuroalign.storage import save
+from neuroalign.study.terminal import printable
 from tests.study.conftest import describe_study, write_inputs
 
 
-def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    code = "from neuroalign.cli import main; main()"
-    command = [sys.executable, "-c", code, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, check=False)
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the command in this process: a new one would import everything again."""
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        redirect_stdout(out),
+        redirect_stderr(err),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore")
+        patch.setattr(sys, "argv", ["neuroalign", *arguments])
+        try:
+            cli.main()
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else 0
+        except NeuroalignError:
+            traceback.print_exc()
+            code = 1
+    return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
 
 
 def test_version_is_printed() -> None:
@@ -39,9 +60,56 @@ def test_help_loads_no_numerical_library() -> None:
     assert "demo" in done.stdout
 
 
-def test_unknown_option_is_wrong_usage() -> None:
-    assert run("info").returncode == 2
-    assert run("dmeo").returncode == 2
+def test_help_imports_little_of_others() -> None:
+    code = (
+        "import sys; before = set(sys.modules); import neuroalign.cli\n"
+        "names = {m.partition('.')[0] for m in set(sys.modules) - before}\n"
+        "print(sorted(names - set(sys.stdlib_module_names)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    known = {"lazy_loader", "neuroalign", "typer", "rich", "annotated_doc", "shellingham"}
+    assert set(json.loads(done.stdout.replace("'", '"'))) <= known
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--help"], 0, ""),
+        (["info"], 2, "Missing argument"),
+        (["dmeo"], 2, "Did you mean 'demo'?"),
+        (["run", "--dryrun"], 2, "--dry-run"),
+        (["encode", "a.nc", "b.nc", "--permutations", "many"], 2, "--permutations"),
+        (["encode", "a.nc", "b.nc", "--permutations", "-1"], 2, "greater than"),
+        (["latents", "a.nc", "--n-latents", "0"], 2, "greater than"),
+        (["info", "gone.nc"], 3, "gone.nc"),
+        (["converge", "gone.yaml"], 3, "expected a study, found no such file"),
+    ],
+)
+def test_exit_codes_say_what_went_wrong(arguments: list[str], code: int, message: str) -> None:
+    done = run(*arguments)
+    assert done.returncode == code
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "hostile", ["--x\x1b[31m", "-\x1b]0;title\x07", "a\nb\x1b[2J", "-", "--\r"]
+)
+def test_hostile_arguments_are_escaped(hostile: str) -> None:
+    for arguments in ([hostile], ["run", hostile], ["encode", hostile, "--", hostile]):
+        done = run(*arguments)
+        assert done.returncode in (2, 3), arguments
+        assert not set("\x1b\x07\r") & set(done.stdout + done.stderr)
+        assert "Traceback" not in done.stderr
+
+
+def test_ctrl_c_ends_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(path: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("neuroalign.study.config.read_study", interrupt)
+    done = run("run", "study.yaml")
+    assert (done.returncode, done.stderr) == (130, "interrupted: run it again to go on\n")
 
 
 def test_info_describes_a_store(tmp_path: Path) -> None:

@@ -97,7 +97,10 @@ def label(template: xr.DataArray, columns: dict[str, Array], attrs: dict[str, An
 def draw_counts(n: int, n_bootstrap: int, block: int, seed: int) -> Array:
     """Count how often each stimulus is drawn: the first row once each, then the resamples."""
     if not 1 <= block <= n:
-        raise ValueError(f"block: expected 1 to {n} stimuli, got {block}.")
+        raise ValueError(
+            f"block: expected 1 to {n} stimuli, got {block}. "
+            "Pass 1 for stimuli that do not depend on each other."
+        )
     rng = np.random.default_rng(seed)
     n_blocks = -(-n // block)
     starts = rng.integers(n, size=(n_bootstrap, n_blocks, 1))

@@ -89,8 +89,9 @@ def split_half(
             with np.errstate(invalid="ignore", divide="ignore"):
                 spread = np.sqrt(covary(counts, x, x) * covary(counts, y, y))
                 r = covary(counts, x, y) / spread
-            r[0] = pearson(x, y)
-            total += r
+                r[0] = pearson(x, y)
+                # What never varies is infinite of both signs in some halves.
+                total += r
         return (total / n_splits,)
 
     (r,) = in_chunks(means, counts, correlate)

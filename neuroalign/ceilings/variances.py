@@ -149,7 +149,10 @@ def ceiling_from_ncsnr(
     0.419
     """
     if n_averaged <= 0:
-        raise ValueError(f"n_averaged: expected more than 0 repeats, got {n_averaged}.")
+        raise ValueError(
+            f"n_averaged: expected more than 0 repeats, got {n_averaged}. "
+            "Pass how many presentations were averaged."
+        )
     ratio = ncsnr if isinstance(ncsnr, xr.DataArray) else np.asarray(ncsnr, dtype=np.float64)
     if bool((ratio < 0).any()):
         raise ValueError(

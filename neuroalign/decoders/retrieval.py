@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from neuroalign._device import resolve_device
 from neuroalign._training import TrainingPlan, cut_batches

@@ -91,7 +91,13 @@ def _predict_forward(
             # A gap that the fold keeps from its training rows holds here too.
             earlier = np.intersect1d(train, seen)
             seen = np.union1d(seen, test)
-            model = fit_fold(encoder, features, responses, earlier, inner)
+            try:
+                model = fit_fold(encoder, features, responses, earlier, inner)
+            except ValueError as error:
+                error.add_note(
+                    f"refit=False trains on the folds before each, here on {len(earlier)} rows"
+                )
+                raise
             guess = np.asarray(model.predict(features[test])).reshape(len(test), -1)
             # Later folds are predicted better; a weight fixed beforehand keeps p exact.
             fixed.append((orders[:, test], guess, float(len(earlier) * len(test)) ** 0.5))

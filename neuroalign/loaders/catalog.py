@@ -14,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 import xarray as xr
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from neuroalign.errors import DataCorruptionError, LoadError, choose, require, some
 from neuroalign.loaders._agreements import agree_to_size, agree_to_terms, show_bytes

@@ -1,20 +1,9 @@
-"""What a page is made of: pictures, tables, notes."""
+"""What a page is made of: pictures, tables, notes, a cortex to turn."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 Cell = str | int | float | None
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A PNG with its words; ``png`` is base64."""
-
-    title: str
-    png: str
-    alt: str
-    caption: str = ""
-    shape: Literal["picture"] = "picture"
 
 
 @dataclass(frozen=True)
@@ -29,6 +18,29 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Picture:
+    """A PNG with its words; ``png`` is base64, ``data`` the numbers that a reader may take."""
+
+    title: str
+    png: str
+    alt: str
+    caption: str = ""
+    data: Table | None = None
+    shape: Literal["picture"] = "picture"
+
+
+@dataclass(frozen=True)
+class Cortex:
+    """A surface to turn; ``payload`` can be written as JSON, ``fallback`` stands in print."""
+
+    title: str
+    payload: dict[str, Any]
+    fallback: Picture
+    caption: str = ""
+    shape: Literal["cortex"] = "cortex"
+
+
+@dataclass(frozen=True)
 class Note:
     """Something the reader must know; ``tone`` is ``skipped``, ``warning`` or ``good``."""
 
@@ -37,4 +49,4 @@ class Note:
     shape: Literal["note"] = "note"
 
 
-Block = Picture | Table | Note
+Block = Picture | Table | Note | Cortex

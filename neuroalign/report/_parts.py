@@ -7,7 +7,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from neuroalign.errors import SchemaError
-from neuroalign.report._blocks import Block, Note
+from neuroalign.report._blocks import Block, Note, Table
 from neuroalign.report._style import to_picture
 from neuroalign.report.surface import plot_cortex, plot_volume
 from neuroalign.report.tables import list_warnings
@@ -29,9 +29,21 @@ def warn(result: xr.Dataset | xr.DataArray) -> list[Block]:
     return [Note(line, "warning") for line in list_warnings(result)]
 
 
-def picture(title: str, alt: str, caption: str, draw: Callable[[], Figure]) -> Part:
-    """A part of a screen that is one figure."""
-    return title, lambda: to_picture(draw(), title, alt, caption)
+def picture(
+    title: str,
+    alt: str,
+    caption: str,
+    draw: Callable[[], Figure],
+    *,
+    data: Callable[[], Table] | Table | None = None,
+) -> Part:
+    """A part of a screen that is one figure; ``data``: its numbers, or what makes them."""
+
+    def make() -> Block:
+        numbers = data() if callable(data) else data
+        return to_picture(draw(), title, alt, caption, data=numbers)
+
+    return title, make
 
 
 def map_values(

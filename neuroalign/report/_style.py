@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from PIL import Image
 
-from neuroalign.report._blocks import Picture
+from neuroalign.report._blocks import Picture, Table
 
 INK, MUTED, LINE = "#1d2330", "#667085", "#d5dae3"
 ACCENT, SECOND = "#2f6690", "#c8553d"
@@ -20,7 +21,10 @@ PIXELS_PER_INCH = 144
 
 def clean(text: object) -> str:
     """Replace control and direction characters, which could hide or reorder text."""
-    return "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in str(text))
+    text = str(text)
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in text)
 
 
 def write_label(text: object, limit: int = 40) -> str:
@@ -30,11 +34,18 @@ def write_label(text: object, limit: int = 40) -> str:
     return short.replace("$", r"\$")
 
 
+class Sheet(Figure):
+    """A figure that a notebook shows by itself, whatever has been imported there."""
+
+    def _repr_png_(self) -> bytes:
+        return render_png(self)
+
+
 def new_figure(width: float, height: float, *, dense: bool = False) -> Figure:
     """Make a figure [inch] that no global state knows of; ``dense`` leaves no gaps."""
     gap, pad = (0.0, 0.01) if dense else (0.02, 0.04)
     layout = ConstrainedLayoutEngine(w_pad=pad, h_pad=pad, wspace=gap, hspace=gap)
-    return Figure(figsize=(width, height), layout=layout, facecolor="white")
+    return Sheet(figsize=(width, height), layout=layout, facecolor="white")
 
 
 def tidy(axes: Axes, *, grid: str | None = None) -> None:
@@ -70,11 +81,21 @@ def name_ticks(axes: Axes, which: str, names: Sequence[object], *, size: float =
         axes.set_yticks(range(len(labels)), labels, fontsize=size)
 
 
-def to_picture(figure: Figure, title: str, alt: str, caption: str = "") -> Picture:
-    """Render a figure as a PNG in base64."""
+def render_png(figure: Figure) -> bytes:
+    """Render a figure as a PNG: no alpha, packed as tightly as it goes without loss."""
     stream = io.BytesIO()
     with warnings.catch_warnings():
         # A label in a script that the font lacks is drawn as boxes; the tables still show it.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        figure.savefig(stream, format="png", dpi=PIXELS_PER_INCH, metadata={"Software": None})
-    return Picture(title, base64.b64encode(stream.getvalue()).decode("ascii"), alt, caption)
+        figure.savefig(stream, format="png", dpi=PIXELS_PER_INCH, pil_kwargs={"compress_level": 1})
+    packed = io.BytesIO()
+    Image.open(stream).convert("RGB").save(packed, "PNG", optimize=True)
+    return packed.getvalue()
+
+
+def to_picture(
+    figure: Figure, title: str, alt: str, caption: str = "", *, data: Table | None = None
+) -> Picture:
+    """Render a figure as a PNG in base64; ``data`` holds the numbers behind it."""
+    png = base64.b64encode(render_png(figure)).decode("ascii")
+    return Picture(title, png, alt, caption, data)

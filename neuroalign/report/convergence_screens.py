@@ -14,6 +14,8 @@ from neuroalign.report.convergence_figures import (
     plot_spatial_scores,
     plot_trace,
 )
+from neuroalign.report.futures_figures import plot_behaviour, plot_futures, plot_motion_shares
+from neuroalign.report.signature_figures import SIGNATURES
 
 
 def _show_trace(result: xr.Dataset) -> list[Part]:
@@ -51,11 +53,49 @@ def _show_spatial(result: xr.Dataset) -> list[Part]:
     ]  # fmt: skip
 
 
+def _show_futures(result: xr.Dataset) -> list[Part]:
+    return [
+        picture(
+            "Predictors of dynamic scenes", "Noise-corrected correlations by predictor and window.",
+            "Grey: neuroids. Dots: medians with their bootstrap interval over neuroids. Blue: "
+            "models; red: neurons of other animals, the ceiling. Right: neuroids with a score, of "
+            "all; where fewer than half have one there is no median. 1 is what the noise allows.",
+            lambda: plot_futures(result),
+        )
+    ]  # fmt: skip
+
+
+def _show_behaviour(result: xr.Dataset) -> list[Part]:
+    return [
+        picture(
+            "Behaviour consistency", "Corrected correlations with a subject's answers.",
+            "Correlation over conditions of a predictor's held-out answers with the subject's, "
+            "over the root of the answers' reliability. Lines: bootstrap intervals over "
+            "conditions. Blue: models, with their performance on the task; red: other subjects.",
+            lambda: plot_behaviour(result),
+        )
+    ]  # fmt: skip
+
+
+def _show_motion(result: xr.Dataset) -> list[Part]:
+    return [
+        picture(
+            "Frames against motion", "Unique shares of variance by neuroid.",
+            "A dot a neuroid: what only features of single frames explain against what only motion "
+            "features do, of the variance that is not noise. Dotted: equal.",
+            lambda: plot_motion_shares(result),
+        )
+    ]  # fmt: skip
+
+
 CONVERGENCE: dict[str, Callable[[xr.Dataset], list[Part]]] = {
     "trace": _show_trace,
     "find_half_times": _show_half_times,
     "spatial_score": _show_spatial,
-}
+    "compare_futures": _show_futures,
+    "compare_behaviour": _show_behaviour,
+    "compare_motion": _show_motion,
+} | SIGNATURES
 
 
 def list_convergence_parts(result: xr.Dataset) -> list[Part]:

@@ -4,6 +4,7 @@ import xarray as xr
 
 from neuroalign.report._parts import Part, map_values, picture
 from neuroalign.report.decoding_figures import plot_confusion
+from neuroalign.report.figure_data import lay_out
 
 # Maps of more classes than this would be a page of their own.
 MOST_MAPS = 8
@@ -31,6 +32,7 @@ def list_decoding_parts(result: xr.Dataset) -> list[Part]:
             f"Left: each row sums to 1. Right: each dot a fold; dashed: chance, {chance:.3f}; "
             "grey: labels permuted within groups.",
             lambda: plot_confusion(result),
+            data=lambda: lay_out("Confusions", {"count": result["confusion"]}),
         )
     ]  # fmt: skip
     patterns = result.get("patterns")

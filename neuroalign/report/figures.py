@@ -1,4 +1,4 @@
-"""Figures of scores: histogram, regions, layers, time courses."""
+"""Figures of scores: histogram, regions, layers."""
 
 import numpy as np
 import xarray as xr
@@ -6,12 +6,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from neuroalign.errors import SchemaError
+from neuroalign.errors import SchemaError, some
 from neuroalign.report._style import (
     ACCENT,
     INK,
     MUTED,
-    PALETTE,
     SECOND,
     name_ticks,
     new_figure,
@@ -19,7 +18,6 @@ from neuroalign.report._style import (
     write_label,
 )
 from neuroalign.report._summaries import (
-    average,
     compute_interval,
     get_ceiling,
     get_scores,
@@ -28,7 +26,6 @@ from neuroalign.report._summaries import (
 )
 
 MOST_ROIS = 40
-MOST_CURVES = len(PALETTE)
 
 
 def plot_score_histogram(result: xr.Dataset) -> Figure:
@@ -136,7 +133,31 @@ def _write_numbers(axes: Axes, values: np.ndarray, low: float, high: float) -> N
             )  # fmt: skip
 
 
-def plot_layer_roi(scores: xr.DataArray, planted: xr.DataArray | None = None) -> Figure:
+def _in_order(planted: xr.DataArray, scores: xr.DataArray) -> xr.DataArray:
+    """Planted layers in the order of the regions of the scores, by name where they have names."""
+    if planted.dims != ("roi",) or planted.sizes["roi"] != scores.sizes["roi"]:
+        raise SchemaError(
+            f"planted: expected one layer for each of {scores.sizes['roi']} regions, got "
+            f"{dict(planted.sizes)}. Give a DataArray (roi)."
+        )
+    if "roi" not in planted.coords:
+        return planted
+    lost = set(scores["roi"].values.tolist()) - set(planted["roi"].values.tolist())
+    if lost:
+        raise SchemaError(
+            f"planted: expected a layer for every region, got none for {some(sorted(lost))}. "
+            "Name regions as in scores."
+        )
+    return planted.sel(roi=scores["roi"].values)
+
+
+def plot_layer_roi(
+    scores: xr.DataArray,
+    planted: xr.DataArray | None = None,
+    *,
+    hatched: np.ndarray | None = None,
+    starred: np.ndarray | None = None,
+) -> Figure:
     """Heat map of layers (rows, in their given order) by regions, with numbers.
 
     Parameters
@@ -144,6 +165,10 @@ def plot_layer_roi(scores: xr.DataArray, planted: xr.DataArray | None = None) ->
     scores : DataArray (layer, roi)
     planted : DataArray (roi), optional
         The true layer of each region where it is known; marked by a dot.
+    hatched : array of bool (roi,), optional
+        Regions whose noise ceiling is too low to judge by.
+    starred : array of bool (layer, roi), optional
+        Cells that pass a test.
 
     Returns
     -------
@@ -153,10 +178,12 @@ def plot_layer_roi(scores: xr.DataArray, planted: xr.DataArray | None = None) ->
     Raises
     ------
     SchemaError
-        When dims are others, or no score is finite.
+        When dims are others, no score is finite, or a region has no planted layer.
     """
     if scores.dims != ("layer", "roi"):
         raise SchemaError(f"scores: expected dims ('layer', 'roi'), got {scores.dims}. Transpose.")
+    if planted is not None:
+        planted = _in_order(planted, scores)
     values = np.asarray(scores.values, dtype=np.float64)
     if not np.isfinite(values).any():
         raise SchemaError("scores: expected finite scores, got none. Check for constant responses.")
@@ -172,9 +199,20 @@ def plot_layer_roi(scores: xr.DataArray, planted: xr.DataArray | None = None) ->
         if np.isfinite(values[:, column]).any():
             corner = (column - 0.47, int(np.nanargmax(values[:, column])) - 0.46)
             axes.add_patch(Rectangle(corner, 0.94, 0.92, fill=False, edgecolor=SECOND, lw=2.2))
+        if hatched is not None and hatched[column]:
+            axes.add_patch(
+                Rectangle(
+                    (column - 0.5, -0.5), 1, n_layers, fill=False, hatch="//", linewidth=0,
+                    edgecolor="white", alpha=0.6, gid="hatched",
+                )
+            )  # fmt: skip
         truth = None if planted is None else str(planted.values[column])
         if truth in layers:
             axes.plot(column + 0.38, layers.index(truth) - 0.3, "o", ms=5, color="white", mec=INK)
+    for row, column in np.argwhere(starred) if starred is not None else ():
+        axes.plot(
+            column - 0.36, row - 0.28, "*", ms=8, color="white", mec=INK, mew=0.6, gid="starred"
+        )
     name_ticks(axes, "x", scores["roi"].values.tolist())
     name_ticks(axes, "y", layers)
     axes.set_xlabel("region")
@@ -186,44 +224,4 @@ def plot_layer_roi(scores: xr.DataArray, planted: xr.DataArray | None = None) ->
     bar.outline.set_visible(False)
     bar.set_label("mean score", fontsize=9)
     bar.ax.tick_params(labelsize=8, length=2)
-    return figure
-
-
-def plot_time_course(result: xr.Dataset) -> Figure:
-    """Mean score over neuroids at each time, with its 95 % interval over neuroids.
-
-    Parameters
-    ----------
-    result : Dataset
-        Of kind ``encoding`` with ``score`` (fold, neuroid, time); ``time`` [s]. One curve for each
-        region where ``roi`` is there (the first 8), else one for all.
-
-    Returns
-    -------
-    Figure
-
-    Raises
-    ------
-    SchemaError
-        Without ``time``, or when no score is finite.
-    """
-    score = result["score"]
-    if "time" not in score.dims:
-        raise SchemaError(f"score: expected dim 'time', got {score.dims}. Nothing to draw in time.")
-    get_scores(result)
-    values = average(score.transpose("fold", "neuroid", "time").values, 0)
-    time = score["time"].values if "time" in score.coords else np.arange(score.sizes["time"])
-    everywhere = {"all neuroids": np.ones(len(values), dtype=bool)}
-    groups = group_by_roi(result) if "roi" in result.coords else everywhere
-    figure = new_figure(7.2, 3.3)
-    axes = figure.subplots()
-    for (roi, inside), color in zip(list(groups.items())[:MOST_CURVES], PALETTE, strict=False):
-        curve = np.array([compute_interval(column) for column in values[inside].T])
-        axes.plot(time, curve[:, 0], color=color, linewidth=1.8, label=write_label(roi, 24))
-        axes.fill_between(time, curve[:, 1], curve[:, 2], color=color, alpha=0.18, linewidth=0)
-    axes.axhline(0, color=MUTED, linewidth=0.8)
-    axes.set_xlabel("time from onset [s]" if "time" in score.coords else "time [samples]")
-    axes.set_ylabel(write_label(name_metric(result)))
-    tidy(axes, grid="y")
-    axes.legend(frameon=False, fontsize=9, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return figure

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import warnings
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.resources import files
 from os import PathLike
@@ -11,20 +12,53 @@ from pathlib import Path
 from typing import Any
 
 import xarray as xr
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from neuroalign import __version__
 from neuroalign.errors import NeuroalignWarning, choose
-from neuroalign.report._blocks import Note
+from neuroalign.report._blocks import Block, Cortex, Note
 from neuroalign.report._results import check_shown
 from neuroalign.report._style import clean
+from neuroalign.report.cortex_block import pack_mesh
+from neuroalign.report.data_export import describe_table, name_file, write_json
+from neuroalign.report.methods import describe_methods
+from neuroalign.report.overview import make_cards, run_checks
 from neuroalign.report.screens import SCREENS
 from neuroalign.report.verdicts import state_verdict
 from neuroalign.storage import write_whole
 
 Result = xr.DataArray | xr.Dataset
 HEAVY_PAGE = 20_000_000
+# Scripts of the page; the second only where there is a cortex to turn.
+PAGE_SCRIPT, CORTEX_SCRIPT = "page.js", "cortex.js"
+
+
+@dataclass(frozen=True)
+class Screen:
+    """A result on the page; ``anchor`` is where it begins."""
+
+    anchor: str
+    name: str
+    kind: str
+    verdict: str
+    notes: tuple[Note, ...]
+    blocks: tuple[Block, ...]
+
+    @property
+    def warnings(self) -> tuple[Note, ...]:
+        """Notes that warn."""
+        return tuple(note for note in self.notes if note.tone == "warning")
+
+    @property
+    def n_warnings(self) -> int:
+        """How many notes warn."""
+        return len(self.warnings)
+
+    @property
+    def left_out(self) -> tuple[Note, ...]:
+        """Notes of parts that could not be made."""
+        return tuple(note for note in self.notes if note.tone == "skipped")
 
 
 def _read(name: str) -> str:
@@ -65,13 +99,46 @@ def _name(results: Mapping[str, Result] | Result) -> dict[str, Any]:
     return {str(name): result for name, result in results.items()}
 
 
-def render_html(results: Mapping[str, Result] | Result, *, title: str = "neuroalign report") -> str:
+def _make_screen(number: int, name: str, result: Result) -> Screen:
+    check_shown(result, name)
+    kind = str(result.attrs["kind"])
+    blocks = choose(SCREENS, kind, f"{name}.attrs['kind']")(result)
+    return Screen(
+        anchor=f"result-{number}",
+        name=name,
+        kind=kind,
+        verdict=state_verdict(result),
+        notes=tuple(block for block in blocks if isinstance(block, Note)),
+        blocks=tuple(block for block in blocks if not isinstance(block, Note)),
+    )
+
+
+def _make_environment() -> Environment:
+    """Templates of this folder, in which everything is escaped, whatever a file is called."""
+    environment = Environment(
+        loader=FunctionLoader(_read), autoescape=True, undefined=StrictUndefined,
+        finalize=_finalize, trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters["as_json"] = write_json
+    environment.filters["as_data"] = lambda table: write_json(describe_table(table))
+    environment.filters["as_file"] = name_file
+    return environment
+
+
+def render_html(
+    results: Mapping[str, Result] | Result,
+    *,
+    title: str = "neuroalign report",
+    study: str | None = None,
+) -> str:
     """Make the page as text.
 
     Parameters
     ----------
     results : mapping of str to Dataset or DataArray, or one of them
     title : str
+    study : str, optional
+        The YAML of the study that made the results, shown as it is.
 
     Returns
     -------
@@ -82,41 +149,43 @@ def render_html(results: Mapping[str, Result] | Result, *, title: str = "neuroal
     SchemaError, ValueError
         When a result breaks its kind, or its kind is unknown.
     """
-    screens = []
-    for number, (name, result) in enumerate(_name(results).items(), 1):
-        check_shown(result, name)
-        kind = str(result.attrs["kind"])
-        make = choose(SCREENS, kind, f"{name}.attrs['kind']")
-        blocks = make(result)
-        screens.append(
-            {
-                "anchor": f"result-{number}",
-                "name": name,
-                "kind": kind,
-                "verdict": state_verdict(result),
-                "blocks": blocks,
-                "n_warnings": sum(isinstance(b, Note) and b.tone == "warning" for b in blocks),
-            }
+    named = _name(results)
+    screens = [_make_screen(number, *item) for number, item in enumerate(named.items(), 1)]
+    forms = {
+        block.payload.get("form")
+        for screen in screens
+        for block in screen.blocks
+        if isinstance(block, Cortex)
+    }
+    style = _read("page.css")
+    scripts = [_read(name) for name in (PAGE_SCRIPT, *([CORTEX_SCRIPT] if forms else []))]
+    return (
+        _make_environment()
+        .get_template("page.html.j2")
+        .render(
+            title=title,
+            screens=screens,
+            cards=make_cards(named),
+            checks=run_checks(named),
+            methods=describe_methods(named),
+            study=None if study is None else study.replace("\r\n", "\n"),
+            mesh=pack_mesh() if "maps" in forms else None,
+            made=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+            version=__version__,
+            style=Markup(style),
+            style_hash=hash_source(style),
+            scripts=[Markup(script) for script in scripts],
+            script_hashes=[hash_source(script) for script in scripts],
         )
-    style, script = _read("page.css"), _read("page.js")
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, finalize=_finalize, trim_blocks=True,
-        lstrip_blocks=True,
-    )  # fmt: skip
-    return environment.from_string(_read("page.html.j2")).render(
-        title=title,
-        screens=screens,
-        made=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
-        version=__version__,
-        style=Markup(style),
-        style_hash=hash_source(style),
-        script=Markup(script),
-        script_hash=hash_source(script),
     )
 
 
 def write_html(
-    results: Mapping[str, Result] | Result, path: str | Path, *, title: str = "neuroalign report"
+    results: Mapping[str, Result] | Result,
+    path: str | Path,
+    *,
+    title: str = "neuroalign report",
+    study: str | None = None,
 ) -> Path:
     """Write one HTML file that holds all figures and tables and needs no network.
 
@@ -127,6 +196,8 @@ def write_html(
     path : path
         Replaced in one step: an old page or the whole new one, never half.
     title : str
+    study : str, optional
+        The YAML of the study that made the results; the page shows it.
 
     Returns
     -------
@@ -139,8 +210,12 @@ def write_html(
 
     Notes
     -----
+    The page opens with cards, checks and warnings of all results, and closes with a paragraph of
+    methods and its references. Numbers of tables, and of figures that carry theirs, can be taken
+    as CSV or JSON; in CSV, text that a spreadsheet would run begins with an apostrophe.
+
     Text from results is escaped and stripped of control characters. The page's content security
-    policy admits one style and one script, by hash, and images from the page itself.
+    policy admits its style and scripts, by hash, and images from the page itself.
 
     Warns
     -----
@@ -159,7 +234,7 @@ def write_html(
             "The order is write_html(results, path)."
         )
     path = Path(path)
-    page = render_html(results, title=title).encode("utf-8")
+    page = render_html(results, title=title, study=study).encode("utf-8")
     if len(page) > HEAVY_PAGE:
         warnings.warn(
             f"results: expected a page below {HEAVY_PAGE / 1e6:.0f} MB, got {len(page) / 1e6:.0f} "

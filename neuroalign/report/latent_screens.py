@@ -10,6 +10,7 @@ from neuroalign.report._latent_rows import lay_rows
 from neuroalign.report._parts import Part, attempt, picture, warn
 from neuroalign.report._style import to_picture
 from neuroalign.report.eigenvalue_figures import plot_eigenvalues, read_rhythms
+from neuroalign.report.figure_data import lay_out
 from neuroalign.report.latent_figures import MOST_GROUPS, MOST_TRIALS, plot_trajectories
 from neuroalign.report.latent_scores import list_scores, measure_folds, plot_score_report
 from neuroalign.report.latent_verdicts import holds, holds_states, judge_latents, judge_states
@@ -44,6 +45,7 @@ def show_states(states: xr.DataArray) -> list[Block]:
     title, make = picture(
         "States", f"Trials in the colours of their states. {judge_states(states)}",
         "White: after the end of a trial.", lambda: plot_states(states),
+        data=lambda: lay_out("States", {"state": states}),
     )  # fmt: skip
     return [*warn(states), attempt(title, make), tabulate_provenance(states)]
 
@@ -65,12 +67,14 @@ def show_latents(latents: xr.DataArray) -> list[Block]:
         "Above: the most probable state, paler where it is less certain; white: after the end of "
         "a trial. Below: mean probability over trials.",
         lambda: plot_states(latents),
+        data=lambda: lay_out("States", {"probability": latents}),
     )  # fmt: skip
     paths = picture(
         "Trajectories", f"Paths of trials through the latents. {said}",
         f"Faint: single trials, at most {MOST_TRIALS} a condition; bold: mean of each condition, "
         f"of which at most {MOST_GROUPS} are drawn; circle: start. The first three latents.",
         lambda: plot_trajectories(latents),
+        data=lambda: lay_out("Trajectories", {"value": latents}),
     )  # fmt: skip
     parts: list[Part] = []
     # Without times or runs, samples are in no order that a line could follow.
@@ -108,6 +112,7 @@ def _list_score_parts(result: xr.Dataset) -> list[Part]:
         "error is a rough one. Grey: the same score on shuffled data, in which nothing is to be "
         "found. Diamond: the true rates, which no model can beat but by chance.",
         lambda: plot_score_report(result),
+        data=lambda: tabulate_scores(result),
     )  # fmt: skip
     return [
         ("Controls", lambda: _compare_controls(result)),
@@ -139,6 +144,7 @@ def _list_rhythm_parts(result: xr.Dataset) -> list[Part]:
             "Of one step in time. On the circle a mode lasts, inside it decays. Right: one mark "
             "for each conjugate pair; triangles do not decay.",
             lambda: plot_eigenvalues(result),
+            data=lambda: tabulate_modes(result),
         ),
         ("Table of modes", lambda: tabulate_modes(result)),
     ]  # fmt: skip
@@ -153,6 +159,7 @@ def _list_motif_parts(result: xr.Dataset) -> list[Part]:
             "One row a component: when, in whom, between which neuroids. White lines: between "
             f"communities. At most {MOST_FACTORS} components and {MOST_SUBJECTS} subjects. Colours "
             "of each matrix have their own scale.",
+            data=tabulate_motifs(result),
         )  # fmt: skip
 
     return [("Motifs", draw), ("Table of motifs", lambda: tabulate_motifs(result))]

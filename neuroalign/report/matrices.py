@@ -1,7 +1,7 @@
 """Figures of RDMs: the gallery, and the conditions laid out in a plane."""
 
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -207,6 +207,52 @@ def _name_runs(axes: Axes, categories: list[str] | None, *, both: bool) -> None:
     axes.tick_params(length=0)
 
 
+class Plane(NamedTuple):
+    """Conditions in a plane: ``points`` (condition, 2) and the ``lengths`` they should keep."""
+
+    points: Array
+    lengths: Array  # (condition, condition)
+    stress: float
+    conditions: list[str]
+    categories: list[str] | None
+
+
+def lay_in_plane(rdm: xr.DataArray, method: str = "metric") -> Plane:
+    """Scale the mean of a stack of RDMs to two axes.
+
+    Parameters
+    ----------
+    rdm, method
+        As in `plot_mds`.
+
+    Returns
+    -------
+    Plane
+        With Kruskal's stress-1.
+
+    Raises
+    ------
+    SchemaError, ValueError
+        As `plot_mds`.
+    """
+    scale = choose(SCALINGS, method, "method")
+    schema.check_rdm(rdm)
+    _, panels, conditions, categories = to_panels(rdm)
+    mean = panels.mean(axis=0)
+    if rdm.attrs.get("kind") != "dissimilarity" or len(mean) < 3 or not np.isfinite(mean).all():
+        raise SchemaError(
+            "rdm: expected a complete dissimilarity of at least 3 conditions, got kind "
+            f"'{rdm.attrs.get('kind')}', {len(mean)} conditions, "
+            f"{int((~np.isfinite(mean)).sum())} missing entries. Average or drop those first."
+        )
+    # Crossvalidated distances scatter around zero: below it there is no distance to keep.
+    lengths = np.clip(mean, 0, None)
+    if rdm.attrs.get("distance") in SQUARED:
+        lengths = np.sqrt(lengths)
+    points = scale(lengths)
+    return Plane(points, lengths, compute_stress(points, lengths), conditions, categories)
+
+
 def plot_mds(rdm: xr.DataArray, *, method: str = "metric") -> Figure:
     """Lay the conditions of an RDM out in a plane, so that distances are kept as well as can be.
 
@@ -230,22 +276,7 @@ def plot_mds(rdm: xr.DataArray, *, method: str = "metric") -> Figure:
     ValueError
         When the method is unknown.
     """
-    scale = choose(SCALINGS, method, "method")
-    schema.check_rdm(rdm)
-    _, panels, conditions, categories = to_panels(rdm)
-    mean = panels.mean(axis=0)
-    if rdm.attrs.get("kind") != "dissimilarity" or len(mean) < 3 or not np.isfinite(mean).all():
-        raise SchemaError(
-            "rdm: expected a complete dissimilarity of at least 3 conditions, got kind "
-            f"'{rdm.attrs.get('kind')}', {len(mean)} conditions, "
-            f"{int((~np.isfinite(mean)).sum())} missing entries. Average or drop those first."
-        )
-    # Crossvalidated distances scatter around zero: below it there is no distance to keep.
-    lengths = np.clip(mean, 0, None)
-    if rdm.attrs.get("distance") in SQUARED:
-        lengths = np.sqrt(lengths)
-    points = scale(lengths)
-    stress = compute_stress(points, lengths)
+    points, _, stress, conditions, categories = lay_in_plane(rdm, method)
     figure = new_figure(6.4, 4.6)
     axes = figure.subplots()
     names = list(dict.fromkeys(categories)) if categories else []

@@ -1,24 +1,39 @@
 """What RSA results, generalisations in time and maps of estimates show on the page."""
 
+from dataclasses import replace
+
 import numpy as np
 import xarray as xr
 
 from neuroalign._arrays import copy_geometry
-from neuroalign.report._blocks import Block
+from neuroalign.report._blocks import Block, Picture, Table
 from neuroalign.report._parts import Part, attempt, map_values, picture, warn
+from neuroalign.report._style import to_picture
 from neuroalign.report._summaries import ALPHA, name_place
+from neuroalign.report.cortex_maps import map_estimate
+from neuroalign.report.figure_data import lay_out, tabulate_variables
 from neuroalign.report.frames import plot_frames
 from neuroalign.report.rsa_figures import MOST_SLICES, plot_model_courses, plot_models
 from neuroalign.report.rsa_time_figures import (
+    TESTED,
     plot_ceilings,
     plot_commonality,
     plot_rdm_generalization,
 )
 from neuroalign.report.tables import tabulate_latencies, tabulate_models, tabulate_provenance
-from neuroalign.report.time_figures import MOST_PANELS, plot_fusion, plot_generalization
+from neuroalign.report.time_figures import (
+    MOST_PANELS,
+    average_generalization,
+    get_times,
+    plot_fusion,
+    plot_generalization,
+)
 from neuroalign.report.verdicts import state_verdict
 
 MOST_MAPS = 4
+CEILINGS = (
+    "mean", "time_ceiling_lower", "time_ceiling_upper", "roi_ceiling_lower", "roi_ceiling_upper",
+)  # fmt: skip
 SCALE = "All maps of this result share one colour scale."
 STARS = (
     "Stars: above 0 at q < 0.05 (*), 0.01 (**), 0.001 (***), false discovery rate over all models "
@@ -46,6 +61,7 @@ def show_rsa(result: xr.Dataset) -> list[Block]:
         "Models", f"Bars of the similarity of each model. {said}",
         f"Mean over subjects ± standard error. {STARS} At most {MOST_SLICES} panels.",
         lambda: plot_models(result),
+        data=lambda: tabulate_models(result),
     )  # fmt: skip
     courses = picture(
         "Models in time", f"Curves of the similarity of each model in time. {said}",
@@ -53,6 +69,7 @@ def show_rsa(result: xr.Dataset) -> list[Block]:
         f"q < 0.05, false discovery rate over all models, times and panels (each time by itself, "
         f"not clusters). At most {MOST_SLICES} panels.",
         lambda: plot_model_courses(result),
+        data=lambda: tabulate_models(result),
     )  # fmt: skip
     parts: list[Part] = [
         courses if timed else bars,
@@ -80,8 +97,18 @@ def show_generalization(result: xr.Dataset) -> list[Block]:
         "Mean over folds and neuroids. Dashed: fitted and tested at the same time. White is "
         f"chance. At most {MOST_PANELS} regions.",
         lambda: plot_generalization(result),
+        data=lambda: _tabulate_generalization(result),
     )
     return [*warn(result), attempt(title, make), tabulate_provenance(result)]
+
+
+def _tabulate_generalization(result: xr.Dataset) -> Table:
+    """One row a region and couple of times."""
+    found = average_generalization(result)
+    times = {name: get_times(result["score"], name)[0] for name in ("train_time", "time")}
+    coords = {"region": list(found), **times}
+    array = xr.DataArray(np.stack(list(found.values())), coords, ("region", "train_time", "time"))
+    return lay_out("Generalisation in time", {"score": array})
 
 
 def list_estimate_parts(result: xr.Dataset) -> list[Part]:
@@ -111,6 +138,9 @@ def list_estimate_parts(result: xr.Dataset) -> list[Part]:
                 "times below 0.05, corrected over times and regions (of a cluster they say that "
                 "there is something, not that each of its times differs).",
                 lambda: plot_fusion(result),
+                data=lambda: tabulate_variables(
+                    "Regions in time", result, "score", "p_cluster", "p_fwer"
+                ),
             )
         ]  # fmt: skip
         timed = [("Onsets and peaks", lambda: tabulate_latencies(result))]
@@ -124,6 +154,9 @@ def list_estimate_parts(result: xr.Dataset) -> list[Part]:
                 "is none, cut at -1 and 1. Right: reliability, ± standard error by leaving out "
                 "units. Dashed: equal times.",
                 lambda: plot_rdm_generalization(result),
+                data=lambda: tabulate_variables(
+                    "Geometry from time to time", result, *map(str, result.data_vars)
+                ),
             )
         ]  # fmt: skip
     if "neuroid" not in score.dims or not {"vertex", "i", "x"} & set(result.coords):
@@ -151,6 +184,7 @@ def _list_fusion_parts(result: xr.Dataset) -> list[Part]:
                 "upper one. The ceiling of the side whose subjects are kept bounds the curves: "
                 f"{result.attrs.get('units', 'time')}.",
                 lambda: plot_ceilings(result),
+                data=lambda: tabulate_variables("Noise ceilings", result, *CEILINGS),
             )
         )  # fmt: skip
     if "commonality" in result:
@@ -161,6 +195,9 @@ def _list_fusion_parts(result: xr.Dataset) -> list[Part]:
                 "where one suppresses noise of the other. Band: 95 % t-interval over subjects. "
                 "Squares: times below 0.05, corrected over times and regions.",
                 lambda: plot_commonality(result),
+                data=lambda: tabulate_variables(
+                    "Variance shared with models", result, "commonality", *TESTED
+                ),
             )
         )  # fmt: skip
     return parts
@@ -192,16 +229,24 @@ def _map(
     result: xr.Dataset, title: str, one: xr.DataArray, limits: tuple[float, float] | None
 ) -> list[Part]:
     placed = copy_geometry(result, one)
-    if "time" not in one.dims:
-        if not {"vertex", "i"} & set(one.coords):
-            return []
-        return [
-            (f"Map of {title}", lambda: map_values(placed, title, caption=SCALE, limits=limits))
-        ]
-    return [
-        picture(
-            f"Frames of {title}", f"Maps of {title} at up to 6 times.",
-            "One scale of colours around 0. Grey: no value.",
-            lambda: plot_frames(placed, label=title),
-        )
-    ]  # fmt: skip
+    timed = "time" in one.dims
+    if not timed and not {"vertex", "i"} & set(one.coords):
+        return []
+
+    def draw() -> Block:
+        if timed:
+            still: Block = to_picture(
+                plot_frames(placed, label=title), f"Frames of {title}",
+                f"Maps of {title} at up to 6 times.",
+                "One scale of colours around 0. Grey: no value.",
+            )  # fmt: skip
+        else:
+            still = map_values(placed, title, caption=SCALE, limits=limits)
+        if not isinstance(still, Picture):
+            return still
+        if "vertex" in placed.coords:
+            top = None if limits is None else max(map(abs, limits))
+            return map_estimate(placed, title, still, limit=top)
+        return replace(still, data=lay_out(still.title, {title: placed}))
+
+    return [(f"{'Frames' if timed else 'Map'} of {title}", draw)]

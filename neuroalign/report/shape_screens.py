@@ -8,8 +8,11 @@ from collections.abc import Callable
 import numpy as np
 import xarray as xr
 
+from neuroalign.report._blocks import Table
 from neuroalign.report._parts import Part, picture
 from neuroalign.report._summaries import name_place
+from neuroalign.report.diagram_figures import list_diagram_parts
+from neuroalign.report.figure_data import tabulate_variables
 from neuroalign.report.geometry_figures import (
     MOST_ROWS,
     MOST_SPECTRA,
@@ -26,6 +29,12 @@ MOST_DIAGRAMS = 4
 TRUTH = "truth"
 
 
+def _tabulate(title: str, result: xr.Dataset) -> Table:
+    """Numbers of a result, as far as they lie over the dims of its largest variable."""
+    known = [name for name, array in result.data_vars.items() if array.dtype.kind in "biuf"]
+    return tabulate_variables(title, result, *map(str, known))
+
+
 def _show_persistence(result: xr.Dataset) -> list[Part]:
     lead = [str(dim) for dim in result["dimension"].dims[:-1]]
     parts = []
@@ -33,7 +42,7 @@ def _show_persistence(result: xr.Dataset) -> list[Part]:
         chosen = dict(zip(lead, where, strict=True))
         place = name_place(result, chosen)
         parts.append(_draw_diagram(result.isel(chosen), f", {place}" if place else ""))
-    return parts
+    return parts + list_diagram_parts(result)
 
 
 def _draw_diagram(one: xr.Dataset, place: str) -> Part:
@@ -43,6 +52,7 @@ def _draw_diagram(one: xr.Dataset, place: str) -> Part:
         "longer it lives, and those on the dashed line never die. Right: how many are alive. "
         f"Distances: {one.attrs.get('preprocessing', 'not named')}.",
         lambda: plot_persistence(one),
+        data=lambda: tabulate_variables("Persistence", one, "dimension", "birth", "death"),
     )  # fmt: skip
 
 
@@ -58,6 +68,7 @@ def _show_angles(result: xr.Dataset) -> list[Part]:
         picture(
             "Circular coordinates", "Angles of samples on their ring.", words,
             lambda: plot_angles(result, truth=known),
+            data=lambda: _tabulate("Circular coordinates", result),
         )
     ]  # fmt: skip
 
@@ -71,6 +82,7 @@ def _show_thresholds(result: xr.Dataset) -> list[Part]:
             "chosen on what it reports. Circles: thresholds chosen without the subject tested, "
             "which the bar 'nested' scores. Errors: standard errors over bootstrap samples.",
             lambda: plot_thresholds(result),
+            data=lambda: _tabulate("Thresholds", result),
         )
     ]  # fmt: skip
 
@@ -82,6 +94,7 @@ def _show_spectra(result: xr.Dataset) -> list[Part]:
             f"Dashed: power law fitted over the shaded ranks, weighted by 1/rank; "
             f"{result.attrs.get('n', 'unknown')} samples. The first {MOST_SPECTRA} layers.",
             lambda: plot_spectra(result),
+            data=lambda: _tabulate("Spectrum", result),
         )
     ]  # fmt: skip
 
@@ -94,6 +107,7 @@ def _show_dichotomies(result: xr.Dataset) -> list[Part]:
             "mean of the null of generalisation, where conditions left out lie elsewhere; stars: "
             f"q < 0.05 over the table. At most {MOST_ROWS} rows.",
             lambda: plot_dichotomies(result),
+            data=lambda: _tabulate("Dichotomies", result),
         )
     ]  # fmt: skip
 
@@ -110,6 +124,7 @@ def _show_steps(result: xr.Dataset) -> list[Part]:
         picture(
             "Steps", "Heat map of the dissimilarity of all pairs of steps.", words,
             lambda: plot_steps(result),
+            data=lambda: _tabulate("Steps", result),
         )
     ]  # fmt: skip
 
@@ -125,6 +140,7 @@ def _show_similarities(result: xr.Dataset) -> list[Part]:
         picture(
             "Layers by layers", "Heat map of the similarity of all couples of layers.", words,
             lambda: plot_similarities(result),
+            data=lambda: _tabulate("Layers by layers", result),
         )
     ]  # fmt: skip
 
@@ -135,6 +151,7 @@ def _show_learning(result: xr.Dataset) -> list[Part]:
             "Learning curves", "Courses over training steps.",
             "Bands: one standard error, by a jackknife over blocks of samples, where there is one.",
             lambda: plot_learning(result),
+            data=lambda: _tabulate("Learning curves", result),
         )
     ]  # fmt: skip
 

@@ -301,9 +301,23 @@ def _flatten(value: Any, prefix: str, depth: int = 0) -> list[tuple[Cell, ...]]:
     return [(prefix or "provenance", text)]
 
 
-def _shares_stimuli(result: xr.Dataset | xr.DataArray) -> bool:
+def read_provenance(result: xr.Dataset | xr.DataArray) -> dict[str, Any]:
+    """Read ``attrs['provenance']``; empty where it is not a JSON object.
+
+    Parameters
+    ----------
+    result : Dataset or DataArray
+
+    Returns
+    -------
+    dict
+    """
     found = _read_json(str(result.attrs.get("provenance", "")))
-    parameters = found.get("parameters") if isinstance(found, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
+def _shares_stimuli(result: xr.Dataset | xr.DataArray) -> bool:
+    parameters = read_provenance(result).get("parameters")
     return isinstance(parameters, dict) and parameters.get("allow_shared_stimuli") is True
 
 

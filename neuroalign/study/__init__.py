@@ -26,9 +26,23 @@ A study for recordings and features that were saved by ``storage.save``::
 ``call`` names a public function, ``with`` gives its options, checked against its signature before
 anything runs. ``"@name"`` is the result of an entry above, ``"@name.part"`` a variable or a member
 of it. ``{path: ...}``, ``{glob: ...}``, ``{stimuli: ...}`` and ``{events: ...}`` are files beside
-the study, ``{use: room.name, ...}`` is an object such as an encoder. ``each: features`` calls once
-for every member of what ``features`` names, such as the layers of a network. Sections: ``data``,
-``features``, ``encoding``, ``rsa``, ``similarity``, ``latents``, ``decoding``, ``convergence``,
-``statistics``. Executors: ``serial``, ``processes``, ``dask``, ``slurm``.
-To add one: a function and its row in ``executors.EXECUTORS``.
+the study, ``{use: room.name, ...}`` is an object such as an encoder, and
+``{checkpoints: "ckpt/step-*.pt", model: {use: models.SmallConvNet}}`` maps training steps to
+networks. ``each: features`` calls once for every member of what ``features`` names, such as the
+layers of a network. Sections: ``data``, ``features``, ``encoding``, ``rsa``, ``similarity``,
+``latents``, ``decoding``, ``convergence``, ``statistics``. What Python writes in a line has a name
+here: ``study.chain`` (steps and an encoder), ``study.fit_latents``, ``study.summarise_layers``,
+``study.cut_images``.
+
+What is done is kept: results are named by what goes into them. A folder of results belongs to the
+study file that filled it: that file may be edited, another one is refused unless ``--update`` is
+given (see `neuroalign.study.records`). A task whose inputs alone are more than ``memory_budget`` is
+refused before any work (see `neuroalign.study.memory`). Calls of ``convergence`` that are killed go
+on from the last checkpoint.
+
+``neuroalign encode``, ``rsa``, ``compare``, ``latents`` and ``demo`` write such a file into their
+``--out`` and run it. ``neuroalign converge`` runs the section ``convergence`` alone.
+Executors: ``serial``, ``processes``, ``dask``, ``slurm``. To add one: a function and its row in
+``executors.EXECUTORS``; to add a piece of a study: a function in ``pieces`` and its row in
+``calls.DIRECT``; to add a command: see ``commands``.
 """

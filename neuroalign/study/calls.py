@@ -12,26 +12,32 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, get_args
 
-from neuroalign import storage
+from neuroalign import convergence
 from neuroalign.errors import SchemaError, choose
 from neuroalign.loaders import load_events
 
 # Section of a study -> rooms whose functions it may call.
 SECTIONS: dict[str, tuple[str, ...]] = {
     "data": ("loaders", "align", "storage"),
-    "features": ("features", "align", "loaders", "storage"),
-    "encoding": ("evaluate", "align", "encoders"),
+    "features": ("features", "align", "loaders", "storage", "study"),
+    "encoding": ("evaluate", "align", "encoders", "ceilings", "study"),
     "rsa": ("rsa",),
     "similarity": ("similarity", "topology", "geometry"),
-    "latents": ("latents",),
+    "latents": ("latents", "study"),
     "decoding": ("decoders",),
     "convergence": ("convergence",),
     "statistics": ("stats", "ceilings", "evaluate"),
 }
-# What may be called of modules that are no rooms.
-DIRECT: dict[str, Callable[..., Any]] = {"storage.load": storage.load}
+# What may be called of modules that are no rooms -> where it is.
+DIRECT: dict[str, str] = {
+    "storage.load": "neuroalign.storage",
+    "study.chain": "neuroalign.study.pieces",
+    "study.cut_images": "neuroalign.study.pieces",
+    "study.fit_latents": "neuroalign.study.pieces",
+    "study.summarise_layers": "neuroalign.study.pieces",
+}
 # Rooms whose objects may stand inside options, as ``{use: encoders.Ridge, alphas: 1.0}``.
-OBJECTS = ("encoders", "models", "latents", "features", "decoders", "rsa", "align")
+OBJECTS = ("encoders", "models", "latents", "features", "decoders", "rsa", "align", "study")
 
 
 def suggest(name: str, known: Any) -> str:
@@ -63,15 +69,16 @@ def find(name: str, rooms: tuple[str, ...], where: str) -> Callable[..., Any]:
     """
     room, _, rest = name.partition(".")
     if room in rooms and name in DIRECT:
-        return DIRECT[name]
+        return getattr(import_module(DIRECT[name]), rest)  # type: ignore[no-any-return]
     if room not in rooms or not rest:
         raise SchemaError(
             f"{where}: expected a function of {', '.join(rooms)}, got '{name}'. Write it as "
             f"'{rooms[0]}.name'.{suggest(room, rooms)}"
         )
     thing: Any = import_module(f"neuroalign.{room}")
+    direct = [one.removeprefix(f"{room}.") for one in DIRECT if one.startswith(f"{room}.")]
     for part in rest.split("."):
-        public = getattr(thing, "__all__", ())
+        public = getattr(thing, "__all__", direct)
         if part not in public:
             raise SchemaError(
                 f"{where}: expected a public name of '{room}', got '{name}'."
@@ -177,24 +184,29 @@ FILES: dict[str, Callable[[str, Path], list[Path]]] = {
     "glob": _find_many,
     "stimuli": _find_many,
     "events": _find_many,
+    "checkpoints": _find_many,
 }
+# Keys that stand beside the kind: those that must, those that may.
+BESIDE: dict[str, tuple[set[str], set[str]]] = {"checkpoints": ({"model"}, {"pattern"})}
 
 
 # What is given to a call in the place of the files that were found.
-FORMS: dict[str, Callable[[list[Path]], Any]] = {
+FORMS: dict[str, Callable[..., Any]] = {
     "path": lambda found: found[0],
     "glob": list,
     "stimuli": lambda found: {path.stem: path for path in found},
     "events": lambda found: [load_events(path) for path in found],
+    "checkpoints": lambda found, **beside: convergence.list_checkpoints(found, **beside),
 }
 
 
 def read_files(value: Any) -> tuple[str, str] | None:
     """Tell ``{path: ...}`` and the other kinds of ``FILES``: (kind, pattern)."""
-    if isinstance(value, Mapping) and len(value) == 1:
-        kind, pattern = next(iter(value.items()))
-        if kind in FILES and isinstance(pattern, str):
-            return str(kind), pattern
+    kinds = [key for key in value if key in FILES] if isinstance(value, Mapping) else []
+    if len(kinds) == 1 and isinstance(value[kinds[0]], str):
+        must, may = BESIDE.get(kinds[0], (set(), set()))
+        if must <= set(value) - {kinds[0]} <= must | may:
+            return str(kinds[0]), value[kinds[0]]
     return None
 
 
@@ -217,6 +229,12 @@ def find_files(value: Any, folder: Path, where: str) -> list[Path]:
                 f"{suggest(Path(named[1]).name, beside)} Paths are read from the study's folder."
             )
         return found
+    if isinstance(value, Mapping) and isinstance(value.get("checkpoints"), str):
+        raise SchemaError(
+            f"{where}: expected {{checkpoints: 'files', model: {{use: models.name}}}}, got "
+            f"{', '.join(map(str, value))}. The files hold weights alone: say which network takes "
+            "them."
+        )
     parts = value.values() if isinstance(value, Mapping) else value
     if isinstance(value, Mapping | list):
         return [path for part in parts for path in find_files(part, folder, where)]
@@ -264,13 +282,15 @@ def build(value: Any, lookup: Callable[[str], Any], folder: Path) -> Any:
     -------
     any
         ``{path: p}`` becomes a Path, ``{glob: g}`` a sorted list of them, ``{stimuli: g}`` a
-        mapping of their stems to them, ``{events: g}`` a list of tables of events, and
+        mapping of their stems to them, ``{events: g}`` a list of tables of events,
+        ``{checkpoints: g, model: {use: ...}}`` a mapping of training steps to networks, and
         ``{use: room.name, ...}`` an object.
     """
     named = read_files(value)
     if named is not None:
         found = find_files(value, folder, named[1])
-        return choose(FORMS, named[0], "files")(found)
+        beside = {key: build(one, lookup, folder) for key, one in value.items() if key != named[0]}
+        return choose(FORMS, named[0], "files")(found, **beside)
     if isinstance(value, str) and value.startswith("@"):
         return lookup(value[1:])
     if isinstance(value, list):

@@ -7,9 +7,12 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from neuroalign.errors import NeuroalignError
+from neuroalign.errors import DataCorruptionError, NeuroalignError
+from neuroalign.study._seals import read_record
+from neuroalign.study.records import RECORD
 from neuroalign.study.results import Results
 from neuroalign.study.runner import read_study_folder, run_study
+from neuroalign.study.tasks import Task
 
 
 def verify_study(out: Path | str) -> dict[str, str]:
@@ -30,9 +33,22 @@ def verify_study(out: Path | str) -> dict[str, str]:
     NeuroalignError
         When the folder holds no finished study.
     """
-    _, tasks = read_study_folder(out)
+    record = Path(out) / RECORD
+    try:
+        keys = read_record(record, "the record of a finished study")["tasks"]
+    except DataCorruptionError as error:
+        raise NeuroalignError(str(error)) from error
     results = Results(out)
-    return {task.name: results.find_fault(task) or "" for task in tasks}
+    # What is asked here is what the disk holds now, not what was seen before.
+    return {
+        name: results.find_fault(_name_task(name, key), fresh=True) or ""
+        for name, key in keys.items()
+    }
+
+
+def _name_task(name: str, key: str) -> Task:
+    """A task of which no more than its place is known: its manifest may be spoilt."""
+    return Task(name, "", "", {}, (), (), key, "", 0)
 
 
 def reproduce_study(out: Path | str) -> dict[str, float]:

@@ -5,6 +5,7 @@ held against the signature of what they go to before anything runs.
 """
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -65,9 +66,15 @@ class Run(BaseModel):
         """Bytes."""
         return read_bytes(self.memory_budget)
 
+    @property
+    def at_once(self) -> int:
+        """How many tasks share the memory of one machine."""
+        shared = self.executor == "processes" or (self.executor == "dask" and self.address is None)
+        return self.workers if shared else 1
+
 
 class Study(BaseModel):
-    """A whole study; ``folder`` is where the file lies, from which its paths are read."""
+    """A whole study; ``folder`` is where its ``file`` lies, from which its paths are read."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -85,6 +92,7 @@ class Study(BaseModel):
     statistics: dict[str, Entry] = Field(default_factory=dict)
     run: Run = Field(default_factory=Run)
     folder: Path = Path()
+    file: str = ""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -99,6 +107,34 @@ class Study(BaseModel):
             for section in SECTIONS
             for name, entry in getattr(self, section).items()
         }
+
+    def restrict(self, section: str) -> Self:
+        """The same study with the entries of one section and what they read.
+
+        Raises
+        ------
+        SchemaError
+            When the section is empty.
+        """
+        entries = self.entries()
+        wanted = set(getattr(self, section))
+        if not wanted:
+            raise SchemaError(
+                f"{section}: expected entries in this section, got none. See "
+                f"help(neuroalign.{section}) for what it may call, or run the whole study."
+            )
+        for name, (_, entry) in reversed(entries.items()):
+            if name in wanted:
+                wanted |= {one.partition(".")[0] for one in list_references(entry.options)}
+        return self.keep(wanted)
+
+    def keep(self, names: set[str]) -> Self:
+        """The same study with these entries alone."""
+        sections = {
+            section: {key: one for key, one in getattr(self, section).items() if key in names}
+            for section in SECTIONS
+        }
+        return self.model_copy(update=sections)
 
     def check_entries(self) -> None:
         """Check names, calls, options and references of all entries."""
@@ -187,15 +223,27 @@ def read_study(path: Path | str) -> Study:
     LoadError, FileNotFoundError
     """
     path = Path(path).absolute()
-    content = read_yaml(path)
+    return make_study(read_yaml(path), path)
+
+
+def make_study(content: Mapping[str, Any], path: Path) -> Study:
+    """Check the content of a study that lies, or is to lie, at a path.
+
+    Raises
+    ------
+    SchemaError
+        As `read_study`.
+    """
     try:
-        return Study.model_validate({**content, "folder": path.parent})
+        return Study.model_validate({**content, "folder": path.parent, "file": path.name})
     except ValidationError as error:
         raise SchemaError(f"{path.name}: {_describe(error)}") from error
     except SchemaError as error:
         raise SchemaError(f"{path.name}: {error}") from error
 
 
+# What `make_study` says itself.
+OURS = ("folder", "file")
 KNOWN: dict[int, type[BaseModel]] = {1: Study, 2: Run, 3: Entry}
 
 
@@ -208,7 +256,7 @@ def _describe(error: ValidationError) -> str:
         known = [
             field.alias or name
             for name, field in KNOWN[min(len(place), 3)].model_fields.items()
-            if name != "folder"
+            if name not in OURS
         ]
         return (
             f"{where}: expected a known key, got '{place[-1]}'.{suggest(place[-1], known)} "

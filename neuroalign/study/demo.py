@@ -1,29 +1,25 @@
 """The main job on embedded data: which layer of a network explains which cortical region.
 
 Images come from installed wheels, the network is seeded and untrained, and the cortex is simulated
-on fsaverage5, so that the report can be held against the truth that was planted.
+on fsaverage5, so that the report can be held against the truth that was planted. It is a study like
+any other: its ``study.yaml`` lies in the folder, to be read, edited and run.
 """
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-import numpy as np
+import typer
 import xarray as xr
-from sklearn.pipeline import make_pipeline
 
-from neuroalign import (
-    align,
-    ceilings,
-    encoders,
-    evaluate,
-    features,
-    loaders,
-    models,
-    report,
-    storage,
-)
+from neuroalign import storage
 from neuroalign.errors import LoadError
-from neuroalign.provenance import collect
-from neuroalign.study.images import cut_natural_images
+from neuroalign.study.pieces import summarise_layers
+from neuroalign.study.results import Results
+from neuroalign.study.runner import read_study_folder, run_study
+from neuroalign.study.writing import write_study
+
+__all__ = ["PLANTED", "describe_demo", "run_demo", "summarise_layers"]
 
 PLANTED = {
     "V1": "stages.stage1",
@@ -31,49 +27,76 @@ PLANTED = {
     "V4": "stages.stage3",
     "LO": "stages.stage4",
 }
+SUMMARY = "layers"
 
 
-def summarise_layers(results: dict[str, xr.Dataset], planted: dict[str, str]) -> xr.Dataset:
-    """Compare layers by region: mean score, the best layer, and the planted one.
-
-    Parameters
-    ----------
-    results : dict of str to Dataset
-        Encoding results of one response array, by layer in depth order.
-    planted : dict of str to str
-        Region to the layer that generated it.
-
-    Returns
-    -------
-    Dataset
-        ``score`` (layer, roi), ``best_layer`` and ``planted_layer`` (roi), and
-        ``best_layer_index`` (neuroid).
-    """
-    names = list(results)
-    per_neuroid = xr.concat(
-        [results[name]["score"].mean("fold") for name in names], dim=xr.Variable("layer", names)
-    )
-    score = per_neuroid.groupby("roi").mean().sel(roi=list(planted))
-    score = score.assign_coords(roi=np.array(list(planted)))
-    best = per_neuroid.argmax("layer").astype("float32").drop_vars("planted_layer", errors="ignore")
-    summary = xr.Dataset(
-        {
-            "score": score.transpose("layer", "roi").astype("float32"),
-            "best_layer": ("roi", np.array(names)[score.argmax("layer").values]),
-            "planted_layer": ("roi", np.array([planted[roi] for roi in planted])),
-            "best_layer_index": best,
-        }
-    )
-    first = next(iter(results.values()))
-    return summary.assign_attrs(
-        kind="layers",
-        metric=first.attrs["metric"],
-        model="SmallConvNet",
-        seed=first.attrs["seed"],
-        provenance=collect(
-            {"layers": ",".join(names), "chosen_by": "mean held-out score of each region"}
-        ),
-    )
+def describe_demo(
+    *, n_images: int, n_neuroids_per_roi: int, n_permutations: int, seed: int
+) -> dict[str, Any]:
+    """The content of the study: see `run_demo` for what is given."""
+    network = {"use": "models.SmallConvNet", "seed": seed}
+    encoder = {
+        "use": "study.chain",
+        "steps": [
+            {"use": "features.PrincipalComponents", "n_components": min(100, n_images // 2)},
+            {"use": "encoders.Ridge"},
+        ],
+    }
+    return {
+        "title": "neuroalign demo",
+        "seed": seed,
+        "out": ".",
+        "features": {
+            "images": {"call": "study.cut_images", "with": {"n_images": n_images}},
+            "activity": {
+                "call": "features.extract",
+                "with": {
+                    "model": network,
+                    "stimuli": "@images",
+                    "layers": list(PLANTED.values()),
+                    "batch_size": 32,
+                },
+            },
+            "cortex": {
+                "call": "loaders.simulate_layered_cortex",
+                "with": {
+                    "layers": "@activity",
+                    "roi_layers": dict(PLANTED),
+                    "n_neuroids_per_roi": n_neuroids_per_roi,
+                },
+            },
+            "averaged": {"call": "align.average_repeats", "with": {"responses": "@cortex"}},
+            "matched": {
+                "call": "align.match",
+                "with": {"features": "@activity", "responses": "@averaged"},
+                "each": "features",
+            },
+        },
+        "encoding": {
+            # Models are fitted to averages over repeats, which is what this ceiling bounds.
+            "ceiling": {
+                "call": "ceilings.split_half",
+                "with": {"responses": "@cortex"},
+                "report": False,
+            },
+            "encoding": {
+                "call": "evaluate.cross_validate",
+                "with": {
+                    "encoder": encoder,
+                    "features": "@matched.features",
+                    "responses": "@matched.responses",
+                    "group": "run",
+                    "ceiling": "@ceiling.ceiling",
+                    "n_permutations": n_permutations,
+                },
+                "each": ["features", "responses"],
+            },
+            SUMMARY: {
+                "call": "study.summarise_layers",
+                "with": {"results": "@encoding", "planted": dict(PLANTED)},
+            },
+        },
+    }
 
 
 def run_demo(
@@ -84,60 +107,55 @@ def run_demo(
     n_permutations: int = 100,
     seed: int = 0,
     progress: bool = True,
+    update: bool = False,
+    say: Callable[[str], None] | None = None,
 ) -> tuple[xr.Dataset, Path]:
     """Load, align, extract, fit, score and report, without any download.
 
     Parameters
     ----------
     folder : path
-        Where the report and the results go; made when absent.
+        Where the study, its results and the report go; made when absent. What is done there
+        already is kept.
     n_images, n_neuroids_per_roi, n_permutations : int
         Size of the study.
     seed : int
         Seed of images, network, cortex, noise and permutations.
     progress : bool
-        Show progress bars.
+        Say what is done.
+    update : bool
+        Replace a study of other sizes or seed in the folder.
+    say : callable, optional
+        Takes the lines of the progress, instead of the standard output.
 
     Returns
     -------
     Dataset
-        The comparison of layers, see `summarise_layers`.
+        The comparison of layers, see `summarise_layers`; also kept as ``layers.nc``.
     Path
         The HTML report.
+
+    Raises
+    ------
+    LoadError
+        When a file stands in the place of the folder.
+    NeuroalignError
+        When the folder holds another study.
     """
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
         raise LoadError(f"{folder}: expected a folder for results, got a file. Choose another.")
-    folder.mkdir(parents=True, exist_ok=True)
-    images = cut_natural_images(n_images, seed=seed)
-    network = models.SmallConvNet(seed=seed)
-    layers = features.extract(
-        network, images, list(PLANTED.values()), batch_size=32, progress=progress
+    content = describe_demo(
+        n_images=n_images,
+        n_neuroids_per_roi=n_neuroids_per_roi,
+        n_permutations=n_permutations,
+        seed=seed,
     )
-    responses = loaders.simulate_layered_cortex(
-        layers, PLANTED, n_neuroids_per_roi=n_neuroids_per_roi, seed=seed
-    )
-    # Models are fitted to averages over repeats, which is what the split-half ceiling bounds.
-    ceiling = ceilings.split_half(responses, seed=seed)["ceiling"]
-    averaged = align.average_repeats(responses)
-    results = {}
-    for name, layer in layers.items():
-        matched = align.match(layer, averaged)
-        encoder = make_pipeline(features.PrincipalComponents(100), encoders.Ridge())
-        results[name] = evaluate.cross_validate(
-            encoder,
-            matched["features"],
-            matched["responses"],
-            group="run",
-            ceiling=ceiling,
-            n_permutations=n_permutations,
-            seed=seed,
-            progress=progress,
-        )
-    summary = summarise_layers(results, PLANTED)
+    study = write_study(content, folder.absolute(), update=update)
+    tell = (say or typer.echo) if progress else None
+    page = run_study(study, folder, say=tell, update=update)
+    _, tasks = read_study_folder(folder)
+    made = next(task for task in tasks if task.name == SUMMARY)
+    summary: xr.Dataset = Results(folder).read(made).compute()
     storage.save(summary, folder / "layers.nc", overwrite=True)
-    screens = {"layers": summary} | {
-        f"encoding from {name}": result for name, result in results.items()
-    }
-    page = report.write_html(screens, folder / "report.html", title="neuroalign demo")
     return summary, page

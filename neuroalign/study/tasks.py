@@ -13,7 +13,7 @@ from typing import Any
 
 from neuroalign import __version__
 from neuroalign.study.calls import SECTIONS, find, find_files, list_references
-from neuroalign.study.config import Study
+from neuroalign.study.config import Entry, Run, Study
 
 BLOCK = 1 << 20
 
@@ -37,6 +37,8 @@ class Task:
         From which its paths are read.
     input_bytes : int
         Size of the files that it reads.
+    budget : int
+        Bytes that its inputs may take; 0 for any number.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Task:
     key: str
     folder: str
     input_bytes: int
+    budget: int = 0
 
     def describe(self) -> dict[str, Any]:
         """As plain values."""
@@ -71,11 +74,27 @@ def hash_files(paths: list[Path]) -> tuple[str, int]:
     return digest.hexdigest(), size
 
 
-def _complete(study: Study, section: str, call: str, options: dict[str, Any]) -> dict[str, Any]:
-    """Add what a study decides for all of its calls, where they take it."""
-    taken = inspect.signature(find(call, SECTIONS[section], section)).parameters
-    common = {"seed": study.seed, "progress": False, "memory_budget": study.run.budget}
-    return {key: value for key, value in common.items() if key in taken} | options
+def _list_surroundings(run: Run) -> dict[str, Any]:
+    """Options that say where and how a call runs, and change no number."""
+    # A call in a job of a cluster is alone there.
+    executor = run.executor if run.executor in ("processes", "dask") else "serial"
+    return {
+        "memory_budget": run.budget // run.at_once,
+        "progress": False,
+        "executor": executor,
+        "workers": run.workers,
+        "address": run.address if executor == "dask" else None,
+    }
+
+
+def _complete(study: Study, section: str, entry: Entry) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Options with what a study decides for all of its calls, and those that make the key."""
+    taken = inspect.signature(find(entry.call, SECTIONS[section], section)).parameters
+    around = {key: value for key, value in _list_surroundings(study.run).items() if key in taken}
+    seed = {"seed": study.seed} if "seed" in taken else {}
+    # How much memory there is changes no number, whoever says it.
+    given = {key: value for key, value in entry.options.items() if key != "memory_budget"}
+    return around | seed | entry.options, seed | given
 
 
 def list_tasks(study: Study) -> list[Task]:
@@ -96,7 +115,7 @@ def list_tasks(study: Study) -> list[Task]:
     """
     tasks: dict[str, Task] = {}
     for name, (section, entry) in study.entries().items():
-        options = _complete(study, section, entry.call, entry.options)
+        options, telling = _complete(study, section, entry)
         inputs = tuple(
             dict.fromkeys(one.partition(".")[0] for one in list_references(entry.options))
         )
@@ -107,8 +126,7 @@ def list_tasks(study: Study) -> list[Task]:
         parts = {
             "version": __version__,
             "call": entry.call,
-            # How much memory there is changes no number.
-            "options": {k: v for k, v in options.items() if k != "memory_budget"},
+            "options": telling,
             "each": entry.each,
             "inputs": {one: tasks[one].key for one in inputs},
             "files": files,
@@ -116,6 +134,7 @@ def list_tasks(study: Study) -> list[Task]:
         text = json.dumps(parts, sort_keys=True, default=str)
         key = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
         tasks[name] = Task(
-            name, section, entry.call, options, entry.each, inputs, key, str(study.folder), size
-        )
+            name, section, entry.call, options, entry.each, inputs, key, str(study.folder), size,
+            study.run.budget,
+        )  # fmt: skip
     return list(tasks.values())

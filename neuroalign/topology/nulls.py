@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from neuroalign import provenance, schema
 from neuroalign.errors import SchemaError, choose

@@ -70,3 +70,12 @@ def test_at_least_one_split_is_drawn(rng: np.random.Generator) -> None:
     responses = from_arrays(rng.normal(size=(4, 2)), modality="fmri", stimulus=["a", "b"] * 2)
     with pytest.raises(ValueError, match="n_splits: expected at least 1"):
         split_half(responses, n_splits=0)
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_neurons_that_hardly_fire_have_no_reliability_and_no_complaint() -> None:
+    rng = np.random.default_rng(0)
+    counts = rng.poisson(0.02, size=(96, 40, 1))
+    stimuli = np.repeat([f"s{i}" for i in range(8)], 12)
+    found = split_half(from_arrays(counts, modality="spikes", stimulus=stimuli, time=[0.1]))
+    assert not np.isfinite(found["ceiling"]).all()

@@ -86,3 +86,21 @@ def test_messages_name_what_is_missing(encoding: xr.Dataset, layers: xr.Dataset)
         report.plot_time_course(encoding)
     with pytest.raises(SchemaError, match="expected dim 'neuroid'"):
         report.plot_score_histogram(encoding.rename(neuroid="voxel"))
+
+
+def test_planted_layers_are_marked_by_the_names_of_regions(layers: xr.Dataset) -> None:
+    def find_dots(planted: xr.DataArray) -> list[float]:
+        axes = report.plot_layer_roi(layers["score"], planted).axes[0]
+        return [line.get_ydata()[0] for line in axes.lines]
+
+    planted = layers["planted_layer"]
+    assert find_dots(planted[::-1]) == find_dots(planted)
+    with pytest.raises(SchemaError, match="planted: expected a layer for every region, got none"):
+        find_dots(planted.assign_coords(roi=["V1", "IT"]))
+    with pytest.raises(SchemaError, match="planted: expected one layer for each of 2 regions"):
+        find_dots(planted[:1])
+
+
+def test_a_figure_shows_itself_in_a_notebook(layers: xr.Dataset) -> None:
+    figure = report.plot_layer_roi(layers["score"])
+    assert figure._repr_png_().startswith(b"\x89PNG")

@@ -111,7 +111,8 @@ def test_a_stack_of_diagrams_has_a_figure_each() -> None:
     )  # fmt: skip
     result = topology.compute_persistence(stack)
     titles = [title for title, _ in list_shape_parts(result)]
-    assert titles == [f"Persistence, subject {name}" for name in "uvwx"]
+    each = [f"Persistence, subject {name}" for name in "uvwx"]
+    assert titles == [*each, "Distances of diagrams"]
     assert state_verdict(result).startswith("6 diagrams over subject, of ")
 
 

@@ -59,3 +59,14 @@ def write_study(tmp_path: Path) -> Callable[..., Study]:
         return read_study(path)
 
     return write
+
+
+@pytest.fixture
+def plain_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Write a word in the place of the report, where a test is about something else."""
+
+    def write(results: Any, path: Path, *, title: str) -> Path:
+        path.write_text(f"<!doctype html>{title}: {', '.join(results)}")
+        return path
+
+    monkeypatch.setattr("neuroalign.report.write_html", write)

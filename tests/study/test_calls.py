@@ -1,13 +1,17 @@
 """What a study may call: public names of rooms, their options, and nothing else."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from neuroalign import decoders, encoders, evaluate, loaders, storage
 from neuroalign.encoders import readouts
 from neuroalign.errors import SchemaError
-from neuroalign.study import calls
+from neuroalign.study import calls, pieces
+
+NOTHING: dict[str, Any] = {}
+LOOK_UP = NOTHING.__getitem__
 
 
 def test_public_names_are_found_also_in_rooms_of_rooms() -> None:
@@ -94,3 +98,34 @@ def test_text_stands_only_where_text_may_stand(tmp_path: Path) -> None:
     inside = {"encoder": {"use": "encoders.Ridge", "fit_intercept": "no"}}
     with pytest.raises(SchemaError, match="x.encoder.fit_intercept: expected true or false"):
         calls.check_objects(inside, "x", tmp_path)
+
+
+def test_pieces_of_studies_are_found_in_their_sections() -> None:
+    assert calls.find("study.chain", calls.OBJECTS, "x") is pieces.chain
+    assert calls.find("storage.load", ("storage",), "x") is storage.load
+    with pytest.raises(SchemaError, match="expected a function of rsa, got 'study.chain'"):
+        calls.find("study.chain", calls.SECTIONS["rsa"], "x")
+    with pytest.raises(SchemaError, match="Did you mean 'fit_latents'"):
+        calls.find("study.fit_latent", ("study",), "x")
+    for name in calls.DIRECT:
+        assert callable(calls.find(name, (name.partition(".")[0],), "x"))
+
+
+def test_checkpoints_are_files_and_the_network_that_takes_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for step in (10, 2):
+        (tmp_path / f"step-{step}.pt").touch()
+    monkeypatch.setattr(
+        "neuroalign.convergence.list_checkpoints",
+        lambda files, model, **more: ([path.name for path in files], model, more),
+    )
+    value = {"checkpoints": "*.pt", "model": {"use": "encoders.Ridge", "alphas": 2.0}}
+    files, model, more = calls.build(value, LOOK_UP, tmp_path)
+    assert (files, model.alphas, more) == (["step-10.pt", "step-2.pt"], 2.0, {})
+    assert calls.build({**value, "pattern": "x"}, LOOK_UP, tmp_path)[2] == {"pattern": "x"}
+    assert len(calls.find_files(value, tmp_path, "x")) == 2
+    with pytest.raises(SchemaError, match=r"x.c.model: expected options of Ridge, got 'alpha'"):
+        calls.check_objects({"c": {**value, "model": {"use": "encoders.Ridge", "alpha": 1}}}, "x")
+    with pytest.raises(SchemaError, match="say which network takes them"):
+        calls.find_files({"checkpoints": "*.pt"}, tmp_path, "x")

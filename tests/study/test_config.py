@@ -67,3 +67,23 @@ def test_faults_are_named(tmp_path: Path, text: str, message: str) -> None:
 )
 def test_sizes_are_read(text: str, size: float) -> None:
     assert read_bytes(text) == size
+
+
+def test_a_section_is_kept_with_what_it_needs(write_study: Callable[..., Study]) -> None:
+    study = write_study()
+    assert list(study.restrict("rsa").entries()) == ["brain", "rdm"]
+    assert list(study.restrict("encoding").entries()) == ["brain", "net", "ridge"]
+    assert list(study.keep({"net"}).entries()) == ["net"]
+    assert study.restrict("rsa").seed == study.seed
+    with pytest.raises(SchemaError, match="convergence: expected entries in this section, got"):
+        study.restrict("convergence")
+
+
+def test_workers_of_one_machine_are_counted(write_study: Callable[..., Study]) -> None:
+    for run, at_once in [
+        ({"executor": "serial", "workers": 4}, 1),
+        ({"executor": "processes", "workers": 4}, 4),
+        ({"executor": "dask", "workers": 4}, 4),
+        ({"executor": "dask", "workers": 4, "address": "tcp://x:1"}, 1),
+    ]:
+        assert write_study(run=run).run.at_once == at_once

@@ -1,29 +1,22 @@
-"""The demo finds the truth that it planted."""
+"""The demo finds the truth that it planted, and is a study like any other."""
 
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pytest
 import xarray as xr
 
 pytest.importorskip("torch")
 
-from neuroalign.errors import LoadError
+from neuroalign.errors import LoadError, NeuroalignError
 from neuroalign.storage import load
-from neuroalign.study.demo import PLANTED, run_demo, summarise_layers
+from neuroalign.study.checking import reproduce_study, verify_study
+from neuroalign.study.config import read_study
+from neuroalign.study.demo import PLANTED, describe_demo, run_demo
+from neuroalign.study.runner import plan_study
+from neuroalign.study.writing import write_study
 
-
-def test_the_best_layer_of_a_region_is_chosen_by_its_mean_score() -> None:
-    def result(scores: list[float]) -> xr.Dataset:
-        score = (("fold", "neuroid"), np.array([scores], dtype="float32"))
-        coords = {"roi": ("neuroid", np.array(["A", "A", "B"]))}
-        return xr.Dataset({"score": score}, coords, {"metric": "pearson", "seed": 0})
-
-    results = {"low": result([0.5, 0.4, 0.1]), "high": result([0.6, 0.1, 0.3])}
-    summary = summarise_layers(results, {"A": "low", "B": "high"})
-    assert summary["best_layer"].values.tolist() == ["low", "high"]
-    np.testing.assert_allclose(summary["score"].sel(roi="A"), [0.45, 0.35], rtol=1e-6)
-    assert summary["best_layer_index"].values.tolist() == [1.0, 0.0, 1.0]
+SMALL: dict[str, Any] = {"n_images": 36, "n_neuroids_per_roi": 6, "n_permutations": 2}
 
 
 @pytest.mark.slow
@@ -32,6 +25,36 @@ def test_the_demo_recovers_every_planted_layer(tmp_path: Path) -> None:
     assert summary["best_layer"].values.tolist() == list(PLANTED.values())
     assert page.read_text(encoding="utf-8").lstrip().lower().startswith("<!doctype html>")
     xr.testing.assert_identical(load(tmp_path / "layers.nc").compute(), summary)
+
+
+@pytest.mark.slow
+def test_the_demo_is_a_study_that_is_kept_verified_and_reproduced(tmp_path: Path) -> None:
+    said: list[str] = []
+    summary, page = run_demo(tmp_path / "demo", **SMALL, say=said.append)
+    assert said[0] == "8 of 8 tasks to do (serial)"
+    text = page.read_text(encoding="utf-8")
+    places = [text.index(name) for name in ("layers", *PLANTED.values())]
+    assert all(place > 0 for place in places)
+    said.clear()
+    again, _ = run_demo(tmp_path / "demo", **SMALL, say=said.append)
+    assert said == ["0 of 8 tasks to do (serial)"]
+    xr.testing.assert_identical(again, summary)
+    study = read_study(tmp_path / "demo" / "study.yaml")
+    assert {step.state for step in plan_study(study)} == {"done"}
+    assert not any(verify_study(tmp_path / "demo").values())
+    assert set(reproduce_study(tmp_path / "demo").values()) == {0.0}
+
+
+def test_the_demo_can_be_written_and_read(tmp_path: Path) -> None:
+    study = write_study(describe_demo(**SMALL, seed=3), tmp_path)
+    assert study.seed == 3
+    assert list(study.encoding) == ["ceiling", "encoding", "layers"]
+    assert study.features["activity"].options["model"] == {
+        "use": "models.SmallConvNet",
+        "seed": 3,
+    }
+    with pytest.raises(NeuroalignError, match="seed: 3 -> 0"):
+        run_demo(tmp_path, **SMALL, progress=False)
 
 
 def test_a_file_is_no_folder_for_results(tmp_path: Path) -> None:

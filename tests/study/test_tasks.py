@@ -67,3 +67,39 @@ def test_a_missing_file_is_named(write_study: Callable[..., Study], tmp_path: Pa
     (tmp_path / "responses.nc").unlink()
     with pytest.raises(FileNotFoundError, match=r"data.brain: .*'responses.nc'"):
         tasks.list_tasks(study)
+
+
+def test_where_it_runs_reaches_calls_but_no_key(write_study: Callable[..., Study]) -> None:
+    trace: dict[str, Any] = {
+        "call": "convergence.trace",
+        "with": {"checkpoints": "@net", "stimuli": None, "responses": "@brain"},
+    }
+    found = {}
+    for executor in ("serial", "processes", "slurm"):
+        run = {"executor": executor, "workers": 3, "memory_budget": "3KB"}
+        tasks_ = tasks.list_tasks(write_study(convergence={"course": trace}, run=run))
+        found[executor] = tasks_[-1]
+    assert found["processes"].options["executor"] == "processes"
+    assert found["processes"].options["workers"] == 3
+    # A job of a cluster is alone on its machine.
+    assert found["slurm"].options["executor"] == "serial"
+    assert found["slurm"].options["address"] is None
+    assert len({task.key for task in found.values()}) == 1
+    assert found["serial"].budget == 3000
+    given: dict[str, Any] = {**trace, "with": {**trace["with"], "workers": 1}}
+    own = tasks.list_tasks(write_study(convergence={"course": given}, run={"workers": 5}))[-1]
+    assert own.options["workers"] == 1
+
+
+def test_tasks_of_one_machine_share_the_budget(write_study: Callable[..., Study]) -> None:
+    extract = {
+        "call": "features.extract",
+        "with": {"model": None, "stimuli": "@brain", "layers": "all"},
+    }
+    budgets = {}
+    for executor in ("serial", "processes", "slurm"):
+        run = {"executor": executor, "workers": 4, "memory_budget": "8KB"}
+        study = write_study(features={"net": extract}, encoding={}, run=run)
+        (task,) = (one for one in tasks.list_tasks(study) if one.name == "net")
+        budgets[executor] = task.options["memory_budget"]
+    assert budgets == {"serial": 8000, "processes": 2000, "slurm": 8000}

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,7 @@ def test_warnings_and_seconds_are_kept(
 ) -> None:
     task = list_tasks(write_study())[0]
 
-    def warn(task: Task, options: dict[str, Any]) -> xr.DataArray:
+    def warn(task: Task, options: dict[str, Any], scratch: Path | None) -> xr.DataArray:
         warnings.warn("two runs look alike", UserWarning, stacklevel=1)
         warnings.warn("old", DeprecationWarning, stacklevel=1)
         return xr.DataArray(np.zeros(2), dims="x")
@@ -78,3 +79,40 @@ def test_warnings_and_seconds_are_kept(
     record = Results(tmp_path / "out").read_record(task)
     assert record["warnings"] == ["two runs look alike"]
     assert record["seconds"] >= 0
+
+
+def test_a_call_goes_on_from_its_folder(tmp_path: Path, monkeypatch: Any) -> None:
+    def call(checkpoints: Any, folder: Path | None = None) -> xr.DataArray:
+        assert folder is not None
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "step").write_text("done")
+        if checkpoints == "bad":
+            raise ValueError("no such thing")
+        return xr.DataArray(np.zeros(2), dims="x")
+
+    monkeypatch.setattr(worker, "find", lambda *arguments: call)
+    task = Task(
+        "t", "convergence", "convergence.trace", {"checkpoints": "bad"}, (), (), "0" * 32, "", 0
+    )
+    scratch = worker.find_scratch(task, tmp_path)
+    assert scratch == tmp_path / "work" / f"t-{'0' * 32}"
+    with pytest.raises(ValueError, match="no such thing"):
+        worker.run_task(task.describe(), {}, str(tmp_path), 0)
+    assert (scratch / "step").exists()
+    good = replace(task, options={"checkpoints": "good"})
+    worker.run_task(good.describe(), {}, str(tmp_path), 0)
+    assert not scratch.exists()
+    both = replace(task, each=("checkpoints",))
+    worker._call(both, {"checkpoints": {"a": 1, "b": 2}}, tmp_path / "both")
+    assert sorted(path.name for path in (tmp_path / "both").iterdir()) == ["0000", "0001"]
+
+
+def test_only_calls_that_resume_get_a_folder(tmp_path: Path) -> None:
+    trace = Task("t", "convergence", "convergence.trace", {}, (), (), "0" * 32, "", 0)
+    assert worker.find_scratch(trace, tmp_path) is not None
+    assert worker.find_scratch(replace(trace, options={"folder": "x"}), tmp_path) is None
+    spin = replace(trace, call="convergence.spin_test")
+    assert worker.find_scratch(spin, tmp_path) is None
+    # Where a loader's folder is where datasets are kept.
+    load = replace(trace, section="data", call="loaders.load_nsd")
+    assert worker.find_scratch(load, tmp_path) is None

@@ -1,0 +1,68 @@
+"""What studies may call beside the rooms."""
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from neuroalign import encoders, latents
+from neuroalign.errors import SchemaError
+from neuroalign.loaders import from_arrays
+from neuroalign.study import pieces
+from neuroalign.study.images import cut_natural_images
+
+
+def test_images_are_one_array_named_by_stimulus() -> None:
+    found = pieces.cut_images(5, 32, seed=1)
+    images = cut_natural_images(5, 32, seed=1)
+    assert found["stimulus"].values.tolist() == list(images)
+    np.testing.assert_array_equal(found[2], list(images.values())[2])
+
+
+def test_steps_become_one_estimator() -> None:
+    made = pieces.chain([encoders.MeanResponse(), encoders.Ridge(1.0)])
+    assert [type(step).__name__ for step in made] == ["MeanResponse", "Ridge"]
+    wrong: Any
+    for wrong in ([], "Ridge"):
+        with pytest.raises(SchemaError, match="steps: expected a list of estimators, got"):
+            pieces.chain(wrong)
+
+
+def test_latents_are_those_of_the_fitted_model(rng: np.random.Generator) -> None:
+    values = rng.normal(size=(40, 2)) @ rng.normal(size=(2, 8)) + rng.normal(size=(40, 8))
+    responses = from_arrays(
+        values, stimulus=[f"s{i}" for i in range(40)], run=["a"] * 40, modality="meg"
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = pieces.fit_latents(latents.FactorAnalysis(2), responses)
+        expected = latents.FactorAnalysis(2).fit(responses).transform(responses)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    assert (str(found.dtype), found.attrs["model"]) == ("float32", "FactorAnalysis")
+
+
+def test_models_of_several_populations_are_refused() -> None:
+    class Several:
+        def fit(self, X: object) -> "Several":
+            return self
+
+        def transform(self, X: object) -> dict[str, int]:
+            return {}
+
+    with pytest.raises(SchemaError, match="model: expected one that gives the latents of one"):
+        pieces.fit_latents(Several(), xr.DataArray(np.zeros(2)))
+
+
+def test_the_best_layer_of_a_region_is_chosen_by_its_mean_score() -> None:
+    def result(scores: list[float]) -> xr.Dataset:
+        score = (("fold", "neuroid"), np.array([scores], dtype="float32"))
+        coords = {"roi": ("neuroid", np.array(["A", "A", "B"]))}
+        return xr.Dataset({"score": score}, coords, {"metric": "pearson", "seed": 0})
+
+    results = {"low": result([0.5, 0.4, 0.1]), "high": result([0.6, 0.1, 0.3])}
+    summary = pieces.summarise_layers(results, {"A": "low", "B": "high"})
+    assert summary["best_layer"].values.tolist() == ["low", "high"]
+    np.testing.assert_allclose(summary["score"].sel(roi="A"), [0.45, 0.35], rtol=1e-6)
+    assert summary["best_layer_index"].values.tolist() == [1.0, 0.0, 1.0]

@@ -1,0 +1,70 @@
+"""What is printed is safe, laid out, and one object where JSON is asked for."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from neuroalign.errors import SchemaError
+from neuroalign.study import terminal
+from neuroalign.study.config import Study
+
+
+def test_control_characters_cannot_reach_the_terminal() -> None:
+    assert terminal.printable("a\x1b[31mb\nc\r\x07") == "a\\x1b[31mb\nc\\r\\x07"
+
+
+def test_tables_stand_under_their_names() -> None:
+    rows = [{"task": "a", "state": "done"}, {"task": "long\nname", "state": ""}]
+    assert terminal.lay_out(rows).splitlines() == [
+        "task       state",
+        "a          done",
+        "long name",
+    ]
+    assert terminal.lay_out([]) == "nothing"
+
+
+def test_errors_are_one_line() -> None:
+    ours = SchemaError("x: expected y,\ngot z.")
+    ours.add_note("in rsa.r")
+    ours.add_note("Traceback\n  of a worker")
+    assert terminal.describe_error(ours) == "x: expected y, got z. (in rsa.r)"
+    assert terminal.describe_error(KeyError("x")) == "KeyError: 'x'"
+
+
+def test_the_doctor_is_laid_out() -> None:
+    found = {"python": "3", "libraries": {"numpy": "2"}, "extras": {"meg": False, "fmri": True}}
+    assert terminal.list_notes(found).splitlines() == [
+        "python: 3",
+        "libraries: numpy 2",
+        "extra meg: pip install neuroalign[meg]",
+        "extra fmri: there",
+    ]
+
+
+def test_a_study_is_planned_run_and_told(
+    write_study: Callable[..., Study], tmp_path: Path, capsys: Any
+) -> None:
+    study = write_study()
+    terminal.run_and_tell(study, dry_run=True)
+    assert capsys.readouterr().out.count("to do") == 4
+    assert not (tmp_path / "results").exists()
+    terminal.run_and_tell(study)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "4 of 4 tasks to do (serial)"
+    assert lines[3].startswith("ridge: done in ")
+    assert lines[3].endswith(" s (3 of 4)")
+    assert lines[5].startswith("ridge: Pearson r ")
+    assert lines[-1] == f"report: {tmp_path / 'results' / 'report.html'}"
+    terminal.run_and_tell(study, quiet=True)
+    assert len(capsys.readouterr().out.splitlines()) == 1
+    terminal.run_and_tell(study, as_json=True, resume=False)
+    assert json.loads(capsys.readouterr().out)["report"].endswith("report.html")
+
+
+@pytest.mark.usefixtures("plain_page")
+def test_a_study_without_a_page_says_so(write_study: Callable[..., Study], capsys: Any) -> None:
+    terminal.run_and_tell(write_study(encoding={}, rsa={}))
+    assert capsys.readouterr().out.splitlines()[-1] == terminal.NO_PAGE
