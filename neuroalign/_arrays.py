@@ -17,6 +17,8 @@ Labelled = TypeVar("Labelled", xr.DataArray, xr.Dataset)
 TARGET_DIMS = ("neuroid", "time")
 # Shares that tell a continuous run, and one whose rows are named by condition.
 MOST_STEPS, SHARED_NAMES = 0.8, 0.2
+# Largest sizes whose squares can be added, and divided by, without leaving the range of a dtype.
+RANGES = {"float32": (1e-16, 1e17), "float64": (1e-140, 1e140)}
 # What a map needs to know about the places of neuroids.
 GEOMETRY = ("space", "affine", "grid_shape", "n_vertices")
 
@@ -305,3 +307,32 @@ def check_labelled(array: Any, name: str, *, finite: bool = True) -> None:
             f"{name}: expected finite numbers, got {what} in {len(rows)} rows (first: {rows[0]}). "
             "Drop or fill those first."
         )
+
+
+def check_range(values: Array, name: str) -> None:
+    """Check that squares of numbers stay in the range of their dtype, so that none is lost unseen.
+
+    Parameters
+    ----------
+    values : array (sample, column)
+        Finite.
+    name : str
+        Argument named in the message.
+
+    Raises
+    ------
+    ValueError
+        Naming the column of the largest number.
+    """
+    if not values.size or values.dtype.name not in RANGES:
+        return
+    least, most = RANGES[values.dtype.name]
+    peak = max(float(values.max()), -float(values.min()))
+    if peak == 0 or least <= peak <= most:
+        return
+    column = int(np.argmax(np.abs(values).max(axis=0)))
+    raise ValueError(
+        f"{name}: expected numbers whose largest is between {least:g} and {most:g} as "
+        f"{values.dtype}, got {peak:.3g} (column {column}): its square leaves that range. Rescale "
+        f"them, to a standard deviation of 1 say{', or pass float64' if most < 1e100 else ''}."
+    )

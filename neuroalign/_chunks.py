@@ -160,7 +160,10 @@ def read_record(folder: Path) -> dict[str, Any]:
     """
     path = Path(folder) / RECORD
     if not path.is_file():
-        raise FileNotFoundError(f"{folder}: expected a folder with '{RECORD}', got none.")
+        raise FileNotFoundError(
+            f"{folder}: expected a folder with '{RECORD}', got none. "
+            "Name the folder that was written."
+        )
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         return {name: record[name] for name in ("key", "chunk", "n_chunks")}

@@ -20,6 +20,7 @@ except ModuleNotFoundError:
     raise
 
 GLOB_CHARACTERS = frozenset("*?[")
+MOST_COMPARED = 50
 
 
 def is_pattern(layer: str) -> bool:
@@ -61,10 +62,18 @@ def resolve_layers(model: nn.Module, layers: str | Sequence[str]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+def _cut(name: str) -> set[str]:
+    return {name[start : start + 3] for start in range(max(1, len(name) - 2))}
+
+
 def near_names(names: Sequence[str], layer: str) -> str:
     """Write down the names closest to a layer: those inside it first."""
     inside = [name for name in names if name.startswith(f"{layer}.")]
-    close = get_close_matches(layer, [name for name in names if name != layer], n=3, cutoff=0.5)
+    # To compare letter by letter takes long: only names that share most pieces are.
+    pieces = _cut(layer)
+    others = [name for name in names if name != layer]
+    likely = sorted(others, key=lambda name: -len(pieces & _cut(name)))[:MOST_COMPARED]
+    close = get_close_matches(layer, likely, n=3, cutoff=0.5)
     return some(list(dict.fromkeys([*inside[:3], *close])) or names)
 
 

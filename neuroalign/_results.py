@@ -12,13 +12,19 @@ def _need(result: xr.Dataset, name: str, variables: tuple[str, ...]) -> None:
     check_plain(result, name)
     for variable in variables:
         if not isinstance(result, xr.Dataset) or variable not in result:
-            raise SchemaError(f"{name}: expected '{variable}', got {some(result.coords)}.")
+            raise SchemaError(
+                f"{name}: expected '{variable}', got {some(result.coords)}. "
+                "Pass the result as it was returned."
+            )
 
 
 def _need_attrs(result: xr.Dataset, name: str) -> None:
     for attr in RESULT_ATTRS:
         if attr not in result.attrs:
-            raise SchemaError(f"{name}: expected attrs['{attr}'], got {some(result.attrs)}.")
+            raise SchemaError(
+                f"{name}: expected attrs['{attr}'], got {some(result.attrs)}. "
+                "Pass the result as it was returned."
+            )
 
 
 def check_encoding(result: xr.Dataset, name: str = "result") -> xr.Dataset:
@@ -58,13 +64,15 @@ def check_rsa(result: xr.Dataset, name: str = "result") -> xr.Dataset:
     for variable in ("score", "mean", "pairwise_p"):
         if result[variable].dims[:1] != ("model",):
             raise SchemaError(
-                f"{name}.{variable}: expected 'model' as first dim, got {result[variable].dims}."
+                f"{name}.{variable}: expected 'model' as first dim, got {result[variable].dims}. "
+                "Use transpose."
             )
     check_unique(result["score"], f"{name}.score", "model")
     if result["pairwise_p"].dims[:2] != ("model", "model_other"):
         raise SchemaError(
             f"{name}.pairwise_p: expected dims ('model', 'model_other', ...), got "
-            f"{result['pairwise_p'].dims}."
+            f"{result['pairwise_p'].dims}. "
+            "Use transpose or rename."
         )
     _need_attrs(result, name)
     return result
@@ -79,7 +87,9 @@ def check_layers(result: xr.Dataset, name: str = "result") -> xr.Dataset:
     """
     check_plain(result, name)
     if "score" not in result:
-        raise SchemaError(f"{name}: expected 'score', got {some(result.data_vars)}.")
+        raise SchemaError(
+            f"{name}: expected 'score', got {some(result.data_vars)}. Pass what rsa.infer returned."
+        )
     check_dims(result["score"], f"{name}.score", ("layer", "roi"))
     for coord in ("layer", "roi"):
         check_unique(result["score"], f"{name}.score", coord)
@@ -95,5 +105,8 @@ def check_estimate(result: xr.Dataset, name: str = "result") -> xr.Dataset:
     """
     check_plain(result, name)
     if not isinstance(result, xr.Dataset) or "method" not in result.attrs:
-        raise SchemaError(f"{name}: expected a Dataset with attrs['method'], got none.")
+        raise SchemaError(
+            f"{name}: expected a Dataset with attrs['method'], got none. "
+            "Pass what an inference returned."
+        )
     return result

@@ -75,7 +75,8 @@ def _check_sample_identity(array: xr.DataArray, name: str) -> None:
         if coord in known:
             if array[coord].dims != ("sample",):
                 raise SchemaError(
-                    f"{name}: expected coord '{coord}' on 'sample', got dims {array[coord].dims}."
+                    f"{name}: expected coord '{coord}' on 'sample', got dims {array[coord].dims}. "
+                    "Assign it as ('sample', values)."
                 )
             as_labels(array[coord].values, f"{name}.{coord}")
 
@@ -125,7 +126,9 @@ def check_responses(responses: xr.DataArray, name: str = "responses") -> xr.Data
     if "time" in responses.dims and "time" in responses.coords:
         time = np.asarray(responses["time"].values)
         if not (np.diff(time) > 0).all():
-            raise SchemaError(f"{name}: expected increasing 'time' [s], got {time[:5]}...")
+            raise SchemaError(
+                f"{name}: expected increasing 'time' [s], got {some(time.tolist())}. Sort by it."
+            )
     return responses
 
 
@@ -168,7 +171,8 @@ def check_matched(matched: xr.Dataset, name: str = "matched") -> xr.Dataset:
     missing = {"features", "responses"} - set(map(str, matched.data_vars))
     if missing:
         raise SchemaError(
-            f"{name}: expected 'features' and 'responses', missing {sorted(missing)}."
+            f"{name}: expected 'features' and 'responses', missing {sorted(missing)}. "
+            "Use what align.match returns."
         )
     check_features(matched["features"], f"{name}.features")
     check_responses(matched["responses"], f"{name}.responses")
@@ -187,14 +191,21 @@ def check_rdm(rdm: xr.DataArray, name: str = "rdm") -> xr.DataArray:
     square, condensed = rdm.dims[-2:] == ("first", "second"), rdm.dims[-1:] == ("pair",)
     if not (square or condensed):
         raise SchemaError(
-            f"{name}: expected last dims ('first', 'second') or ('pair',), got {rdm.dims}."
+            f"{name}: expected last dims ('first', 'second') or ('pair',), got {rdm.dims}. "
+            "Use rsa.from_matrix to label a matrix, or rsa.compute_rdm."
         )
     if square:
         if rdm.sizes["first"] != rdm.sizes["second"]:
-            raise SchemaError(f"{name}: expected a square RDM, got {dict(rdm.sizes)}.")
+            raise SchemaError(
+                f"{name}: expected a square RDM, got {dict(rdm.sizes)}. "
+                "Keep the same conditions in rows and columns."
+            )
         check_unique(rdm, name, "first")
         if not np.array_equal(rdm["first"].values, rdm["second"].values):
-            raise SchemaError(f"{name}: expected the same labels on 'first' and 'second'.")
+            raise SchemaError(
+                f"{name}: expected the same labels on 'first' and 'second', got others. "
+                "Put the conditions of rows and columns in one order."
+            )
         values = rdm.values
         if rdm.attrs.get("kind") == "dissimilarity":
             diagonal = np.diagonal(values, axis1=-2, axis2=-1)

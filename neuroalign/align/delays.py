@@ -47,7 +47,10 @@ def delay_features(features: xr.DataArray, delays: Sequence[int] = (1, 2, 3, 4))
     """
     check_features(features)
     if features.dims != ("sample", "feature"):
-        raise AlignError(f"features: expected dims ('sample', 'feature'), got {features.dims}.")
+        raise AlignError(
+            f"features: expected dims ('sample', 'feature'), got {features.dims}. "
+            "Flatten or average the others."
+        )
     steps = np.asarray(delays)
     if steps.ndim != 1 or not len(steps) or steps.dtype.kind not in "iu":
         raise ValueError(
@@ -55,7 +58,7 @@ def delay_features(features: xr.DataArray, delays: Sequence[int] = (1, 2, 3, 4))
             "sequence: (2,) is one delay, range(1, 5) four; 4 s at a TR of 2 s are 2 samples."
         )
     if len(np.unique(steps)) < len(steps):
-        raise ValueError(f"delays: expected each once, got {list(delays)}.")
+        raise ValueError(f"delays: expected each once, got {list(delays)}. Drop the copies.")
     check_timed(features, "features", ("onset",))
     longest = int(np.unique(features["run"].values, return_counts=True)[1].max())
     if np.abs(steps).min() >= longest:

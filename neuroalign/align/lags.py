@@ -84,17 +84,24 @@ def estimate_lag(
     """
     check_timed(responses, "responses", ("onset",))
     if responses.dims != ("sample", "neuroid"):
-        raise AlignError(f"responses: expected dims ('sample', 'neuroid'), got {responses.dims}.")
+        raise AlignError(
+            f"responses: expected dims ('sample', 'neuroid'), got {responses.dims}. "
+            "Average over time, or select one."
+        )
     run = responses["run"].values
     if len(np.unique(run)) < 2:
         raise AlignError(
-            f"responses: expected two or more runs to hold one out, got {len(np.unique(run))}."
+            f"responses: expected two or more runs to hold one out, got {len(np.unique(run))}. "
+            "Load more runs."
         )
     tried = _default_lags(responses) if lags is None else np.asarray(lags, dtype=np.float64)
     if tried.ndim != 1 or not len(tried) or not np.isfinite(tried).all():
-        raise ValueError(f"lags: expected one or more numbers of seconds, got {lags}.")
+        raise ValueError(
+            f"lags: expected one or more numbers of seconds, got {lags}. "
+            "Pass such as np.arange(0, 8, 0.5)."
+        )
     if n_best < 1:
-        raise ValueError(f"n_best: expected at least 1 neuroid, got {n_best}.")
+        raise ValueError(f"n_best: expected at least 1 neuroid, got {n_best}. Pass 100, say.")
     folds = make_folds(len(run), groups=run, n_splits=len(np.unique(run)))
     values = responses.values.astype(np.float64)
     score = np.stack(

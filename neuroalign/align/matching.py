@@ -173,7 +173,8 @@ def match(
         for array, name in ((features, "features"), (responses, "responses")):
             if not {"run", "onset"} <= set(array.coords):
                 raise AlignError(
-                    f"{name}: expected coords 'run' and 'onset', got {some(array.coords)}."
+                    f"{name}: expected coords 'run' and 'onset', got {some(array.coords)}. "
+                    "Assign them, or match on='stimulus'."
                 )
         rows = _onset_rows(features, responses, tolerance)
         labels, known = (
@@ -183,7 +184,9 @@ def match(
             for a in (responses, features)
         )
     else:
-        raise ValueError(f"on: expected 'stimulus' or ('run', 'onset'), got {on!r}.")
+        raise ValueError(
+            f"on: expected 'stimulus' or ('run', 'onset'), got {on!r}. Name one of them."
+        )
     found = rows >= 0
     if strict or not found.any():
         remedy = " Pass how='inner' to drop those samples." if found.any() else ""

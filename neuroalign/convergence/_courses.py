@@ -13,7 +13,7 @@ import xarray as xr
 from neuroalign import schema
 from neuroalign.convergence._trials import find_rows
 from neuroalign.errors import AlignError, SchemaError, some
-from neuroalign.evaluate._halves import average_repeats, draw_halves
+from neuroalign.evaluate._halves import average_repeats, draw_halves, measure_growth
 
 Array = npt.NDArray[Any]
 COURSES = ("sample", "neuroid", "time")
@@ -22,11 +22,13 @@ COURSES = ("sample", "neuroid", "time")
 class Courses(NamedTuple):
     """Average ``full`` (condition, time, column) and its ``halves``: pairs of the same shape.
 
-    A model, which has no noise, has no halves: it is the same in both.
+    ``growth`` says how many times longer the whole is than they are. A model, which has no noise,
+    has no halves: it is the same in both.
     """
 
     full: Array
     halves: list[tuple[Array, Array]]
+    growth: float = 2.0
 
 
 class Frames(NamedTuple):
@@ -61,7 +63,8 @@ def average_trials(
     every = np.ones(len(codes), dtype=bool)
     full = average_repeats(responses, codes, every, names)
     pairs = [draw_halves(responses, codes, names, rng) for _ in range(n_halves)]
-    return Courses(_turn(full), [(_turn(one), _turn(two)) for one, two in pairs])
+    halves = [(_turn(one), _turn(two)) for one, two in pairs]
+    return Courses(_turn(full), halves, measure_growth(codes))
 
 
 def check_times(array: xr.DataArray, responses: xr.DataArray, label: str) -> None:

@@ -8,6 +8,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from neuroalign import provenance, schema
+from neuroalign.ceilings._repeats import predict_reliability
 from neuroalign.convergence._behaviour import DECODERS, METRIC_OF
 from neuroalign.convergence._correlation import (
     correlate_weighted,
@@ -21,8 +22,8 @@ from neuroalign.evaluate._halves import (
     average_repeats,
     describe_unreliable,
     divide,
-    double,
     draw_halves,
+    measure_growth,
     warn_unreliable,
 )
 
@@ -179,11 +180,12 @@ class _Answers:
         self.mean = shape(average_repeats(trials, codes, every, names).values)
         pairs = [draw_halves(trials, codes, names, rng) for _ in range(n_halves)]
         self.halves = [(shape(one.values), shape(two.values)) for one, two in pairs]
+        self.growth = measure_growth(codes)
 
     def relate_halves(self, weights: Array) -> Array:
         """Reliability of the mean (draw, neuroid)."""
         halves = [_correlate(one, two, weights) for one, two in self.halves]
-        return double(np.mean(halves, axis=0))
+        return predict_reliability(np.mean(halves, axis=0), self.growth)
 
 
 def _correlate(one: Array, two: Array, weights: Array) -> Array:

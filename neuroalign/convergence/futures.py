@@ -1,6 +1,6 @@
 """Which account of the future a brain follows: predictors, and other animals, against responses."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from tqdm import tqdm
 from neuroalign import provenance, schema
 from neuroalign._arrays import copy_geometry
 from neuroalign._folds import make_folds
+from neuroalign.ceilings._repeats import predict_reliability
 from neuroalign.convergence._correlation import draw_weights, find_bounds, state
 from neuroalign.convergence._courses import (
     COURSES,
@@ -29,7 +30,6 @@ from neuroalign.errors import AlignError, some
 from neuroalign.evaluate._halves import (
     describe_unreliable,
     divide,
-    double,
     warn_unreliable,
 )
 from neuroalign.stats.permutations import count_reached, permutation_p
@@ -116,9 +116,10 @@ def compare_futures(
 
     Notes
     -----
-    r = corr(p, y) / sqrt(SB[corr(p1, p2)] SB[corr(y1, y2)]) with SB(r) = 2 r / (1 + r), over all
-    frames of held-out films; p, p1, p2 are predictions of maps fitted to the average of all trials
-    and to its halves. With another subject as predictor its halves predict the halves. Numerator
+    r = corr(p, y) / sqrt(SB[corr(p1, p2)] SB[corr(y1, y2)]) with SB(r) = k r / (1 + (k - 1) r),
+    over all frames of held-out films; p, p1, p2 are predictions of maps fitted to the average of
+    all trials and to its halves. k = 2, as published, for even numbers of trials; of odd ones a
+    half lacks a trial, and k is by how much its noise variance exceeds that of the average. With another subject as predictor its halves predict the halves. Numerator
     and half correlations are averaged over splits and draws, then divided. Intervals take neuroids
     for independent and films for given.
 
@@ -161,7 +162,7 @@ def compare_futures(
             names, label, (("sample",),),
         )  # fmt: skip
         halves = [(first[rows], second[rows]) for first, second in every.halves]
-        sources[name] = Courses(every.full[rows], halves)
+        sources[name] = Courses(every.full[rows], halves, every.growth)
     frames = find_frames([target, *sources.values()])
     shown = len(np.unique(frames.condition))
     if shown < max(n_splits, 4):
@@ -177,8 +178,12 @@ def compare_futures(
         for source in tqdm(sources.values(), desc="predictors", disable=not progress)
     ]
     parts, null = (np.stack(part) for part in zip(*found, strict=True))
+    # Maps to the responses of one subject are as noisy as those responses.
+    growths = [
+        *(one.growth if one.halves else target.growth for one in sources.values()), target.growth,
+    ]  # fmt: skip
     return _tabulate(
-        parts, null, responses,
+        parts, null, growths, responses,
         {
             "predictor": list(sources),
             "source": ("predictor", ["model"] * len(features) + ["subject"] * len(given)),
@@ -190,7 +195,8 @@ def compare_futures(
             "n_resamples": n_resamples, "level": level, "seed": seed,
             "n_films": shown, "n_frames": len(frames.condition),
         },
-        {name: provenance.hash_array(one) for name, one in {**features, **given}.items()},
+        {name: provenance.hash_array(one) for name, one in {**features, **given}.items()}
+        | {f"window {name}": provenance.hash_array(one) for name, one in (windows or {}).items()},
     )  # fmt: skip
 
 
@@ -220,6 +226,7 @@ def _read_windows(
 def _tabulate(
     parts: Array,
     null: Array,
+    growths: Sequence[float],
     responses: xr.DataArray,
     labels: dict[str, Any],
     settings: dict[str, Any],
@@ -229,7 +236,8 @@ def _tabulate(
     least, level = settings["min_consistency"], settings["level"]
     # A split in which a window has too few frames says nothing of it.
     raw, model, data = np.moveaxis(_mean_known(parts, axis=2), 1, 0)
-    model, data = double(model), double(data)
+    model = predict_reliability(model, np.asarray(growths)[:-1, None, None])
+    data = predict_reliability(data, growths[-1])
     score = divide(raw, model, data, least)
     n = score.shape[2]
     rng = np.random.default_rng(settings["seed"])

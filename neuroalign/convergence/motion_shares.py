@@ -9,6 +9,7 @@ import xarray as xr
 from neuroalign import provenance, schema
 from neuroalign._arrays import copy_geometry, describe
 from neuroalign._folds import make_folds
+from neuroalign.ceilings._repeats import predict_reliability
 from neuroalign.convergence._courses import (
     COURSES,
     Courses,
@@ -21,7 +22,7 @@ from neuroalign.convergence._courses import (
 from neuroalign.convergence._trials import check_counts, name_conditions
 from neuroalign.encoders.variance_partition import partition_variance
 from neuroalign.errors import AlignError
-from neuroalign.evaluate._halves import describe_unreliable, divide, double, warn_unreliable
+from neuroalign.evaluate._halves import describe_unreliable, divide, warn_unreliable
 from neuroalign.scores import pearson
 
 Array = npt.NDArray[Any]
@@ -126,7 +127,8 @@ def compare_motion(
             f"got {len(np.unique(films))}. Check that times, NaN and window fit together."
         )
     halves = [[frames.take(half) for half in pair] for pair in target.halves]
-    reliability = double(np.mean([pearson(one, two) for one, two in halves], axis=0))
+    alike = np.mean([pearson(one, two) for one, two in halves], axis=0)
+    reliability = predict_reliability(alike, target.growth)
     found = partition_variance(
         np.concatenate([frames.take(part) for part in parts], axis=1),
         frames.take(target.full),
@@ -138,10 +140,13 @@ def compare_motion(
         level=level,
         seed=seed,
     )
+    inputs = {"static": static, "motion": motion, "responses": responses}
     return _tabulate(found, reliability, responses, min_consistency, {
+        "estimator": "BandedRidge()" if estimator is None else " ".join(repr(estimator).split()),
         "n_splits": n_splits, "n_halves": n_halves, "min_consistency": min_consistency,
+        "n_bootstrap": n_bootstrap, "level": level, "seed": seed,
         "n_frames": len(films), "n_films": len(np.unique(films)),
-    }, {"static": static, "motion": motion, "responses": responses})  # fmt: skip
+    }, inputs | ({} if window is None else {"window": window}))  # fmt: skip
 
 
 def _tabulate(

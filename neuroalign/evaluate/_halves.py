@@ -59,11 +59,14 @@ def draw_halves(
     return one, two
 
 
-def double(r: Array) -> Array:
-    """Consistency of the whole from that of its halves; below 0 there is none to predict."""
-    r = np.asarray(r)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(r > 0, 2 * r / (1 + r), r)
+def measure_growth(codes: Array) -> float:
+    """Say how many times longer the whole is than its halves: 2, and more for odd counts.
+
+    The ratio of their noise variances, which is what Spearman-Brown asks for: of three repeats
+    a half has one, and the average of all three times as many.
+    """
+    counts = np.bincount(codes)
+    return float((1 / (counts // 2)).mean() / (1 / counts).mean())
 
 
 def divide(r: Array, model: Array, data: Array, least: float) -> Array:

@@ -10,6 +10,7 @@ from tqdm import tqdm
 from neuroalign import provenance, schema
 from neuroalign._arrays import copy_geometry, describe, names_conditions
 from neuroalign._folds import make_folds
+from neuroalign.ceilings._repeats import predict_reliability
 from neuroalign.errors import SchemaError, some
 from neuroalign.evaluate._checks import (
     check_arguments,
@@ -22,8 +23,8 @@ from neuroalign.evaluate._halves import (
     average_repeats,
     describe_unreliable,
     divide,
-    double,
     draw_halves,
+    measure_growth,
     warn_unreliable,
 )
 from neuroalign.scores import pearson
@@ -84,8 +85,10 @@ def correct_consistency(
 
     Notes
     -----
-    r = corr(p, y) / sqrt(SB[corr(p1, p2)] SB[corr(y1, y2)]) with SB(r) = 2 r / (1 + r), all on
-    held-out stimuli; p, p1, p2 are predictions of the maps fitted to the average and its halves.
+    r = corr(p, y) / sqrt(SB[corr(p1, p2)] SB[corr(y1, y2)]) with SB(r) = k r / (1 + (k - 1) r), all
+    on held-out stimuli; p, p1, p2 are predictions of the maps fitted to the average and its halves.
+    k = 2, as published, for even numbers of repeats; of odd ones a half lacks one repeat, and k is
+    by how much its noise variance exceeds that of the average of all (3 for three repeats).
     It estimates the correlation of signals under two assumptions: noise of the halves is
     independent, and the maps of the halves differ from that of the average by noise alone. A
     penalty chosen anew for each half breaks the second: halves are noisier and shrink more. What
@@ -143,7 +146,10 @@ def correct_consistency(
             model.append(pearson(*pair))
             data.append(pearson(one.values[test], two.values[test]))
         parts.append([pearson(guess, full.values[test]), np.mean(model, 0), np.mean(data, 0)])
-    result = _wrap(np.array(parts), features, responses, encoder, min_consistency, n_halves, seed)
+    result = _wrap(
+        np.array(parts), features, responses, encoder, min_consistency, n_halves, seed,
+        measure_growth(codes),
+    )  # fmt: skip
     warn_unreliable(result.attrs.get("warnings", ""))
     return result
 
@@ -196,10 +202,11 @@ def _wrap(
     least: float,
     n_halves: int,
     seed: int,
+    growth: float,
 ) -> xr.Dataset:
     r, halves = parts[:, 0], parts[:, 1:]
-    model, data = np.moveaxis(double(halves), 1, 0)
-    mean_model, mean_data = double(halves.mean(axis=0))
+    model, data = np.moveaxis(predict_reliability(halves, growth), 1, 0)
+    mean_model, mean_data = predict_reliability(halves.mean(axis=0), growth)
     overall = divide(r.mean(axis=0), mean_model, mean_data, least)
     rest = tuple(map(str, responses.dims[1:]))
     said = describe_unreliable(overall, _name_targets(responses), least, "responses")

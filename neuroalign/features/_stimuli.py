@@ -116,7 +116,7 @@ def _read_image(path: Path, name: str) -> npt.NDArray[np.uint8]:
         with pillow.open(path) as image:
             mode = image.mode
             pixels = np.asarray(image.convert("RGB")) if mode in IMAGE_MODES else None
-    except (OSError, SyntaxError, ValueError) as error:
+    except (OSError, SyntaxError, ValueError, pillow.DecompressionBombError) as error:
         raise LoadError(
             f"{name}: expected an image, got '{path}', which cannot be read ({error}). Replace it."
         ) from error

@@ -105,7 +105,9 @@ def _unpack_into(archive: Path, folder: Path, read: Callable[[Path], Iterator[Me
             continue
         target = folder / check_relative(inside, str(archive))
         if count >= MAX_MEMBERS:
-            raise LoadError(f"{archive}: expected at most {MAX_MEMBERS} members, got more.")
+            raise LoadError(
+                f"{archive}: expected at most {MAX_MEMBERS} members, got more. Unpack it by hand."
+            )
         room -= size
         if room < 0:
             raise LoadError(

@@ -85,7 +85,10 @@ def make_plain(name: str, values: Array, path: Path) -> Array:
         return np.array([HEMISPHERES.get(text.lower(), text) for text in values.tolist()])
     if name == "repeat" and values.dtype.kind == "f":
         if not np.array_equal(values, np.round(values)):
-            raise LoadError(f"{path}: expected repetition as whole numbers, got fractions or NaN.")
+            raise LoadError(
+                f"{path}: expected repetition as whole numbers, got fractions or NaN. "
+                "Renumber the presentations."
+            )
         return values.astype(np.int64)
     return values
 

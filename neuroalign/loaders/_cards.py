@@ -250,7 +250,9 @@ def read_card(path: Path) -> Card:
             f"got {card.name!r}. Rename one of the two."
         )
     if card.modality not in (*MODALITIES, "images", "geometry"):
-        raise LoadError(f"{path} modality: expected one of the schema, got {card.modality!r}.")
+        raise LoadError(
+            f"{path} modality: expected one of the schema, got {card.modality!r}. Mend the card."
+        )
     for route in card.routes:
         if route.kind not in ROUTES:
             raise LoadError(
@@ -263,7 +265,9 @@ def read_card(path: Path) -> Card:
         check_relative(file.path, f"{path} files")
         _check_digest(file.digest, f"{path} files '{file.path}' digest")
     if "{subject}" in card.loader_path and not card.subjects:
-        raise LoadError(f"{path} subjects: expected names, as loader_path has {{subject}}.")
+        raise LoadError(
+            f"{path} subjects: expected names, as loader_path has {{subject}}. Mend the card."
+        )
     if card.loader_path != ".":
         check_relative(card.loader_path, f"{path} loader_path")
     return card

@@ -50,7 +50,9 @@ def _resumable(part: Path, note: Path, file: RemoteFile) -> tuple[int, str]:
 def _check_answer(response: Any, file: RemoteFile, start: int) -> None:
     """Refuse an answer that cannot be the file, before a byte of it is kept."""
     if response.headers.get("Content-Encoding", "identity") != "identity":
-        raise Refused(f"{file.url}: expected the bytes as they are, got them encoded.")
+        raise Refused(
+            f"{file.url}: expected the bytes as they are, got them encoded. Get the file by hand."
+        )
     is_page = response.headers.get_content_type() == "text/html"
     if is_page and not file.path.lower().endswith(MARKUP):
         raise DataCorruptionError(

@@ -78,7 +78,10 @@ def _from_array(
             )
         names = {int(code): label for label, code in event_id.items()}
         if len(names) < len(event_id):
-            raise LoadError(f"event_id: expected one name a code, got {dict(event_id)}.")
+            raise LoadError(
+                f"event_id: expected one name a code, got {dict(event_id)}. "
+                "Give each code one name."
+            )
         events = events[np.isin(events[:, 2], list(names))]
     labels = [names[int(code)] for code in events[:, 2]]
     place = events[:, 0] - raw.first_samp
@@ -95,7 +98,10 @@ def _from_table(table: pd.DataFrame, raw: Any) -> pd.DataFrame:
     onset = table["onset"].to_numpy(dtype=float)
     broken = np.flatnonzero(~np.isfinite(onset))
     if len(broken):
-        raise LoadError(f"events: expected onsets [s], got {onset[broken[0]]} in row {broken[0]}.")
+        raise LoadError(
+            f"events: expected onsets [s], got {onset[broken[0]]} in row {broken[0]}. "
+            "Correct or drop those rows."
+        )
     duration = table["duration"].to_numpy(float) if "duration" in table else np.zeros(len(onset))
     return pd.DataFrame(
         {
@@ -202,9 +208,13 @@ def plan_window(
     """
     sfreq, lowpass = float(info["sfreq"]), info["lowpass"]
     if len(window) != 2 or not window[0] < window[1]:
-        raise LoadError(f"window: expected (start, stop) in seconds, got {window}.")
+        raise LoadError(
+            f"window: expected (start, stop) in seconds, got {window}. Pass such as (-0.2, 0.8)."
+        )
     if not isinstance(decimate, int) or decimate < 1:
-        raise LoadError(f"decimate: expected a whole number from 1, got {decimate}.")
+        raise LoadError(
+            f"decimate: expected a whole number from 1, got {decimate}. Pass 1 to keep all samples."
+        )
     nyquist = sfreq / decimate / 2
     if decimate > 1 and (lowpass is None or lowpass >= nyquist):
         raise LoadError(

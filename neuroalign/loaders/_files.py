@@ -1,5 +1,6 @@
 """What every loader asks of a file before a format's own library opens it."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -7,6 +8,42 @@ from neuroalign.errors import DataCorruptionError, LoadError, some
 
 # Endings of formats whose own content is XML.
 XML = (".gii", ".xml")
+# What may become a part of a path.
+ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,127}")
+
+
+def check_id(label: str, argument: str) -> str:
+    """Refuse a label that would lead out of the folder it is looked for in.
+
+    Parameters
+    ----------
+    label : str
+        Such as a subject, before it becomes a part of a path.
+    argument : str
+        Named in the message.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    LoadError
+    """
+    if not ID.fullmatch(str(label)):
+        raise LoadError(
+            f"{argument}: expected letters, digits, '.', '_', '+' and '-', at most 128, got "
+            f"{str(label)[:130]!r}. Write it as in the names of the files."
+        )
+    return str(label)
+
+
+def _exists(path: Path) -> bool:
+    """Look for a path; one that no system can hold is not there."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
 
 
 def check_file(path: Path | str, endings: Sequence[str]) -> Path:
@@ -27,7 +64,7 @@ def check_file(path: Path | str, endings: Sequence[str]) -> Path:
     FileNotFoundError, DataCorruptionError, LoadError
     """
     path = Path(path)
-    if not path.exists():
+    if not _exists(path):
         near = sorted(other.name for ending in endings for other in path.parent.glob(f"*{ending}"))
         raise FileNotFoundError(
             f"{path}: expected a file, got none. In its folder: {some(near) or 'nothing like it'}."

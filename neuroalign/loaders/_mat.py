@@ -16,6 +16,7 @@ import scipy.sparse
 from neuroalign.errors import DataCorruptionError
 from neuroalign.loaders._files import check_file
 from neuroalign.loaders._hdf5_tree import open_hdf5
+from neuroalign.loaders._mat_tags import check_tags
 
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 UNREADABLE = (
@@ -25,7 +26,9 @@ UNREADABLE = (
     IndexError,
     OSError,
     EOFError,
+    MemoryError,
     NotImplementedError,
+    UnboundLocalError,
     zlib.error,
     scipy.io.matlab.MatReadError,
 )
@@ -113,6 +116,7 @@ def read_mat(path: Path | str) -> dict[str, Any]:
             names = [name for name in file if not name.startswith("#")]
             return {name: _from_hdf5(file, file[name]) for name in names}
     try:
+        check_tags(path)
         read = scipy.io.loadmat(path)
     except UNREADABLE as error:
         raise DataCorruptionError(

@@ -17,9 +17,13 @@ import scipy.io
 
 from neuroalign.errors import DataCorruptionError, LoadError
 from neuroalign.loaders._files import check_file
+from neuroalign.loaders._mat import UNREADABLE
+from neuroalign.loaders._mat_tags import check_tags
 
 TAG = struct.Struct(">iIii")
 BLOCK = 1 << 20
+# Noise does not shrink; what shrinks further is no recording.
+MOST_RATIO, SPARE = 100, 1 << 26
 # Where a .res4 of CTF holds samples and channels of a trial, and the number of trials done.
 CTF_SIZES, CTF_DONE = 1288, 1320
 # Bytes before the samples of a .meg4.
@@ -33,14 +37,20 @@ def _cut(path: Path, expected: str, got: str) -> DataCorruptionError:
 
 
 def _check_gzip(path: Path) -> None:
+    size, limit = 0, MOST_RATIO * path.stat().st_size + SPARE
     try:
         with gzip.open(path) as stream:
-            while stream.read(BLOCK):
-                pass
+            while size <= limit and (block := stream.read(BLOCK)):
+                size += len(block)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise DataCorruptionError(
             f"{path}: expected a whole gzip stream, got '{error}'. Download it again."
         ) from error
+    if size > limit:
+        raise DataCorruptionError(
+            f"{path}: expected a recording under gzip, got {path.stat().st_size} bytes that hold "
+            f"more than {limit}, which no recording does. Download it again."
+        )
 
 
 def check_fif(path: Path) -> None:
@@ -96,7 +106,9 @@ def _read_vhdr(path: Path) -> dict[str, str]:
     try:
         parser.read_string(body)
     except configparser.Error as error:
-        raise LoadError(f"{path}: expected a BrainVision header, got '{error}'.") from error
+        raise LoadError(
+            f"{path}: expected a BrainVision header, got '{error}'. Download it again."
+        ) from error
     return {key: value or "" for part in parser.values() for key, value in part.items()}
 
 
@@ -137,6 +149,7 @@ def _read_sizes(path: Path) -> tuple[str, int] | None:
     """Name and bytes of the .fdt that a .set points to; None when the data are inside."""
     try:
         names = ["EEG", "data", "nbchan", "pnts", "trials", "datfile"]
+        check_tags(path)
         held: Any = scipy.io.loadmat(
             path, variable_names=names, squeeze_me=True, struct_as_record=False
         )
@@ -148,14 +161,17 @@ def _read_sizes(path: Path) -> tuple[str, int] | None:
             f"{path}: expected MATLAB version 7 or older, got version 7.3 (HDF5), which MNE reads "
             "with pymatreader only. Install that, or save the set again as version 7."
         ) from error
-    except (ValueError, OSError, TypeError, EOFError, LookupError, zlib.error) as error:
+    except UNREADABLE as error:
         raise DataCorruptionError(
             f"{path}: expected a MATLAB file of EEGLAB, got '{error}'. Download it again."
         ) from error
     if "EEG" in held:
         held = {name: getattr(held["EEG"], name, "") for name in names}
     if not {"data", "nbchan", "pnts", "trials"} <= set(held):
-        raise LoadError(f"{path}: expected the fields of EEGLAB, got {sorted(held)[:8]}.")
+        raise LoadError(
+            f"{path}: expected the fields of EEGLAB, got {sorted(held)[:8]}. "
+            "Save the set again with EEGLAB."
+        )
     if not isinstance(held["data"], str):
         return None
     try:

@@ -175,8 +175,15 @@ def list_types(info: Any, name: object = "recording") -> list[str]:
     Raises
     ------
     LoadError
-        When one is of a kind that MNE does not know.
+        When one is of a kind that MNE does not know, or two have one name.
     """
+    names = list(info["ch_names"])
+    twice = sorted({one for one in names if names.count(one) > 1})
+    if twice:
+        raise LoadError(
+            f"{name}: expected each channel name once, got {some(twice)} several times. "
+            "Rename them in the recording's header."
+        )
     try:
         kinds: list[str] = info.get_channel_types()
     except (KeyError, ValueError) as error:

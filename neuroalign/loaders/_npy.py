@@ -84,7 +84,9 @@ def split_clusters(times: Array, clusters: Array, ids: Array, path: Path) -> dic
     LoadError
     """
     if clusters.dtype.kind not in "iu" and not np.equal(np.mod(clusters, 1), 0).all():
-        raise LoadError(f"{path}: expected whole numbers of clusters, got {clusters.dtype}.")
+        raise LoadError(
+            f"{path}: expected whole numbers of clusters, got {clusters.dtype}. Export it again."
+        )
     labels = np.asarray(clusters).astype(np.int64)
     order = np.argsort(labels, kind="stable")
     ordered, moved = labels[order], np.asarray(times, dtype=np.float64)[order]

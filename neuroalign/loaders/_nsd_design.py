@@ -14,6 +14,8 @@ import scipy.io
 
 from neuroalign.errors import DataCorruptionError, LoadError
 from neuroalign.loaders._files import check_file
+from neuroalign.loaders._mat import UNREADABLE
+from neuroalign.loaders._mat_tags import check_tags
 from neuroalign.loaders._nsd_files import TRIALS
 from neuroalign.loaders._tables import read_table
 
@@ -39,8 +41,9 @@ def read_design(folder: Path) -> dict[str, Array]:
     """
     path = check_file(folder / EXPERIMENT / "nsd_expdesign.mat", (".mat",))
     try:
+        check_tags(path)
         held = scipy.io.loadmat(path)
-    except (ValueError, NotImplementedError, OSError, TypeError, EOFError) as error:
+    except UNREADABLE as error:
         raise DataCorruptionError(
             f"{path}: expected a MATLAB file, got '{error}'. Download it again."
         ) from error
@@ -81,7 +84,8 @@ def check_shared(sharedix: Array, path: Path) -> None:
     lacking = {"nsdId", "shared1000"} - set(table.columns)
     if lacking:
         raise LoadError(
-            f"{path}: expected columns nsdId and shared1000, missing {sorted(lacking)}."
+            f"{path}: expected columns nsdId and shared1000, missing {sorted(lacking)}. "
+            "Download it again."
         )
     flagged = table["shared1000"].str.lower().isin(["true", "1"])
     listed = np.sort(table.loc[flagged, "nsdId"].astype(np.int64).to_numpy())
@@ -118,7 +122,8 @@ def describe_trials(folder: Path, subject: int, sessions: list[int]) -> pd.DataF
     if max(sessions) * TRIALS > len(order):
         raise LoadError(
             f"sessions: expected 1 to {len(order) // TRIALS}, as the design has them, got "
-            f"{max(sessions)}."
+            f"{max(sessions)}. "
+            "Name sessions of the design."
         )
     images = design["subjectim"][subject - 1][order - 1] - 1
     table = pd.DataFrame({"image": images})

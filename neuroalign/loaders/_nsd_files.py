@@ -73,7 +73,9 @@ def _open_hdf5(path: Path) -> h5py.File:
     if not inside or file["betas"].external:
         held = sorted(file)
         file.close()
-        raise LoadError(f"{path}: expected a dataset '/betas' of its own, got {held}.")
+        raise LoadError(
+            f"{path}: expected a dataset '/betas' of its own, got {held}. Download it again."
+        )
     return file
 
 
@@ -90,7 +92,9 @@ def size_hdf5(path: Path) -> tuple[int, ...]:
     with _open_hdf5(path) as file:
         shape, dtype = file["betas"].shape, file["betas"].dtype
     if len(shape) != 4:
-        raise LoadError(f"{path}: expected '/betas' (trial, k, j, i), got shape {shape}.")
+        raise LoadError(
+            f"{path}: expected '/betas' (trial, k, j, i), got shape {shape}. Download it again."
+        )
     _refuse_dtype(dtype, path)
     _check_trials(shape[0], path)
     return tuple(int(size) for size in shape[:0:-1])

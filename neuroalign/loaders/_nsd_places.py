@@ -93,7 +93,9 @@ def read_names(folder: Path, subject: str, roi: str) -> dict[int, str]:
         if not cells or cells[0].startswith("#"):
             continue
         if len(cells) < 2 or not cells[0].lstrip("-").isdigit():
-            raise LoadError(f"{path}: expected 'number name', got '{line}' in row {number}.")
+            raise LoadError(
+                f"{path}: expected 'number name', got '{line}' in row {number}. Download it again."
+            )
         names[int(cells[0])] = cells[1]
     return names
 
@@ -101,7 +103,10 @@ def read_names(folder: Path, subject: str, roi: str) -> dict[int, str]:
 def name_labels(codes: Array, names: dict[int, str], path: str) -> Array:
     """Name the region of each neuroid; numbers as text without names, '' for 0 and below."""
     if not (np.isfinite(codes).all() and (codes == np.round(codes)).all()):
-        raise LoadError(f"{path}: expected whole numbers as labels, got fractions or NaN.")
+        raise LoadError(
+            f"{path}: expected whole numbers as labels, got fractions or NaN. "
+            "Name the file of labels."
+        )
     labels = [names.get(code, str(code)) if code > 0 else "" for code in codes.astype(int).tolist()]
     return np.array(["" if label in UNLABELLED else label for label in labels], dtype=np.str_)
 
@@ -131,6 +136,9 @@ def side_labels(folder: Path, side: str, name: str, count: int) -> tuple[Array, 
         return read_side(path, count), {}
     codes, names = read_annot(path, side)
     if len(codes) != count:
-        raise LoadError(f"{path}: expected {count} vertices, got {len(codes)}.")
+        raise LoadError(
+            f"{path}: expected {count} vertices, got {len(codes)}. "
+            "Name the file of the same surface."
+        )
     # Its first entry is the region without a name, which other files number 0.
     return codes, names

@@ -65,12 +65,12 @@ def _check_links(group: h5py.Group, seen: set[int]) -> None:
 
 def _check_hdf5(path: Path) -> None:
     with h5py.File(path, "r") as file:
-        if "nwb_version" not in file.attrs:
-            raise LoadError(
-                f"{path}: expected NWB 2 or later, got HDF5 without an NWB version. Read it "
-                "with h5py and loaders.from_spikes, or write it with pynwb."
-            )
         try:
+            if "nwb_version" not in file.attrs:
+                raise LoadError(
+                    f"{path}: expected NWB 2 or later, got HDF5 without an NWB version. Read it "
+                    "with h5py and loaders.from_spikes, or write it with pynwb."
+                )
             _check_links(file, set())
         # h5py says KeyError for an object whose header is damaged.
         except KeyError as error:
@@ -198,7 +198,10 @@ def select_rows(table: pd.DataFrame, query: str, argument: str) -> Array:
     listed = some(table.columns, 12) or "none"
     # A query needs columns and constants only: no Python names, no methods.
     if "@" in query or "__" in query:
-        raise LoadError(f"{argument}: expected an expression over columns, got '{query}'.")
+        raise LoadError(
+            f"{argument}: expected an expression over columns, got '{query}'. "
+            "Leave '@' and '__' out."
+        )
     try:
         chosen = table.eval(query, engine="python", local_dict={}, global_dict={})
         keep = np.asarray(chosen)
@@ -209,13 +212,15 @@ def select_rows(table: pd.DataFrame, query: str, argument: str) -> Array:
         ) from no
     except (AttributeError, NotImplementedError) as no:
         raise LoadError(
-            f"{argument}: expected comparisons of columns and constants, got '{query}' ({no})."
+            f"{argument}: expected comparisons of columns and constants, got '{query}' ({no}). "
+            "Compare, and join by 'and' and 'or'."
         ) from no
     if keep.dtype != bool or keep.shape != (len(table),):
         raise LoadError(f"{argument}: expected true or false a row, got '{query}'. Compare.")
     if not keep.any():
         raise LoadError(
-            f"{argument}: expected one row or more of {len(table)} with '{query}', got none."
+            f"{argument}: expected one row or more of {len(table)} with '{query}', got none. "
+            "Widen the expression."
         )
     return keep
 

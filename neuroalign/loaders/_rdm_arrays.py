@@ -55,7 +55,9 @@ def _condense(square: Array, name: str) -> Array:
             "or mend the file."
         )
     if len(square) < 2:
-        raise LoadError(f"{name}: expected 2 conditions or more, got {len(square)}.")
+        raise LoadError(
+            f"{name}: expected 2 conditions or more, got {len(square)}. Name another array."
+        )
     return np.asarray(square[np.triu_indices(len(square), 1)])
 
 

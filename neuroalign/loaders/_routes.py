@@ -235,7 +235,9 @@ def list_files(
     for file in wanted:
         check_relative(file.path, where)
         if file.path in paths:
-            raise LoadError(f"{where}: expected each path once, got '{file.path}' twice.")
+            raise LoadError(
+                f"{where}: expected each path once, got '{file.path}' twice. Mend the card."
+            )
         paths.add(file.path)
     if route.unpack:
         wanted = [RemoteFile(**{**vars(file), "unpack": True}) for file in wanted]

@@ -46,7 +46,10 @@ def split_runs(value: Any, n_runs: int, name: str) -> list[Any]:
         return [None] * n_runs
     items = [value] if isinstance(value, str | Path | pd.DataFrame) else list(value)
     if len(items) != n_runs:
-        raise LoadError(f"{name}: expected one for each of {n_runs} runs, got {len(items)}.")
+        raise LoadError(
+            f"{name}: expected one for each of {n_runs} runs, got {len(items)}. "
+            "Give each run its own, or None."
+        )
     return items
 
 
@@ -60,7 +63,7 @@ def check_names(runs: Sequence[str] | None, n_runs: int) -> list[str]:
     """
     names: list[str] = as_labels(runs or name_runs(n_runs), "runs").tolist()
     if len(set(names)) != n_runs or len(names) != n_runs:
-        raise LoadError(f"runs: expected {n_runs} unique names, got {names}.")
+        raise LoadError(f"runs: expected {n_runs} unique names, got {names}. Name each run once.")
     return names
 
 
@@ -146,7 +149,8 @@ def sample_coords(
             if len(part["stimulus"]) != size:
                 raise LoadError(
                     f"labels of {names[number]}: expected {size} (samples of {path}), "
-                    f"got {len(part['stimulus'])}."
+                    f"got {len(part['stimulus'])}. "
+                    "Give each sample one label."
                 )
         parts.append(part)
     joined = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}

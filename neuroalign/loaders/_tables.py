@@ -36,8 +36,9 @@ def read_table(path: Path | str, separators: Mapping[str, str] = SEPARATORS) -> 
             path, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig"
         )
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        cause = " ".join(str(error).split())
         raise LoadError(
-            f"{path}: expected a table of UTF-8 text with a header, got '{error}'. "
+            f"{path}: expected a table of UTF-8 text with a header, got '{cause}'. "
             "Save it again as such."
         ) from error
 

@@ -218,13 +218,15 @@ def _check_names(names: Any, codes: npt.NDArray[Any]) -> Mapping[int, str]:
         isinstance(code, int | np.integer) and isinstance(name, str) for code, name in names.items()
     ):
         raise LoadError(
-            f"names: expected a mapping of int codes to names, such as {{1: 'V1'}}, got {names!r}."
+            f"names: expected a mapping of int codes to names, such as {{1: 'V1'}}, got {names!r}. "
+            "Write it so."
         )
     known = {int(code) for code in codes.tolist()} - {ABSENT}
     unused = sorted(set(map(int, names)) - known)
     if unused and len(unused) == len(names):
         raise LoadError(
-            f"names: expected codes that neuroids have ({some(sorted(known))}), got {unused}."
+            f"names: expected codes that neuroids have ({some(sorted(known))}), got {unused}. "
+            "Drop the others."
         )
     return names
 
@@ -263,7 +265,7 @@ def add_roi(
     check_responses(responses)
     files = [atlas] if isinstance(atlas, str | Path) else [path for path in atlas if path]
     if not files:
-        raise LoadError("atlas: expected a file or a pair of files, got none.")
+        raise LoadError("atlas: expected a file or a pair of files, got none. Name one.")
     first = Path(files[0]).name
     ending = next((known for known in READERS if first.lower().endswith(known)), first)
     codes, labels = choose(READERS, ending, "atlas ending")(responses, atlas)

@@ -26,6 +26,7 @@ from neuroalign.loaders._bids_parts import (
     read_confounds,
     read_tr_of,
 )
+from neuroalign.loaders._files import check_id
 from neuroalign.loaders.cifti import load_cifti
 from neuroalign.loaders.fmri import load_fmri
 from neuroalign.loaders.gifti import load_gifti
@@ -184,9 +185,9 @@ def find_runs(
             )
     if entities is not None and not isinstance(entities, Mapping):
         raise LoadError(
-            f"entities: expected a mapping such as {{'desc': 'preproc'}}, got {entities!r}."
+            f"entities: expected a mapping, got {entities!r}. Write {{'desc': 'preproc'}}, say."
         )
-    subject = subject.removeprefix("sub-")
+    subject = check_id(subject.removeprefix("sub-"), "subject")
     if not (folder / f"sub-{subject}").is_dir():
         near = sorted(path.name for path in folder.glob("sub-*") if path.is_dir())
         raise FileNotFoundError(

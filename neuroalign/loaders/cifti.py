@@ -106,7 +106,12 @@ def structure_names(axis: Any) -> Array:
 
 def _read_run(path: Path) -> Array:
     image: Any = nib.load(path)
-    values: Array = np.asarray(image.dataobj, dtype=np.float32)
+    try:
+        values: Array = np.asarray(image.dataobj, dtype=np.float32)
+    except (*UNREADABLE, MemoryError, OverflowError) as error:
+        raise DataCorruptionError(
+            f"{path}: expected as many values as the header says, got '{error}'. Download it again."
+        ) from error
     return values
 
 
@@ -122,7 +127,10 @@ def _places(axis: Any, path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     surfaces = {str(name).removeprefix(PREFIX): n for name, n in axis.nvertices.items()}
     others = sorted(set(surfaces) - set(CORTEX))
     if others:
-        raise LoadError(f"{path}: expected surfaces {' and '.join(CORTEX)}, got {others}.")
+        raise LoadError(
+            f"{path}: expected surfaces {' and '.join(CORTEX)}, got {others}. "
+            "Load other structures by nibabel."
+        )
     on_surface = np.asarray(axis.surface_mask)
     voxel = np.where(on_surface[:, None], -1, axis.voxel)
     vertex = np.where(on_surface, axis.vertex, -1)
@@ -195,7 +203,7 @@ def load_cifti(
     """
     paths = list_runs(path)
     if not paths:
-        raise LoadError("path: expected one or more runs, got none.")
+        raise LoadError("path: expected one or more runs, got none. Name the files.")
     opened = [open_cifti(one, "dtseries") for one in paths]
     _, series, brain = opened[0]
     seconds = _read_tr(series, paths[0]) if tr is None else check_tr(float(tr), "tr")
@@ -240,7 +248,10 @@ def _brain_axis(values: xr.DataArray) -> Any:
     needed = {"structure", "vertex", "i", "j", "k"}
     missing = needed - set(values.coords) | {"n_vertices"} - set(values.attrs)
     if missing:
-        raise SchemaError(f"values: expected grayordinates, missing {sorted(missing)}.")
+        raise SchemaError(
+            f"values: expected grayordinates, missing {sorted(missing)}. "
+            "Start from what load_cifti gave."
+        )
     structure, vertex = values["structure"].values, values["vertex"].values
     starts = np.flatnonzero(np.r_[True, structure[1:] != structure[:-1]])
     if len(starts) != len(set(structure.tolist())):
@@ -250,7 +261,10 @@ def _brain_axis(values: xr.DataArray) -> Any:
     space: dict[str, Any] = {}
     if (vertex < 0).any():
         if not {"affine", "grid_shape"} <= set(values.attrs):
-            raise SchemaError("values: expected attrs affine and grid_shape for voxels, got none.")
+            raise SchemaError(
+                "values: expected attrs affine and grid_shape for voxels, got none. "
+                "Start from what load_cifti gave."
+            )
         space["affine"] = np.array(values.attrs["affine"], dtype=float).reshape(4, 4)
         space["volume_shape"] = tuple(int(size) for size in values.attrs["grid_shape"])
     return nib.cifti2.BrainModelAxis(

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from neuroalign.errors import LoadError, choose, some
+from neuroalign.loaders._files import check_id
 from neuroalign.loaders.cifti import CORTEX, load_cifti
 from neuroalign.schema import add_history, check_responses
 
@@ -41,7 +42,7 @@ def _find_files(
             f"segments: expected distinct numbers from 1 to {n_segments} for split '{split}', got "
             f"{wanted}. Correct them."
         )
-    root = Path(folder) / subject / "fmri"
+    root = Path(folder) / check_id(subject, "subject") / "fmri"
     if not root.is_dir():
         raise FileNotFoundError(
             f"{root}: expected the folder of one subject, got none. Name the folder that holds "

@@ -50,7 +50,11 @@ def load_events(
     try:
         table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise LoadError(f"{path}: expected a tab-separated table, got '{error}'.") from error
+        cause = " ".join(str(error).split())
+        raise LoadError(
+            f"{path}: expected a tab-separated table, got '{cause}'. "
+            "Save it as UTF-8 text with tabs."
+        ) from error
     if len(table.columns) == 1 and "," in str(table.columns[0]):
         raise LoadError(
             f"{path}: expected columns apart by tabs, got commas in '{table.columns[0]}'. "
@@ -98,7 +102,10 @@ def check_events(
     onset, duration = (_read_seconds(table, key, name) for key in ("onset", "duration"))
     if (duration < 0).any():
         row = int(np.flatnonzero(duration < 0)[0])
-        raise LoadError(f"{name}: expected duration >= 0 s, got {duration[row]:g} in row {row}.")
+        raise LoadError(
+            f"{name}: expected duration >= 0 s, got {duration[row]:g} in row {row}. "
+            "Correct or drop it."
+        )
     named = table[column].tolist()
     unnamed = [n for n, label in enumerate(named) if pd.isna(label) or label in ("", "n/a")]
     if unnamed:

@@ -65,7 +65,8 @@ def _read_confounds(
         absent = [name for name in columns if name not in table]
         if absent:
             raise LoadError(
-                f"{source}: expected columns {absent}, got {list(table.columns)[:8]}..."
+                f"{source}: expected columns {absent}, got {list(table.columns)[:8]}. "
+                "Name columns of the table."
             )
         table = table[list(columns)]
     name = source if isinstance(source, str | Path) else "confounds"
@@ -173,10 +174,14 @@ def load_fmri(
     """
     paths = [bold] if isinstance(bold, str | Path) else list(bold)
     if not paths:
-        raise LoadError("bold: expected one or more runs, got none.")
+        raise LoadError("bold: expected one or more runs, got none. Name the files.")
     names = check_names(runs, len(paths))
+    for path in paths:
+        check_file(path, (".nii", ".nii.gz"))
     if len({Path(path).resolve() for path in paths}) < len(paths):
-        raise LoadError(f"bold: expected each run once, got a file twice in {some(paths)}.")
+        raise LoadError(
+            f"bold: expected each run once, got a file twice in {some(paths)}. Drop the copies."
+        )
     if labels is not None and events is not None:
         raise LoadError("labels: expected labels or events, got both. Pass one of them.")
     if standardize is not None:
@@ -199,7 +204,10 @@ def load_fmri(
         if verify:
             check_length(image, path)
         if own[:3] != shape[:3]:
-            raise LoadError(f"{path}: expected the grid {shape[:3]} of {paths[0]}, got {own[:3]}.")
+            raise LoadError(
+                f"{path}: expected the grid {shape[:3]} of {paths[0]}, got {own[:3]}. "
+                "Resample it, or load it apart."
+            )
         check_affine(image.affine, first.affine, path, paths[0])
         if tr is None and abs(read_tr(image, path) - seconds) > 1e-3:
             raise LoadError(

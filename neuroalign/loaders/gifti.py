@@ -15,6 +15,7 @@ import xarray as xr
 
 from neuroalign.errors import DataCorruptionError, LoadError, SchemaError, require
 from neuroalign.loaders._files import check_file
+from neuroalign.loaders._gifti_arrays import check_arrays
 from neuroalign.loaders._rows import take_rows
 from neuroalign.loaders._runs import check_tr, sample_coords, series_attrs
 from neuroalign.loaders._surface_runs import PathLike, list_runs
@@ -39,6 +40,7 @@ UNREADABLE = (
     AttributeError,
     EOFError,
     LookupError,
+    MemoryError,
     OSError,
     TypeError,
     ValueError,
@@ -66,7 +68,10 @@ def open_gifti(path: PathLike, hemisphere: str | None = None) -> Any:
     """
     path = check_file(path, ENDINGS)
     try:
+        check_arrays(path)
         image: Any = nib.load(path)
+    except LoadError:
+        raise
     except UNREADABLE as error:
         raise DataCorruptionError(
             f"{path}: expected a whole GIFTI file, got '{error}'. Download it again."
@@ -198,7 +203,9 @@ def load_gifti(
     given = {"L": list_runs(left), "R": list_runs(right)}
     sides = [side for side in HEMISPHERES if given[side]]
     if not sides:
-        raise LoadError("left, right: expected files of a hemisphere or of both, got none.")
+        raise LoadError(
+            "left, right: expected files of a hemisphere or of both, got none. Name one at least."
+        )
     if len({len(given[side]) for side in sides}) > 1:
         raise LoadError(
             f"right: expected {len(given['L'])} runs as in left, got {len(given['R'])}. Pair them."
@@ -275,7 +282,10 @@ def to_gifti(
     rows = np.atleast_2d(take_rows(values))
     missing = {"hemisphere", "vertex"} - set(values.coords) | {"n_vertices"} - set(values.attrs)
     if missing:
-        raise SchemaError(f"values: expected vertices, missing {sorted(missing)}.")
+        raise SchemaError(
+            f"values: expected vertices, missing {sorted(missing)}. "
+            "Start from what load_gifti gave."
+        )
     hemisphere, vertex = values["hemisphere"].values, values["vertex"].values
     if (vertex < 0).any() or not np.isin(hemisphere, HEMISPHERES).all():
         raise SchemaError(

@@ -13,6 +13,7 @@ import xarray as xr
 from dask.delayed import delayed
 
 from neuroalign.errors import LoadError, some
+from neuroalign.loaders._files import check_id
 from neuroalign.loaders._hdf5_tree import open_hdf5
 from neuroalign.loaders._runs import check_tr
 from neuroalign.loaders.transcript import SILENCES, load_transcript
@@ -120,7 +121,7 @@ def load_lebel(
     volumes at the start and 5 at the end to fit the files. Voxels are in the subject's own space
     (pycortex masks are not read), so that ``x y z`` are not known.
     """
-    place = _find_folder(folder, "preprocessed_data", subject)
+    place = _find_folder(folder, "preprocessed_data", check_id(subject, "subject"))
     names = _choose_stories(place, ENDING, stories)
     check_tr(tr, "tr")
     blocks: list[Any] = []

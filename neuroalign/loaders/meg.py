@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from neuroalign.errors import LoadError, choose, require
+from neuroalign.errors import LoadError, choose, require, some
 from neuroalign.loaders import _epoching as epoching
 from neuroalign.loaders._meg_files import check_recording
 from neuroalign.loaders._mne import (
@@ -300,8 +300,15 @@ def load_epochs(
             f"{path}: expected epochs in one of {list(EPOCHS)}, got another ending. "
             "Read a continuous recording with load_meg."
         )
-    with reading(path):
+    # Epochs that lack are said below.
+    with reading(path, idle=("Epochs-object is empty",)):
         epochs = choose(EPOCHS, path.suffix.lower(), "path")(path)
+    if not len(epochs):
+        causes = sorted({cause for log in epochs.drop_log for cause in log})
+        raise LoadError(
+            f"{path}: expected one good epoch or more, got 0 of {len(epochs.drop_log)} (dropped "
+            f"for {some(causes) or 'no cause given'}). Reject fewer when cutting them."
+        )
     channels, bad = pick_channels(epochs.info, picks, drop_bad, path)
     epochs = epochs.pick(channels, exclude=())
     check_samples(epochs.get_data(copy=False), epochs.info, path, allow_nan)

@@ -11,6 +11,7 @@ import xarray as xr
 
 from neuroalign.errors import LoadError, NeuroalignWarning, require, some
 from neuroalign.loaders._epoching import is_artifact
+from neuroalign.loaders._files import check_id
 from neuroalign.loaders._meg_files import check_recording
 from neuroalign.loaders._mne import reading
 from neuroalign.loaders.meg import load_continuous, load_meg
@@ -31,7 +32,12 @@ def _find(
     """Path of the one recording that these names mean."""
     root = Path(root)
     if not root.is_dir():
-        raise FileNotFoundError(f"{root}: expected the folder of a BIDS dataset, got none.")
+        raise FileNotFoundError(
+            f"{root}: expected the folder of a BIDS dataset, got none. Check the path."
+        )
+    for name, label in (("subject", subject), ("session", session), ("task", task), ("run", run)):
+        if label is not None:
+            check_id(label, name)
     folder = root / f"sub-{subject}" / (f"ses-{session}" if session else "")
     kinds = [kind for kind in DATATYPES if (folder / kind).is_dir()]
     if datatype is None and len(kinds) != 1:
@@ -106,7 +112,11 @@ def read_bids_events(
     try:
         table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise LoadError(f"{path}: expected a tab-separated table, got '{error}'.") from error
+        cause = " ".join(str(error).split())
+        raise LoadError(
+            f"{path}: expected a tab-separated table, got '{cause}'. "
+            "Save it as UTF-8 text with tabs."
+        ) from error
     absent = [column for column in ("onset", stimulus) if column not in table]
     if absent:
         raise LoadError(

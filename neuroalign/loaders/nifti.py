@@ -35,6 +35,8 @@ PLAUSIBLE_TR = (0.2, 20.0)
 MILLIMETRES = ("mm", "unknown")
 SECONDS = {"sec": 1.0, "msec": 1e-3, "usec": 1e-6, "unknown": 1.0}
 BLOCK = 1 << 16
+# Bytes that may follow the volumes, and how many times smaller gzip can make a file.
+SPARE, MOST_RATIO = 1 << 26, 1032
 UNREADABLE = (
     nib.filebasedimages.ImageFileError,
     nib.spatialimages.HeaderDataError,
@@ -55,11 +57,35 @@ def _check_size(path: Path, size: int, promised: int) -> None:
 
 def _check_gzip(path: Path, promised: int) -> None:
     """Read the stream to its end, so that its CRC and its length are compared."""
-    size = 0
     with _name_damage(path, promised), gzip.open(path) as stream:
-        while block := stream.read(BLOCK):
-            size += len(block)
+        size = _read_out(stream, path, promised, 0)
     _check_size(path, size, promised)
+
+
+def _read_out(stream: Any, path: Path | str, promised: int, size: int) -> int:
+    """Read a stream to its end; give its size, or refuse one that goes on far behind its data.
+
+    A hundred kilobytes under gzip can hold a hundred megabytes of nothing.
+    """
+    limit = 2 * promised + SPARE
+    while block := stream.read(BLOCK):
+        size += len(block)
+        if size > limit:
+            raise DataCorruptionError(
+                f"{path}: expected {promised} bytes under gzip, as its header says, got more than "
+                f"{limit}. Download it again."
+            )
+    return size
+
+
+def _check_ratio(path: Path, promised: int) -> None:
+    """Refuse a header that promises more than the file can hold under gzip."""
+    size = path.stat().st_size
+    if promised > size * MOST_RATIO + SPARE:
+        raise DataCorruptionError(
+            f"{path}: truncated: the header promises {promised} bytes, {size} bytes under gzip "
+            f"hold {size * MOST_RATIO} at most. Download it again."
+        )
 
 
 @contextmanager
@@ -128,7 +154,9 @@ def open_image(path: Path | str, *, verify: bool = True, max_bytes: int = MAX_BY
             f"{path}: expected a NIfTI image, got '{error}'. Download it again."
         ) from error
     if any(size < 0 for size in image.shape):
-        raise DataCorruptionError(f"{path}: expected sizes >= 0, got {image.shape}.")
+        raise DataCorruptionError(
+            f"{path}: expected sizes >= 0, got {image.shape} in its header. Download it again."
+        )
     promised = _count_promised(image)
     if promised > max_bytes:
         raise LoadError(
@@ -137,11 +165,17 @@ def open_image(path: Path | str, *, verify: bool = True, max_bytes: int = MAX_BY
         )
     if not path.name.endswith(".gz"):
         check_length(image, path)
-    elif verify:
+    else:
+        _check_ratio(path, promised)
+    if path.name.endswith(".gz") and verify:
         _check_gzip(path, promised)
     affine = image.affine
     if affine is None or not np.isfinite(affine).all() or np.linalg.det(affine[:3, :3]) == 0:
-        raise LoadError(f"{path}: expected an invertible affine, got {affine}. Mend the header.")
+        rows = None if affine is None else np.asarray(affine).tolist()
+        raise LoadError(
+            f"{path}: expected an invertible affine of finite numbers, got {rows}. "
+            "Mend the header with nibabel's set_sform or set_qform."
+        )
     if int(image.header["sform_code"]) == 0 and int(image.header["qform_code"]) == 0:
         raise LoadError(
             f"{path}: expected an affine in the header, got sform and qform codes 0: positions "
@@ -163,19 +197,32 @@ def open_series(path: Path | str, *, verify: bool = True) -> tuple[Any, tuple[in
     if len(shape) == 5 and shape[3] == 1:
         shape = (*shape[:3], shape[4])
     if len(shape) != 4:
-        raise LoadError(f"{path}: expected 4 dims (x, y, z, volume), got shape {shape}.")
+        raise LoadError(
+            f"{path}: expected 4 dims (x, y, z, volume), got shape {shape}. "
+            "Name the series; single volumes are joined by nibabel's concat_images."
+        )
     if image.get_data_dtype().kind not in "buif":
         raise LoadError(
             f"{path}: expected real numbers, got {image.get_data_dtype()}. "
             "Save the magnitude, or one channel."
         )
-    unit = image.header.get_xyzt_units()[0]
+    unit = _read_units(image, path)[0]
     if unit not in MILLIMETRES:
         raise LoadError(
             f"{path}: expected positions in mm, got the unit '{unit}' in the header. Scale the "
             "affine to mm, or correct the unit with nibabel's set_xyzt_units."
         )
     return image, shape
+
+
+def _read_units(image: Any, path: Path | str) -> tuple[str, str]:
+    try:
+        place, time = image.header.get_xyzt_units()
+    except KeyError as error:
+        raise DataCorruptionError(
+            f"{path}: expected units that NIfTI knows, got code {error}. Download it again."
+        ) from error
+    return str(place), str(time)
 
 
 def read_tr(image: Any, path: Path | str) -> float:
@@ -186,7 +233,7 @@ def read_tr(image: Any, path: Path | str) -> float:
     LoadError
         When it is not plausible.
     """
-    unit = image.header.get_xyzt_units()[1]
+    unit = _read_units(image, path)[1]
     tr = float(image.header.get_zooms()[-1]) * SECONDS.get(unit, float("nan"))
     low, high = PLAUSIBLE_TR
     if not low <= tr <= high:
@@ -237,8 +284,8 @@ def read_volumes(path: Path | str, inside: Array, *, verify: bool = True) -> Arr
                 )
             row[:] = volume[place]
         # The CRC is compared only when the end of the stream is met.
-        while verify and stream.read(BLOCK):
-            pass
+        if verify:
+            _read_out(stream, path, _count_promised(image), stream.tell())
     if slope != 1:
         values *= np.float32(slope)
     if intercept != 0:
@@ -317,10 +364,15 @@ def to_nifti(values: xr.DataArray, path: Path | str) -> Path:
     """
     rows = take_rows(values)
     if not str(path).endswith((".nii", ".nii.gz")):
-        raise SchemaError(f"path: expected a name ending in .nii or .nii.gz, got '{path}'.")
+        raise SchemaError(
+            f"path: expected a name ending in .nii or .nii.gz, got '{path}'. Name it so."
+        )
     missing = {"i", "j", "k"} - set(values.coords) | {"affine", "grid_shape"} - set(values.attrs)
     if missing:
-        raise SchemaError(f"values: expected voxels with their grid, missing {sorted(missing)}.")
+        raise SchemaError(
+            f"values: expected voxels with their grid, missing {sorted(missing)}. "
+            "Start from what load_fmri gave."
+        )
     path = Path(path)
     grid = tuple(int(size) for size in values.attrs["grid_shape"])
     place = tuple(values[axis].values for axis in "ijk")

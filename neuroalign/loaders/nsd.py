@@ -33,7 +33,8 @@ def _number(subject: str | int) -> int:
     text = str(subject).removeprefix("subj")
     if not text.isdigit() or not 1 <= int(text) <= len(N_SESSIONS):
         raise LoadError(
-            f"subject: expected 'subj01' to 'subj{len(N_SESSIONS):02d}', got '{subject}'."
+            f"subject: expected 'subj01' to 'subj{len(N_SESSIONS):02d}', got '{subject}'. "
+            "Name one of those."
         )
     return int(text)
 
@@ -98,7 +99,10 @@ def _load_volumes(
     grid = grids[paths[0]]
     for path, own in grids.items():
         if own != grid:
-            raise LoadError(f"{path}: expected the grid {grid} of {paths[0].name}, got {own}.")
+            raise LoadError(
+                f"{path}: expected the grid {grid} of {paths[0].name}, got {own}. "
+                "Load spaces apart."
+            )
     maps = places.Grid(folder, subject, space, grid, paths[0])
     inside = np.ones(grid, dtype=bool)
     if mask is not None:
@@ -160,7 +164,9 @@ def _load_surfaces(
             codes, _ = places.side_labels(folder, side, str(mask), count)
             vertices[side] = np.flatnonzero(codes > 0)
         if not any(map(len, vertices.values())):
-            raise LoadError(f"mask: expected vertices above 0 in '{mask}', got none.")
+            raise LoadError(
+                f"mask: expected vertices above 0 in '{mask}', got none. Name another mask."
+            )
     hemisphere = np.repeat(list(vertices), [len(part) for part in vertices.values()])
     vertex = np.concatenate(list(vertices.values()))
     names = [f"{side}-{one}" for side, one in zip(hemisphere, vertex.tolist(), strict=True)]
@@ -255,7 +261,8 @@ def load_nsd(
     if outside or not numbers or len(set(numbers)) < len(numbers):
         raise LoadError(
             f"sessions: expected each of 1 to {N_SESSIONS[number - 1]} once at most ({name}), got "
-            f"{numbers}."
+            f"{numbers}. "
+            "Drop the others."
         )
     betas = folder / "nsddata_betas/ppdata" / name / space / preparation
     if not betas.is_dir():

@@ -85,7 +85,8 @@ def _read_roi(meta: dict[str, Any], atlas: str, n: int, path: Path) -> Array:
     columns = columns if isinstance(columns, list) else [columns]
     if len(columns) != len(regions):
         raise LoadError(
-            f"{path}: expected columns for {len(regions)} regions of '{atlas}', got {len(columns)}."
+            f"{path}: expected columns for {len(regions)} regions of '{atlas}', got "
+            f"{len(columns)}. Download it again."
         )
     roi = np.full(n, "", dtype=f"<U{max(map(len, regions))}")
     for region, held in zip(regions, columns, strict=True):
@@ -155,7 +156,8 @@ def load_pereira(
     if not isinstance(meta, dict) or not isinstance(values, np.ndarray) or values.ndim != 2:
         raise LoadError(
             f"{path}: expected a matrix '{values_name}' and a struct 'meta', got "
-            f"{type(values).__name__} {np.shape(values)} and {type(meta).__name__}."
+            f"{type(values).__name__} {np.shape(values)} and {type(meta).__name__}. "
+            "Download it again."
         )
     if not len(values) == len(labels) == n_stimuli:
         raise LoadError(
@@ -177,7 +179,8 @@ def load_pereira(
         numbers = np.asarray(_as_list(content[PASSAGE])).ravel().astype(np.int64)
         if len(numbers) != n_stimuli:
             raise LoadError(
-                f"{path}: expected {n_stimuli} values of '{PASSAGE}', got {len(numbers)}."
+                f"{path}: expected {n_stimuli} values of '{PASSAGE}', got {len(numbers)}. "
+                "Download it again."
             )
         sample["passage"] = [f"passage-{number:03d}" for number in numbers.tolist()]
     neuroid = {axis: places[:, number] for number, axis in enumerate("ijk")}

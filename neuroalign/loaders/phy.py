@@ -133,7 +133,9 @@ def load_phy(
         )
     rate = read_sample_rate(folder) if sampling_rate is None else float(sampling_rate)
     if not (np.isfinite(rate) and rate > 0):
-        raise LoadError(f"{folder}: expected a sampling rate above 0 Hz, got {rate:g}.")
+        raise LoadError(
+            f"{folder}: expected a sampling rate above 0 Hz, got {rate:g}. Pass sampling_rate=."
+        )
     times = np.asarray(samples, dtype=np.float64) / rate + offset
     ids = np.unique(clusters).astype(np.int64)
     known = read_clusters(folder, label)

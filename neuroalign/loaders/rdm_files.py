@@ -116,7 +116,9 @@ def load_rdms(
         )
         groups = as_labels(held, "categories")
         if groups.shape != (n,):
-            raise LoadError(f"{path}: expected {n} categories, got {len(groups)}.")
+            raise LoadError(
+                f"{path}: expected {n} categories, got {len(groups)}. Give each condition one."
+            )
         coords |= {"first_category": ("pair", groups[first])}
         coords |= {"second_category": ("pair", groups[second])}
     coords |= {name: ("rdm", values) for name, values in found.per_rdm.items()}

@@ -28,7 +28,8 @@ def _read(estimate: Any) -> tuple[Any, str]:
     path = Path(estimate)
     if not path.exists() and not list(path.parent.glob(f"{path.name}-*")):
         raise FileNotFoundError(
-            f"{path}: expected '{path.name}-lh.stc' and '-rh.stc', got no such files."
+            f"{path}: expected '{path.name}-lh.stc' and '-rh.stc', got no such files. "
+            "Name the estimate without its ending."
         )
     with reading(path):
         stc = mne.read_source_estimate(path)
@@ -152,7 +153,7 @@ def load_source_estimates(
     """
     items = list(estimates) if isinstance(estimates, list | tuple) else [estimates]
     if not items:
-        raise LoadError("estimates: expected one or more, got none.")
+        raise LoadError("estimates: expected one or more, got none. Name the files.")
     read = [_read(item) for item in items]
     names = [base or f"estimate-{n:02d}" for n, (_, base) in enumerate(read)]
     from_files = [base for _, base in read if base]

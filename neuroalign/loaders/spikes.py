@@ -360,7 +360,8 @@ def compute_psth(responses: xr.DataArray, *, by: str = "stimulus") -> xr.DataArr
         )
     if by not in responses.coords or responses[by].dims != ("sample",):
         raise LoadError(
-            f"by: expected a coord on 'sample', got '{by}' among {some(responses.coords)}."
+            f"by: expected a coord on 'sample', got '{by}' among {some(responses.coords)}. "
+            "Name one of those."
         )
     values = np.array(responses.values, dtype=np.float64)
     valid = np.ones((values.shape[0], values.shape[2]), dtype=bool)

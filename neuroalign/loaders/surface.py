@@ -56,7 +56,10 @@ def _meshes(source: MeshSource, part: str, name: str) -> list[Mesh | None]:
     if isinstance(source, str):
         return choose(MESHES, source, name)(part)
     if len(source) != 2:
-        raise LoadError(f"{name}: expected a pair (left, right) of files, got {len(source)}.")
+        raise LoadError(
+            f"{name}: expected a pair (left, right) of files, got {len(source)}. "
+            "Name both, left first."
+        )
     return [
         None if path is None else _read_mesh(path, side)
         for path, side in zip(source, HEMISPHERES, strict=True)
@@ -152,7 +155,7 @@ def project_to_surface(
         counts[number] = len(own[0])
         xyz.append(own[0])
     if not values:
-        raise LoadError("mesh: expected at least one hemisphere, got none.")
+        raise LoadError("mesh: expected at least one hemisphere, got none. Name the mesh of one.")
     hemisphere = np.repeat(HEMISPHERES, counts)
     vertex = np.concatenate([np.arange(count) for count in counts])
     places = np.concatenate(xyz).astype(np.float32)

@@ -11,6 +11,7 @@ import pandas as pd
 import xarray as xr
 
 from neuroalign.errors import LoadError, some
+from neuroalign.loaders._files import check_id
 from neuroalign.loaders._pandas_hdf import Block, describe_table, read_rows
 from neuroalign.loaders._tables import read_seconds, read_table
 from neuroalign.schema import SCHEMA_VERSION, as_labels, check_responses
@@ -72,7 +73,9 @@ def _voxel_coords(path: Path, roi: Sequence[str] | None) -> dict[str, Any]:
     flags = _flags(voxels)
     absent = [name for name in roi or () if name not in flags]
     if absent:
-        raise LoadError(f"roi: expected columns of 0 and 1 of {path}, got {some(absent)}.")
+        raise LoadError(
+            f"roi: expected columns of 0 and 1 of {path}, got {some(absent)}. Name one of those."
+        )
     chosen = [name for name in flags if not name.startswith(PARCELS)] if roi is None else list(roi)
     parcels = [name for name in flags if name.startswith(PARCELS)]
     coords: dict[str, Any] = {"neuroid": [f"voxel-{name}" for name in voxels["voxel_id"]]}
@@ -162,7 +165,7 @@ def load_things_fmri(
     Hebart et al. (2023), eLife 12:e82580, doi:10.7554/eLife.82580.
     """
     folder = Path(folder)
-    path = folder / f"{subject}_ResponseData.h5"
+    path = folder / f"{check_id(subject, 'subject')}_ResponseData.h5"
     block, numbers = _trials_of(describe_table(path), path)
     n_voxels, n_trials = block.shape
     coords = _voxel_coords(folder / f"{subject}_VoxelMetadata.csv", roi)

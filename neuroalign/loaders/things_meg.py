@@ -55,7 +55,9 @@ def load_things_meg(
     """
     name = f"P{subject}" if isinstance(subject, int) else subject
     if name not in SUBJECTS:
-        raise LoadError(f"subject: expected one of {some(SUBJECTS)}, got '{subject}'.")
+        raise LoadError(
+            f"subject: expected one of {some(SUBJECTS)}, got '{subject}'. Name one of those."
+        )
     path = Path(folder) / f"preprocessed_{name}-epo.fif"
     loaded = load_epochs(
         path, stimulus=stimulus, picks=picks, subject=name, dtype=dtype, verify=verify

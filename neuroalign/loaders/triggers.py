@@ -88,7 +88,10 @@ def correct_to_triggers(
         )
     rows = np.asarray(triggers)
     if rows.ndim != 2 or rows.shape[1] != 3:
-        raise LoadError(f"triggers: expected (trigger, 3) as MNE has them, got shape {rows.shape}.")
+        raise LoadError(
+            f"triggers: expected (trigger, 3) as MNE has them, got shape {rows.shape}. "
+            "Take them from mne.find_events."
+        )
     table = pd.to_numeric(events["onset"], errors="coerce").to_numpy(dtype=float)
     if not np.isfinite(table).all() or (np.diff(table) < 0).any():
         raise LoadError("events: expected sorted onsets in seconds, got others. Sort the table.")

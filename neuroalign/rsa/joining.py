@@ -108,7 +108,10 @@ def stack_rdms(rdms: Mapping[str, xr.DataArray], *, over: str = "subject") -> xr
     kept = {
         key: coord
         for key, coord in first.coords.items()
-        if all(key in one.coords and coord.identical(one.coords[key]) for one in aligned)
+        if all(
+            key in one.coords and coord.variable.identical(one.coords[key].variable)
+            for one in aligned
+        )
     }
     return xr.DataArray(
         np.stack([one.values for one in aligned]),

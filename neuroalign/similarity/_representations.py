@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from neuroalign._arrays import names_conditions
+from neuroalign._arrays import check_range, names_conditions
 from neuroalign.align.matching import find_stimuli
 from neuroalign.align.repeats import average_repeats, split_repeats
 from neuroalign.errors import AlignError, SchemaError, choose, some
@@ -277,4 +277,5 @@ def _check(values: Array, name: str) -> Array:
             f"{name}: expected finite values, got {lost} of {values.size} missing or infinite. "
             "Drop those units or stimuli on both sides."
         )
+    check_range(values, name)
     return values

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import xarray as xr
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from neuroalign._arrays import TARGET_DIMS, check_same_rows, flatten_targets, unwrap, wrap_samples
 from neuroalign._device import resolve_device
