@@ -5,15 +5,18 @@ format: a writer and a reader, and their rows in ``storage.WRITERS`` and ``stora
 """
 
 import hashlib
+import io
 import json
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import h5netcdf  # type: ignore[import-untyped]
 import h5py
 import numpy as np
 import xarray as xr
+from xarray.backends import H5NetCDFStore
 
 from neuroalign.errors import DataCorruptionError, LoadError
 from neuroalign.provenance import hash_array
@@ -112,10 +115,11 @@ def write_zarr(packed: xr.Dataset, path: Path) -> None:
     (path / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
 
 
-def _read_manifest(path: Path) -> dict[str, str]:
+def _read_manifest(path: Path) -> tuple[dict[str, str], str]:
     try:
-        files = json.loads(path.read_text(encoding="utf-8"))["files"]
-        return {str(name): str(digest) for name, digest in files.items()}
+        content = json.loads(path.read_text(encoding="utf-8"))
+        files = {str(name): str(digest) for name, digest in content["files"].items()}
+        return files, str(content["schema_version"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataCorruptionError(
             f"{path}: expected the hash of every file as JSON, got '{error}'. "
@@ -123,36 +127,66 @@ def _read_manifest(path: Path) -> dict[str, str]:
         ) from error
 
 
-def read_zarr(path: Path, verify: bool) -> xr.Dataset:
+def _find_manifest(path: Path) -> Path:
     manifest = path / MANIFEST
     if not manifest.is_file():
         raise DataCorruptionError(
             f"{path}: expected a finished store with '{MANIFEST}', got none. "
             "Its writing was interrupted, or it is not ours; write it again."
         )
+    return manifest
+
+
+def check_zarr(path: Path) -> None:
+    """Hold every file of a store against its hash, without opening it.
+
+    Raises
+    ------
+    DataCorruptionError
+        When a file is missing, changed, or was not written with the others.
+    LoadError
+        When another version of neuroalign wrote it.
+    """
+    expected, version = _read_manifest(_find_manifest(path))
+    found = _files(path)
+    for file in sorted(expected.keys() | found.keys()):
+        if expected.get(file) != found.get(file):
+            state = "missing" if file not in found else "changed"
+            state = "not in the manifest" if file not in expected else state
+            raise DataCorruptionError(
+                f"{path / file}: expected the bytes that were written, got a file that is "
+                f"{state}. Restore or recompute the store."
+            )
+    _check_version(path, version)
+
+
+def read_zarr(path: Path, verify: bool) -> xr.Dataset:
     if verify:
-        expected, found = _read_manifest(manifest), _files(path)
-        for file in sorted(expected.keys() | found.keys()):
-            if expected.get(file) != found.get(file):
-                state = "missing" if file not in found else "changed"
-                state = "not in the manifest" if file not in expected else state
-                raise DataCorruptionError(
-                    f"{path / file}: expected the bytes that were written, got a file that is "
-                    f"{state}. Restore or recompute the store."
-                )
+        check_zarr(path)
+    else:
+        _find_manifest(path)
+    try:
+        packed = _open_zarr(path)
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        raise DataCorruptionError(
+            f"{path}: expected a whole store, got '{error}'. Restore or recompute the store."
+        ) from error
+    _check_version(path, packed.attrs.get(SCHEMA, SCHEMA_VERSION))
+    return packed
+
+
+def _open_zarr(path: Path) -> xr.Dataset:
     with warnings.catch_warnings():
         # The manifest is no zarr node, and is not meant to be one.
         warnings.filterwarnings("ignore", message=f"Object at {MANIFEST}")
         packed: xr.Dataset = xr.open_zarr(path, consolidated=False, **AS_WRITTEN)
-    _check_version(path, packed)
     for name, variable in list(packed.variables.items()):
         if variable.dtype.kind in "TO":
             packed = _as_text(packed, name, variable)
     return packed
 
 
-def _check_version(path: Path, packed: xr.Dataset) -> None:
-    version = packed.attrs.get(SCHEMA, SCHEMA_VERSION)
+def _check_version(path: Path, version: str) -> None:
     if version != SCHEMA_VERSION:
         raise LoadError(
             f"{path}: expected schema '{SCHEMA_VERSION}', got '{version}'. "
@@ -164,7 +198,12 @@ def write_netcdf(packed: xr.Dataset, path: Path) -> None:
     packed = packed.load()
     for variable in packed.variables.values():
         variable.attrs = {**variable.attrs, HASH: hash_array(np.asarray(variable.values))}
-    packed.to_netcdf(path, engine="h5netcdf")
+    # HDF5 takes the whole process down when a disk is full; a stream of bytes raises.
+    content = io.BytesIO()
+    with h5netcdf.File(content, "w") as file:
+        packed.dump_to_store(H5NetCDFStore(file))
+    with path.open("wb") as stream:
+        stream.write(content.getbuffer())
 
 
 def _refuse_links(path: Path) -> None:
@@ -206,7 +245,7 @@ def read_netcdf(path: Path, verify: bool) -> xr.Dataset:
             "Open foreign netCDF with xarray (Brain-Score assemblies: loaders.load_brainio), or "
             "pass verify=False to load."
         )
-    _check_version(path, packed)
+    _check_version(path, packed.attrs.get(SCHEMA, SCHEMA_VERSION))
     for name, variable in packed.variables.items():
         wanted = variable.attrs.get(HASH)
         if verify and wanted is not None and wanted != hash_array(np.asarray(variable.values)):

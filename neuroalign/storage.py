@@ -5,11 +5,15 @@ renamed; a store without a true manifest does not open. A netCDF file carries th
 hash of each variable.
 """
 
+import errno
+import hashlib
 import os
+import platform
 import shutil
+import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -34,12 +38,83 @@ from neuroalign.schema import check_plain
 Stored = TypeVar("Stored", xr.DataArray, xr.Dataset)
 OLD = ".old.partial"
 BY = {"neuroid": 1, "sample": 0}
+# One for each process: another that came to bear the same number is another process.
+SESSION = uuid.uuid4().hex[:4]
+# Whether a process of another machine lives cannot be asked; none writes for so many seconds.
+LONG = 7 * 24 * 3600.0
 
 WRITERS: dict[str, Callable[[xr.Dataset, Path], None]] = {
     ".nc": write_netcdf,
     ".zarr": write_zarr,
 }
 READERS: dict[str, Callable[[Path, bool], xr.Dataset]] = {".nc": read_netcdf, ".zarr": read_zarr}
+
+
+# What stops a write -> what to do about it.
+ADVICE: dict[int, str] = {
+    errno.ENOSPC: "Make room there, or write elsewhere.",
+    errno.EDQUOT: "Your quota is used up: make room there, or write elsewhere.",
+    errno.EFBIG: "Files there may not be as large: raise the limit, or write elsewhere.",
+    errno.EACCES: "Have its folder made writable for you, or write elsewhere.",
+    errno.EPERM: "Have its folder made writable for you, or write elsewhere.",
+    errno.EROFS: "The disk takes no writes: write elsewhere.",
+    errno.ENOTDIR: "A file stands where a folder should be: move it away, or write elsewhere.",
+    errno.EEXIST: "A file stands where a folder should be: move it away, or write elsewhere.",
+    errno.EIO: "The disk fails: write elsewhere, and check it.",
+}
+
+
+def say_why(error: OSError, path: Path) -> None:
+    """Raise anew what stopped a write, with where, why, and what to do, where that is known."""
+    advice = ADVICE.get(error.errno or 0)
+    if advice is None:
+        return
+    room = ""
+    with suppress(OSError):
+        there = next(one for one in (path, *path.absolute().parents) if one.exists())
+        room = f" ({shutil.disk_usage(there).free:,} bytes free)"
+    told = type(error)(
+        f"{path}: expected to be written, got '{os.strerror(error.errno or 0)}'{room}. "
+        f"{advice} What stood there before is as it was."
+    )
+    told.errno = error.errno
+    raise told from error
+
+
+def _name_node() -> str:
+    return hashlib.blake2b(platform.node().encode(), digest_size=4).hexdigest()
+
+
+def name_owner() -> str:
+    """Name this process inside the name of what it has not finished, for `is_abandoned`."""
+    return f"{_name_node()}-{os.getpid()}-{SESSION}{uuid.uuid4().hex[:8]}"
+
+
+def is_abandoned(path: Path, owner: str) -> bool:
+    """Tell whether what a process was writing has been left by it.
+
+    Parameters
+    ----------
+    path : Path
+        The unfinished file or folder.
+    owner : str
+        As `name_owner` gave it.
+    """
+    node, _, rest = owner.partition("-")
+    process, _, session = rest.partition("-")
+    if node != _name_node() or not process.isdigit() or os.name != "posix":
+        with suppress(OSError):
+            return time.time() - path.stat().st_mtime > LONG
+        return False
+    if int(process) == os.getpid():
+        return not session.startswith(SESSION)
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return True
+    except (PermissionError, OverflowError):
+        return False
+    return False
 
 
 @contextmanager
@@ -60,27 +135,48 @@ def write_whole(path: Path | str) -> Iterator[Path]:
     ------
     LoadError
         When a folder stands there.
+    OSError
+        When it cannot be written; says why and what to do.
     """
     path = Path(path)
     if path.is_dir():
         raise LoadError(f"{path}: expected the name of a file, got a folder. Name a file in it.")
-    path.parent.mkdir(parents=True, exist_ok=True)
     # Libraries choose the format by the ending, so the ending stays.
-    partial = path.with_name(f".{uuid.uuid4().hex[:8]}.partial.{path.name}")
+    partial = path.with_name(f".{name_owner()}.partial.{path.name}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield partial
         with partial.open("rb") as stream:
             os.fsync(stream.fileno())
         os.replace(partial, path)
+    except OSError as error:
+        say_why(error, path)
+        raise
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
 
 
-def _remove(path: Path) -> None:
-    if path.is_dir():
+def remove(path: Path) -> None:
+    """Take a file or a folder away; of a link, the link alone."""
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
+
+
+def _link(partial: Path, path: Path) -> None:
+    """Give a file its name unless that is taken; where there are no hard links, ask first."""
+    try:
+        os.link(partial, path)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS):
+            raise
+        if path.exists():
+            raise FileExistsError(str(path)) from error
+        os.replace(partial, path)
 
 
 def _put(partial: Path, path: Path, overwrite: bool) -> None:
@@ -91,7 +187,7 @@ def _put(partial: Path, path: Path, overwrite: bool) -> None:
                 # Refused by the system when a store has come to stand there.
                 partial.rename(path)
             else:
-                os.link(partial, path)
+                _link(partial, path)
         except OSError as error:
             if not path.exists():
                 raise
@@ -110,7 +206,7 @@ def _put(partial: Path, path: Path, overwrite: bool) -> None:
     except BaseException:
         old.rename(path)
         raise
-    _remove(old)
+    remove(old)
 
 
 def save(array: Stored, path: Path | str, *, overwrite: bool = False) -> Path:
@@ -135,6 +231,8 @@ def save(array: Stored, path: Path | str, *, overwrite: bool = False) -> Path:
         When the object could not come back the same.
     FileExistsError
         When the path exists and ``overwrite`` is false, or is a folder that is no store.
+    OSError
+        When it cannot be written; says why and what to do.
 
     Examples
     --------
@@ -158,13 +256,17 @@ def save(array: Stored, path: Path | str, *, overwrite: bool = False) -> Path:
             f"{path}: expected a store to replace, got a folder that is none (no '{MANIFEST}'). "
             "Choose another name, or remove it yourself."
         )
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.partial")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         write(pack(array), partial)
         _put(partial, path, overwrite)
+    except OSError as error:
+        say_why(error, path)
+        raise
     finally:
-        _remove(partial)
+        with suppress(OSError):
+            remove(partial)
     return path
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from neuroalign.study.config import read_study
+
 DOCS = Path(__file__).parent.parent / "docs"
 PAGES = {
     page.relative_to(DOCS).as_posix(): re.findall(r"```python\n(.*?)```", text, re.S)
@@ -39,3 +41,12 @@ def test_pages_name_only_what_is_there() -> None:
         if target not in made and not (page.parent / target).exists()
     ]
     assert lost == []
+
+
+@pytest.mark.parametrize("page", ["studies.md"])
+def test_studies_that_are_shown_are_valid(page: str, tmp_path: Path) -> None:
+    shown = re.findall(r"```yaml\n(.*?)```", (DOCS / page).read_text(encoding="utf-8"), re.S)
+    assert shown
+    for text in shown:
+        (tmp_path / "study.yaml").write_text(text, encoding="utf-8")
+        assert read_study(tmp_path / "study.yaml").entries()
