@@ -23,6 +23,8 @@ EXTRAS = {
     "video": "av",
     "vision": "timm",
     "tensors": "tensorly",
+    "factors": "statsmodels",
+    "maps": "neuromaps",
     "topology": "ripser",
     "data": "pooch",
     "dask": "distributed",
