@@ -43,7 +43,7 @@ def test_pages_name_only_what_is_there() -> None:
     assert lost == []
 
 
-@pytest.mark.parametrize("page", ["studies.md"])
+@pytest.mark.parametrize("page", ["studies.md", "concepts/convergence.md"])
 def test_studies_that_are_shown_are_valid(page: str, tmp_path: Path) -> None:
     shown = re.findall(r"```yaml\n(.*?)```", (DOCS / page).read_text(encoding="utf-8"), re.S)
     assert shown
