@@ -5,16 +5,19 @@ from disk where the same request wrote it before.
 """
 
 import hashlib
+import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import CodeType, FunctionType
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from neuroalign import features, provenance, storage
+from neuroalign._formats import hash_file
 from neuroalign.align.matching import match
 from neuroalign.convergence.controls import shuffle_weights
 from neuroalign.convergence.layers import encode_layers
@@ -54,15 +57,14 @@ def sort_steps(checkpoints: Mapping[Any, Any]) -> list[float]:
 
 
 def sign_stimuli(stimuli: Any) -> str:
-    """Hash what is shown: arrays by content, files by name and size."""
+    """Hash what is shown, arrays and files, by content."""
     digest = hashlib.blake2b(digest_size=16)
     if isinstance(stimuli, xr.DataArray):
         return provenance.hash_array(stimuli)
     for name, one in (stimuli or {}).items():
         digest.update(str(name).encode())
         if isinstance(one, str | Path):
-            size = Path(one).stat().st_size if Path(one).exists() else -1
-            digest.update(f"{one} {size}".encode())
+            digest.update((hash_file(Path(one)) if Path(one).is_file() else str(one)).encode())
         else:
             digest.update(provenance.hash_array(np.asarray(one)).encode())
     return digest.hexdigest()
@@ -77,17 +79,53 @@ class Job:
     shuffled: int | None = None
 
 
+def _spell_code(code: CodeType) -> str:
+    """What a function does, without where it stands."""
+    constants = [
+        _spell_code(one) if isinstance(one, CodeType)
+        # Sets have no order.
+        else str(sorted(map(repr, one))) if isinstance(one, frozenset)
+        else repr(one)
+        for one in code.co_consts
+    ]  # fmt: skip
+    return " ".join([code.co_code.hex(), *code.co_names, *code.co_varnames, *constants])
+
+
+def sign_network(model: Any) -> str:
+    """Hash what a network makes of its weights: its layers, and the methods of their classes.
+
+    Classes of torch are known by their names, and by the version of torch in every request.
+    """
+    # Addresses in memory change with runs.
+    parts = [re.sub(r" at 0x[0-9a-f]+", "", repr(model))]
+    kinds = [kind for layer in model.modules() for kind in type(layer).__mro__]
+    for kind in dict.fromkeys(kinds):
+        if kind is not object and not kind.__module__.startswith("torch."):
+            parts.append(kind.__qualname__)
+            parts += [
+                f"{name} {_spell_code(one.__code__)}"
+                for name, one in sorted(vars(kind).items())
+                if isinstance(one, FunctionType)
+            ]
+    return hashlib.blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()
+
+
+def _widen(weight: Any) -> Any:
+    """Single precision for what is narrower, which may have no type in numpy."""
+    return weight.float() if weight.is_floating_point() and weight.itemsize < 4 else weight
+
+
 def _sign_checkpoint(checkpoint: Any) -> str:
-    """Hash features or weights; a function that says no more is known by its step alone."""
+    """Hash features, or a network; a function that says no more is known by its step alone."""
     if isinstance(checkpoint, Mapping):
         return " ".join(f"{name} {provenance.hash_array(one)}" for name, one in checkpoint.items())
     if hasattr(checkpoint, "state_dict"):
-        state = {
-            # Half precision has no type in numpy.
-            name: one.detach().cpu().float().numpy()
-            for name, one in checkpoint.state_dict().items()
-        }
-        return " ".join(f"{name} {provenance.hash_array(one)}" for name, one in state.items())
+        state = {name: one.detach().cpu() for name, one in checkpoint.state_dict().items()}
+        said = [
+            f"{name} {one.dtype} {provenance.hash_array(_widen(one).numpy())}"
+            for name, one in state.items()
+        ]
+        return " ".join([sign_network(checkpoint), *said])
     return str(checkpoint.sign()) if hasattr(checkpoint, "sign") else "function"
 
 

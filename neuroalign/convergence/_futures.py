@@ -13,6 +13,7 @@ from sklearn.base import clone
 
 from neuroalign._folds import Folds
 from neuroalign.convergence._courses import Courses, Frames
+from neuroalign.evaluate._fitting import pass_groups
 from neuroalign.scores import pearson
 
 Array = npt.NDArray[Any]
@@ -54,7 +55,8 @@ def predict_split(
 
 
 def _map(encoder: Any, X: Array, Y: Array, groups: Array, train: Array, test: Array) -> Array:
-    model = clone(encoder).fit(X[train], Y[train], groups=groups)
+    model = clone(encoder)
+    model.fit(X[train], Y[train], **pass_groups(model, groups))
     return np.asarray(model.predict(X[test]), dtype=np.float64).reshape(len(test), -1)
 
 

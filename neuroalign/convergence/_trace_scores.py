@@ -53,11 +53,14 @@ def time_courses(found: xr.Dataset, baseline: str) -> xr.DataArray:
             chosen = found["spatial_score"].sel(
                 distance=kind, rule="best", unit="neuroid", drop=True
             )
-            courses[f"spatial {kind}"] = chosen.fillna(0.0)
+            courses[f"spatial {kind}"] = chosen
     if "temporal_score" in found:
         chosen = found["temporal_score"].sel(latency_rule="peak", drop=True)
-        courses["temporal"] = chosen.fillna(0.0)
-    timed = [find_half_times(one, by=None, baseline=baseline) for one in courses.values()]
+        courses["temporal"] = chosen
+    # Where nothing is predicted there is no score yet.
+    timed = [
+        find_half_times(one.fillna(0.0), by=None, baseline=baseline) for one in courses.values()
+    ]
     times = [float(one["half_time"][0]) for one in timed]
     return xr.DataArray(times, dims="course", coords={"course": list(courses)})
 

@@ -234,11 +234,11 @@ def _connect(place: Place) -> Iterator[Any]:
 
 def _run_on_dask(work: Work, jobs: Mapping[str, Any], place: Place) -> Answers:
     distributed: Any = require("distributed", "dask")
-    lost = (distributed.KilledWorker, distributed.client.FutureCancelledError)
     with _connect(place) as client:
-        waiting = list(jobs)
-        for attempt in range(TRIES):
-            dead: list[str] = []
+        waiting, deaths = list(jobs), dict.fromkeys(jobs, 0)
+        # Every round but the last loses a worker.
+        for _ in range(TRIES * len(jobs) + 1):
+            again: list[str] = []
             shared = client.scatter(work, broadcast=True, hash=False)
             # No more than there are threads: a task that waits on a dead worker would be blamed.
             room = max(1, sum(client.nthreads().values()))
@@ -248,19 +248,35 @@ def _run_on_dask(work: Work, jobs: Mapping[str, Any], place: Place) -> Answers:
                     name = waiting.pop(0)
                     future = client.submit(do, shared, jobs[name], 1, pure=False)
                     running[future] = name
-                for future in distributed.wait(list(running), return_when="FIRST_COMPLETED").done:
+                for future in _wait_for_some(running):
                     name = running.pop(future)
                     try:
                         answer = future.result()
-                    except lost:
-                        dead.append(name)
+                    except distributed.KilledWorker:
+                        deaths[name] += 1
+                        again.append(name)
+                        continue
+                    except distributed.client.FutureCancelledError:
+                        # What it needed went with the worker of another, which is to blame.
+                        again.append(name)
                         continue
                     yield name, _open(answer)
-            waiting = dead
-            if not dead:
+            waiting = again
+            blamed = [name for name in again if deaths[name] == TRIES]
+            if blamed:
+                raise _name_dead(blamed)
+            if not again:
                 return
-            if attempt + 1 == TRIES:
-                raise _name_dead(dead)
+        raise _name_dead(waiting)
+
+
+def _wait_for_some(running: Mapping[Any, str]) -> list[Any]:
+    """Futures that are done, or lost."""
+    distributed: Any = require("distributed", "dask")
+    try:
+        return list(distributed.wait(list(running), return_when="FIRST_COMPLETED").done)
+    except distributed.client.FuturesCancelledError:
+        return [future for future in running if future.status != "pending"]
 
 
 EXECUTORS: Mapping[str, Callable[[Work, Mapping[str, Any], Place], Answers]] = {

@@ -114,7 +114,8 @@ def compare_behaviour(
     References
     ----------
     Nayebi, Rajalingham, Jazayeri & Yang (2023), NeurIPS 36, arXiv:2305.11772: the decoder.
-    Johnson et al. (2002), Psychol. Methods 7, 404: correction for attenuation by reliability.
+    Rajalingham et al. (2018), J. Neurosci. 38, 7255-7269: consistency of behaviour, corrected for
+    noise. Spearman (1904), Am. J. Psychol. 15, 72-101: correction by the root of the reliability.
 
     Examples
     --------

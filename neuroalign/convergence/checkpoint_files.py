@@ -5,7 +5,6 @@ In: files of weights whose names hold the training step, and a network to put th
 """
 
 import glob
-import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Any
 
 from neuroalign import features
 from neuroalign._formats import hash_file
+from neuroalign.convergence._checkpoints import sign_network
 from neuroalign.errors import LoadError
 
 
@@ -27,6 +27,18 @@ class CheckpointFile:
     path : Path
     model : torch.nn.Module
         Holds the layers; its own weights are not used.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> import torch
+    >>> net = torch.nn.Linear(2, 1)
+    >>> with TemporaryDirectory() as folder:
+    ...     torch.save(net.state_dict(), f"{folder}/step-10.pt")
+    ...     read = CheckpointFile(Path(folder) / "step-10.pt", net)()
+    >>> torch.equal(read.weight, net.weight)
+    True
     """
 
     path: Path
@@ -37,12 +49,8 @@ class CheckpointFile:
         return features.load_weights(self.model, self.path)
 
     def sign(self) -> str:
-        """Say what it is: the hash of the file, and of the layers that take its weights."""
-        # Addresses in memory change with runs.
-        text = re.sub(r" at 0x[0-9a-f]+", "", repr(self.model))
-        return (
-            f"{hash_file(self.path)} {hashlib.blake2b(text.encode(), digest_size=16).hexdigest()}"
-        )
+        """Say what it is: the hash of the file, and of the network that takes its weights."""
+        return f"{hash_file(self.path)} {sign_network(self.model)}"
 
 
 def _find(files: str | PathLike[str] | Iterable[str | PathLike[str]]) -> list[Path]:

@@ -9,6 +9,7 @@ import xarray as xr
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import dijkstra
 
+from neuroalign import provenance
 from neuroalign._adjacency import mesh_adjacency
 from neuroalign._arrays import copy_geometry
 from neuroalign.convergence.spins import SIDES, read_places
@@ -17,6 +18,8 @@ from neuroalign.loaders.surface import MESHES
 from neuroalign.schema import check_estimate
 
 Array = npt.NDArray[Any]
+# Coords that distances are computed from.
+PLACED = ("roi", "hemisphere", "vertex", "x", "y", "z")
 
 
 def measure_distances(
@@ -89,6 +92,15 @@ def measure_distances(
         "method": "measure_distances",
         "origin": origin,
         "mesh": mesh,
+        "history": str(neuroids.attrs.get("history", "")),
+        "provenance": provenance.collect(
+            {"origin": origin, "kinds": list(kinds), "mesh": mesh},
+            {
+                name: provenance.hash_array(neuroids[name])
+                for name in PLACED
+                if name in neuroids.coords
+            },
+        ),
     }
     result = xr.Dataset(measured, coords=coords, attrs=attrs)
     return check_estimate(copy_geometry(neuroids, result))

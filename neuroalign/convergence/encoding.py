@@ -85,9 +85,10 @@ def encoding_score(
         scores, folds = scores[:, chosen], folds[:, :, chosen]
         result = result.isel(neuroid=chosen)
     top = _read_ceiling(result, min_ceiling)
+    turns = _read_turns(folds)
     values = {
-        "best_of_mean": _take_one_layer(folds.values),
-        "mean_of_best": _take_best(folds.values),
+        "best_of_mean": _take_one_layer(folds.values, turns),
+        "mean_of_best": _pick_best(folds.values, turns).mean(axis=0),
         "mean": scores.values.mean(axis=0),
     }
     n = scores.sizes["neuroid"]
@@ -126,7 +127,12 @@ def encoding_score(
             "resampled": "neuroids" if len(np.unique(codes)) == n else "regions",
             "seed": seed,
             "provenance": provenance.collect(
-                {"min_ceiling": min_ceiling, "seed": seed},
+                {
+                    "min_ceiling": min_ceiling,
+                    "n_resamples": n_resamples,
+                    "level": level,
+                    "seed": seed,
+                },
                 {"scores": provenance.hash_array(scores)},
             ),
         },
@@ -157,7 +163,7 @@ def score_best_layer(result: xr.Dataset) -> xr.DataArray:
     """
     folds = result["score"].transpose("fold", "layer", "neuroid", ...)
     blank = folds.isel(layer=0, drop=True)
-    return blank.copy(data=_pick_best(folds.values)).rename("score")
+    return blank.copy(data=_pick_best(folds.values, _read_turns(folds))).rename("score")
 
 
 def _mean(values: Array) -> float:
@@ -177,26 +183,37 @@ def _read_ceiling(result: xr.Dataset, least: float) -> Array:
     )
 
 
-def _leave_out(folds: Array) -> Array:
-    """Mean over all other folds: (fold, layer, ...)."""
-    n = len(folds)
+def _read_turns(folds: xr.DataArray) -> Array:
+    """Say which repeat of the cross-validation each fold is of, by its name."""
+    if "fold" not in folds.coords:
+        return np.zeros(folds.sizes["fold"], dtype=str)
+    names = folds["fold"].values.astype(str).tolist()
+    return np.array([name.split(" ")[0] if name.startswith("repeat-") else "" for name in names])
+
+
+def _leave_out(folds: Array, turns: Array) -> Array:
+    """Mean over the other folds of the same repeat: (fold, layer, ...).
+
+    Folds of another repeat test rows of this one again: they may not choose its layer.
+    """
     known = np.nan_to_num(folds)
-    return np.asarray((known.sum(axis=0) - known) / (n - 1) if n > 1 else known)
+    others = known.copy()
+    for turn in np.unique(turns):
+        own = known[turns == turn]
+        if len(own) > 1:
+            others[turns == turn] = (own.sum(axis=0) - own) / (len(own) - 1)
+    return others
 
 
-def _take_one_layer(folds: Array) -> Array:
+def _take_one_layer(folds: Array, turns: Array) -> Array:
     """Each fold at the layer whose mean over neuroids is highest in the others."""
-    others = _leave_out(folds)
+    others = _leave_out(folds, turns)
     means = others.reshape(*others.shape[:2], -1).mean(axis=2)
     picked: Array = folds[np.arange(len(folds)), means.argmax(axis=1)]
     return np.asarray(picked.mean(axis=0))
 
 
-def _take_best(folds: Array) -> Array:
+def _pick_best(folds: Array, turns: Array) -> Array:
     """Each fold and neuroid at the layer that is best for the neuroid in the others."""
-    return np.asarray(_pick_best(folds).mean(axis=0))
-
-
-def _pick_best(folds: Array) -> Array:
-    best = _leave_out(folds).argmax(axis=1)
+    best = _leave_out(folds, turns).argmax(axis=1)
     return np.asarray(np.take_along_axis(folds, best[:, None], axis=1)[:, 0])

@@ -112,7 +112,11 @@ def analyse_factors(
             "warnings": "\n".join(dict.fromkeys(str(one.message) for one in caught)),
             "provenance": provenance.collect(
                 {"score": score, "factors": names, "group": group},
-                {"score": provenance.hash_array(data["y"].to_numpy())},
+                {"score": provenance.hash_array(data["y"].to_numpy())}
+                | {
+                    name: provenance.hash_array(data[f"x{number}"].to_numpy().astype(str))
+                    for number, name in enumerate(names)
+                },
             ),
         },
     )

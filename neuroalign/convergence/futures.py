@@ -74,7 +74,8 @@ def compare_futures(
         Name -> frames scored by themselves, ``stimulus`` naming the films: those of occlusion, for
         instance. Maps are fitted to all frames; ``all`` is always scored.
     encoder : estimator, optional
-        None: ``Ridge()``. Its inner folds hold whole films together.
+        None: ``Ridge()``. Its inner folds hold whole films together, as those of any estimator do
+        whose ``fit`` takes ``groups``.
     n_splits : int
         Splits of films into train and test. Frames of one film are never divided.
     n_halves : int
@@ -119,9 +120,10 @@ def compare_futures(
     r = corr(p, y) / sqrt(SB[corr(p1, p2)] SB[corr(y1, y2)]) with SB(r) = k r / (1 + (k - 1) r),
     over all frames of held-out films; p, p1, p2 are predictions of maps fitted to the average of
     all trials and to its halves. k = 2, as published, for even numbers of trials; of odd ones a
-    half lacks a trial, and k is by how much its noise variance exceeds that of the average. With another subject as predictor its halves predict the halves. Numerator
-    and half correlations are averaged over splits and draws, then divided. Intervals take neuroids
-    for independent and films for given.
+    half lacks a trial, and k is by how much its noise variance exceeds that of the average. With
+    another subject as predictor its halves predict the halves. Numerator and half correlations are
+    averaged over splits and draws, then divided. Intervals take neuroids for independent and films
+    for given.
 
     On courses that last 30 frames, 100 films, 6 trials and 8 features, a planted correlation of 0.7
     comes back as 0.71 at a signal-to-noise variance of 0.1 (raw r 0.43), 0.70 at 0.3 to 10; with 60
@@ -236,7 +238,9 @@ def _tabulate(
     least, level = settings["min_consistency"], settings["level"]
     # A split in which a window has too few frames says nothing of it.
     raw, model, data = np.moveaxis(_mean_known(parts, axis=2), 1, 0)
-    model = predict_reliability(model, np.asarray(growths)[:-1, None, None])
+    model = np.stack(
+        [predict_reliability(one, times) for one, times in zip(model, growths[:-1], strict=True)]
+    )
     data = predict_reliability(data, growths[-1])
     score = divide(raw, model, data, least)
     n = score.shape[2]

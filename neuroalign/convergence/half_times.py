@@ -80,7 +80,8 @@ def find_half_times(
         Over ``by`` (``all`` when None): ``half_time`` in steps with ``lower`` and ``upper``;
         ``relative``, the share of training; ``first`` and ``final`` scores; ``n_neuroids``. NaN
         where a score does not end above its baseline. Where it begins above half of its end, the
-        first step stands, and the truth lies before it.
+        first step stands, and the truth lies before it. Neuroids that lack a score at a step or
+        fold where others have one are left out, and counted in ``attrs['n_left_out']``.
 
     Raises
     ------
@@ -110,10 +111,15 @@ def find_half_times(
     rng = np.random.default_rng(seed)
     n_folds = cube.shape[1]
     fold_weights = draw_weights(n_folds, n_resamples, rng) / n_folds
+    known = np.isfinite(cube)
+    whole = (known | ~known.any(axis=2, keepdims=True)).all(axis=(0, 1))
     rows = []
     for number in range(len(names)):
-        own = cube[:, :, codes == number]
+        own = cube[:, :, (codes == number) & whole]
         n = own.shape[2]
+        if not n:
+            rows.append([np.nan] * 6 + [0])
+            continue
         course = own.mean(axis=(1, 2))
         time = float(find_crossing(course, steps, baseline))
         fixed = np.full((n_resamples, 1), 1.0)
@@ -143,9 +149,17 @@ def find_half_times(
             + ", ".join(f"{name} {row[0]:.3g}" for name, row in zip(names[:8], rows, strict=False))
             + (f" and {len(names) - 8} more" if len(names) > 8 else ""),
             "n_undefined": int(np.isnan(np.transpose(rows)[0]).sum()),
+            "n_left_out": int((~whole & (codes >= 0)).sum()),
             "seed": seed,
             "provenance": provenance.collect(
-                {"by": by or "", "over": over, "baseline": baseline, "seed": seed},
+                {
+                    "by": by or "",
+                    "over": over,
+                    "baseline": baseline,
+                    "seed": seed,
+                    "n_resamples": n_resamples,
+                    "level": level,
+                },
                 {"scores": provenance.hash_array(scores)},
             ),
         },
@@ -239,14 +253,14 @@ def compare_order(
         )
     regions, times = half_times["roi"].values.tolist(), half_times.values.astype(np.float64)
     rng = np.random.default_rng(seed)
-    orders = np.array([rng.permutation(len(times)) for _ in range(n_shuffles)], dtype=np.intp)
     rows = []
     for name in maps.data_vars:
         values, turned = _average_map(maps[name], regions, neuroids, n_spins, mesh, seed)
         known = np.isfinite(times) & np.isfinite(values)
         x, y = times[known], values[known]
         r = correlate(x, y)
-        null = np.array([correlate(times[order], values) for order in orders])
+        orders = rng.permuted(np.tile(x, (n_shuffles, 1)), axis=1)
+        null = correlate_maps(y[None], orders)[:, 0] if len(x) else np.array([])
         p_spin = np.nan
         if turned is not None and len(turned) and np.isfinite(r):
             p_spin = count_two_sided(r, correlate_maps(x[None], turned[:, known])[:, 0])
@@ -265,8 +279,9 @@ def compare_order(
             "n_shuffles": n_shuffles,
             "seed": seed,
             "provenance": provenance.collect(
-                {"n_spins": n_spins, "n_shuffles": n_shuffles, "seed": seed},
-                {"half_times": provenance.hash_array(half_times)},
+                {"n_spins": n_spins, "n_shuffles": n_shuffles, "mesh": mesh, "seed": seed},
+                {"half_times": provenance.hash_array(half_times)}
+                | {f"map {name}": provenance.hash_array(one) for name, one in maps.items()},
             ),
         },
     )

@@ -69,6 +69,12 @@ def _read_modules(modules: Any, stimuli: Array) -> dict[str, xr.DataArray]:
                 f"{type(one).__name__} without. Label them with loaders.features_from_arrays."
             )
         place = {label: row for row, label in enumerate(one["stimulus"].values.tolist())}
+        same = one.values[[place[label] for label in one["stimulus"].values.tolist()]]
+        if not np.array_equal(one.values, same):
+            raise SchemaError(
+                f"modules['{name}']: expected the same features in every row of a stimulus, got "
+                "others. Average them, or name what differs as another stimulus."
+            )
         missing = [label for label in stimuli.tolist() if label not in place]
         if missing:
             raise SchemaError(
@@ -92,8 +98,8 @@ class _Inputs(NamedTuple):
 class _Similarity:
     """Scores of modules with regions by a measure of whole representations."""
 
-    def __init__(self, inputs: _Inputs, method: str) -> None:
-        self.inputs, self.method = inputs, method
+    def __init__(self, inputs: _Inputs, method: str, seed: int) -> None:
+        self.inputs, self.method, self.seed = inputs, method, seed
         self.measure = choose(SIMILARITIES, method, "method")
         self.sign = -1.0 if self.measure.distance else 1.0
         self.regions = {
@@ -115,12 +121,12 @@ class _Similarity:
         ]
         return multiply(self.measure, self.table.left, moved)
 
-    def correct(self, n_splits: int, seed: int) -> tuple[Array, Array] | None:
+    def correct(self, n_splits: int) -> tuple[Array, Array] | None:
         if self.measure.correctable is None:
             return None
         found = compare(
             self.inputs.modules, self.regions, method=self.method, correct=True,
-            n_splits=n_splits, seed=seed,
+            n_splits=n_splits, seed=self.seed,
         )  # fmt: skip
         return found["roi_reliability"].values, found["score"].values
 
@@ -130,8 +136,8 @@ class _Encoding:
 
     sign = 1.0
 
-    def __init__(self, inputs: _Inputs, method: str) -> None:
-        self.inputs = inputs
+    def __init__(self, inputs: _Inputs, method: str, seed: int) -> None:
+        self.inputs, self.seed = inputs, seed
 
     def fill(self) -> Array:
         return self._average(self._encode(np.arange(len(self.inputs.names)), None)["mean_score"])
@@ -139,7 +145,7 @@ class _Encoding:
     def shuffle(self, order: Array) -> Array:
         return self._average(self._encode(order, None)["mean_score"])
 
-    def correct(self, n_splits: int, seed: int) -> tuple[Array, Array]:
+    def correct(self, n_splits: int) -> tuple[Array, Array]:
         found = self._encode(np.arange(len(self.inputs.names)), "split_half")
         ceiling = found["ceiling"]
         usable = NORMALIZERS[str(found.attrs["metric"])](ceiling.where(ceiling >= MIN_CEILING))
@@ -150,7 +156,9 @@ class _Encoding:
         shown = order[self.inputs.code]
         named = self.inputs.responses.assign_coords(stimulus=("sample", self.inputs.names[shown]))
         features = {name: one[shown] for name, one in self.inputs.modules.items()}
-        return encode_layers(features, named, group=None, n_splits=N_SPLITS, ceiling=ceiling)
+        return encode_layers(
+            features, named, group=None, n_splits=N_SPLITS, ceiling=ceiling, seed=self.seed
+        )
 
     def _average(self, scores: xr.DataArray) -> Array:
         """Mean over the neuroids of each region (..., roi), and over time."""
@@ -189,7 +197,7 @@ def match_modules(
         Orders of the stimuli of all regions, for p values; 0 leaves those out. Encoding is fitted
         anew in each.
     n_splits : int
-        Halves of the repeats, for ``reliability``.
+        Halves of the repeats, for ``reliability`` by a similarity.
     seed : int
 
     Returns
@@ -211,7 +219,9 @@ def match_modules(
     Notes
     -----
     ``total_p`` asks whether modules and regions share anything at all; ``expected_p`` asks whether
-    who is matched with whom matters. With three modules it cannot fall below 1 / 6.
+    who is matched with whom matters. With three modules it cannot fall below 1 / 6. Stimuli are
+    taken to be exchangeable: states along a path, which resemble their neighbours, are not, and
+    make p too small; choose states apart from each other.
 
     References
     ----------
@@ -237,7 +247,7 @@ def match_modules(
     labels = responses[over].values.astype(str)
     places = {one: np.flatnonzero(labels == one) for one in regions}
     inputs = _Inputs(given, responses, places, names, code)
-    table = (_Encoding if method == ENCODING else _Similarity)(inputs, method)
+    table = (_Encoding if method == ENCODING else _Similarity)(inputs, method, seed)
     sign, score = table.sign, table.fill()
     rng = np.random.default_rng(seed)
     null = np.empty((n_permutations, *score.shape))
@@ -246,7 +256,7 @@ def match_modules(
     order, total = _assign(sign * score)
     reliability = np.full(len(regions), np.nan)
     corrected = np.full(score.shape, np.nan)
-    known = table.correct(n_splits, seed) if len(names) < len(code) else None
+    known = table.correct(n_splits) if len(names) < len(code) else None
     if known is not None:
         reliability, corrected = known
     found = xr.Dataset(

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from neuroalign import provenance
 from neuroalign.errors import SchemaError, choose
 from neuroalign.schema import check_estimate
 
@@ -131,6 +132,9 @@ def measure_fields(maps: Any, *, threshold: float = 0.0, baseline: str = "zero")
         "headline": "center",
         "threshold": threshold,
         "baseline": baseline,
+        "provenance": provenance.collect(
+            {"threshold": threshold, "baseline": baseline}, {"maps": provenance.hash_array(array)}
+        ),
         "verdict": f"{int((~silent).sum())} fields, {int(columns['whole'].sum())} of them whole.",
     }
     return check_estimate(found)

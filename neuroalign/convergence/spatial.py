@@ -175,8 +175,18 @@ def spatial_score(
             "resampled": "neuroids" if regions is None else "regions",
             "seed": seed,
             "provenance": provenance.collect(
-                {"rules": list(rules), "units": list(units), "min_score": min_score, "seed": seed},
-                {"scores": provenance.hash_array(scores)},
+                {
+                    "rules": list(rules),
+                    "units": list(units),
+                    "min_score": min_score,
+                    "n_spins": n_spins,
+                    "n_shuffles": n_shuffles,
+                    "n_resamples": n_resamples,
+                    "level": level,
+                    "seed": seed,
+                },
+                {"scores": provenance.hash_array(scores)}
+                | {f"distances {one}": provenance.hash_array(distances[one]) for one in kinds},
             ),
         },
     )

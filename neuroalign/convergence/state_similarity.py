@@ -82,7 +82,8 @@ def correlate_states(
     Returns
     -------
     Dataset
-        ``similarity`` (place, place_other); ``curve`` (distance), its mean at each distance, with
+        ``similarity`` (place, place_other), NaN for states in which all units are silent, which
+        enter nothing else; ``curve`` (distance), its mean at each distance, with
         ``lower`` and ``upper``; ``rank_correlation`` of similarity and distance over pairs, with
         ``rank_lower``, ``rank_upper`` and two-sided ``p_value``.
 
@@ -127,11 +128,14 @@ def correlate_states(
     alike = compute(vectors, np.ones((1, n_units)))[0]
     centers, code = _join_distances(far[first, second])
     rng = np.random.default_rng(seed)
-    counts = np.bincount(code, minlength=len(centers))
     ranks = rankdata(far[first, second])
 
     def curve(pairs: Array) -> Array:
-        return np.bincount(code, np.nan_to_num(pairs), len(centers)) / counts
+        # States in which no unit is active are like none, and unlike none.
+        known = np.isfinite(pairs)
+        with np.errstate(invalid="ignore"):
+            total = np.bincount(code[known], pairs[known], len(centers))
+            return np.asarray(total / np.bincount(code[known], minlength=len(centers)))
 
     drawn = [
         compute(vectors, one[None])[0][first, second]

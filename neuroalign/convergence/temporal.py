@@ -64,7 +64,8 @@ def temporal_score(
     Parameters
     ----------
     result : Dataset
-        Of `encode_layers`, with ``time`` [s]; scores are averaged over neuroids first.
+        Of `encode_layers`, with ``time`` [s]; scores are averaged over neuroids first, over those
+        that have one (NaN is left out; a layer and time without any scores 0).
     window : tuple of float, optional
         First and last time [s] looked at; from 0, the onset, to the end when None.
     share : float
@@ -124,14 +125,13 @@ def temporal_score(
             f"window: expected two time points or more from {first} to {last} s, got "
             f"{int(inside.sum())}. Times run from {time.min():g} to {time.max():g} s."
         )
-    values, time = np.nan_to_num(scores.values[..., inside].astype(np.float64)), time[inside]
+    values, time = scores.values[..., inside].astype(np.float64), time[inside]
     depth = np.asarray(scores["depth"].values, dtype=np.float64)
     rng = np.random.default_rng(seed)
     n_neuroids = values.shape[1]
     weights = rng.multinomial(n_neuroids, np.full(n_neuroids, 1 / n_neuroids), size=n_resamples)
-    course = values.mean(axis=1)
-    drawn = np.einsum("bn,lnt->lbt", weights / n_neuroids, values, optimize=True)
-    orders = np.array([rng.permutation(depth) for _ in range(n_shuffles)])
+    course = _average(values, np.ones((1, n_neuroids)))[:, 0]
+    drawn = _average(values, weights)
     shape = (len(RULES), len(STATISTICS))
     table = {name: np.full(shape, np.nan) for name in ("score", "lower", "upper", "p_shuffled")}
     latencies, low, high = (np.full((len(RULES), len(depth)), np.nan) for _ in range(3))
@@ -148,7 +148,8 @@ def temporal_score(
             draws = _relate(order(depth[None]), order(moved.T))
             table["lower"][row, column], table["upper"][row, column] = find_bounds(draws, level)
             if n_shuffles and known.sum() > 1:
-                null = correlate_maps(own, order(orders[:, known]))[:, 0]
+                orders = rng.permuted(np.tile(depth[known], (n_shuffles, 1)), axis=1)
+                null = correlate_maps(own, order(orders))[:, 0]
                 table["p_shuffled"][row, column] = count_two_sided(r, null)
     answer = xr.Dataset(
         {name: (("rule", "statistic"), one) for name, one in table.items()}
@@ -180,11 +181,27 @@ def temporal_score(
             "n_resamples": n_resamples,
             "seed": seed,
             "provenance": provenance.collect(
-                {"share": share, "seed": seed}, {"scores": provenance.hash_array(scores)}
+                {
+                    "share": share,
+                    "window": [f"{first:g}", f"{last:g}"],
+                    "seed": seed,
+                    "n_shuffles": n_shuffles,
+                    "n_resamples": n_resamples,
+                    "level": level,
+                },
+                {"scores": provenance.hash_array(scores)},
             ),
         },
     )
     return check_estimate(answer)
+
+
+def _average(values: Array, weights: Array) -> Array:
+    """Mean of known scores (layer, neuroid, time) by weights (b, neuroid): (layer, b, time)."""
+    known = np.isfinite(values)
+    total = np.einsum("bn,lnt->lbt", weights, np.where(known, values, 0.0), optimize=True)
+    count = np.einsum("bn,lnt->lbt", weights, known.astype(np.float64), optimize=True)
+    return np.asarray(total / np.maximum(count, 1.0))
 
 
 def _keep(rows: Array) -> Array:

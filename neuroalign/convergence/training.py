@@ -21,7 +21,7 @@ from neuroalign.convergence._trace_scores import judge, score_checkpoint, time_c
 from neuroalign.convergence._workers import run_jobs
 from neuroalign.convergence.half_times import find_half_times
 from neuroalign.encoders.ridge import Ridge
-from neuroalign.errors import SchemaError
+from neuroalign.errors import SchemaError, some
 from neuroalign.evaluate._ceilings import find_ceiling
 from neuroalign.schema import check_estimate, check_responses
 
@@ -83,10 +83,11 @@ def trace(
     n_spins, n_resamples : int
         Draws of the nulls (rotations of the cortex, permutations of the layers), and of intervals.
     folder : path, optional
-        Holds one file a checkpoint; the same call resumes there, whatever its executor. Networks,
-        features, and functions with a method ``sign`` that gives a text (those of
-        `list_checkpoints`) are known by their content. Any other function is known by its step
-        alone: use another folder for other weights.
+        Holds one file a checkpoint; the same call resumes there, whatever its executor. Features
+        are known by their content; networks by their weights, their layers and the code of their
+        classes; so are functions with a method ``sign`` that gives a text (those of
+        `list_checkpoints`). Any other function is known by its step alone: use another folder for
+        other weights.
     executor : {"serial", "processes", "dask"}
         Where checkpoints are encoded: one after another here, in processes of this machine, or on
         dask workers. All give the same bits at the same number of threads of linear algebra; the
@@ -140,6 +141,11 @@ def trace(
     True
     """
     check_responses(responses)
+    if by is not None and (by not in responses.coords or responses[by].dims != ("neuroid",)):
+        raise SchemaError(
+            f"by: expected a coord on 'neuroid' of responses, got '{by}' (there are "
+            f"{some(responses.coords)}). Use by=None for all neuroids together."
+        )
     steps = sort_steps(checkpoints)
     encoder = Ridge() if encoder is None else encoder
     top = find_ceiling(ceiling, responses, seed)
@@ -193,7 +199,7 @@ def trace(
         "kind": "estimate",
         "method": "trace",
         "metric": metric,
-        "model": type(next(iter(checkpoints.values()))).__name__,
+        "model": _name_model(checkpoints[steps[-1]]),
         "encoder": said["encoder"],
         "by": by or "all",
         "over": over,
@@ -206,12 +212,32 @@ def trace(
         "warnings": "\n".join(
             dict.fromkeys(filter(None, (str(one.attrs["warnings"]) for one in results)))
         ),
-        "provenance": provenance.collect(said, shown),
-    }
+        "provenance": provenance.collect(
+            said | {
+                "by": by or "", "over": over, "baseline": baseline, "control": control,
+                "n_spins": n_spins, "n_resamples": n_resamples,
+            },
+            shown | {
+                # What was encoded at each step is in what `encode_layers` said of it.
+                f"step {step:g}": provenance.hash_array(np.array(one.attrs["provenance"]))
+                for step, one in zip(steps, results, strict=True)
+            } | {
+                f"distances {name}": provenance.hash_array(one)
+                for name, one in (distances if distances is not None else {}).items()
+            },
+        ),
+    }  # fmt: skip
     for name in map(str, found.data_vars):
         if "neuroid" in found[name].dims:
             found[name] = copy_geometry(responses, found[name])
     return check_estimate(copy_geometry(responses, found))
+
+
+def _name_model(checkpoint: Any) -> str:
+    if isinstance(checkpoint, Mapping):
+        return "features"
+    held = checkpoint if hasattr(checkpoint, "state_dict") else getattr(checkpoint, "model", None)
+    return "" if held is None else type(held).__name__
 
 
 def _check_layers(results: list[xr.Dataset], steps: list[float]) -> None:

@@ -36,10 +36,7 @@ def fit_fold(
     """
     model = clone(encoder)
     model = keep_labels(model) if isinstance(model, Pipeline) else model
-    name, last = model.steps[-1] if hasattr(model, "steps") else ("", model)
-    options = {}
-    if inner is not None and has_fit_parameter(last, "groups") and len(np.unique(inner[train])) > 1:
-        options[f"{name}__groups" if name else "groups"] = inner[train]
+    options = pass_groups(model, None if inner is None else inner[train])
     # Rows were compared on what the caller chose; other labels may differ by right.
     differ = [
         key
@@ -47,6 +44,14 @@ def fit_fold(
         if find_differing(features, targets, key).any()
     ]
     return model.fit(features[train], targets.drop_vars(differ)[train], **options)
+
+
+def pass_groups(model: Any, groups: Array | None) -> dict[str, Array]:
+    """Arguments of ``fit`` that keep groups whole in inner folds; none where it takes none."""
+    name, last = model.steps[-1] if hasattr(model, "steps") else ("", model)
+    if groups is None or not has_fit_parameter(last, "groups") or len(np.unique(groups)) < 2:
+        return {}
+    return {f"{name}__groups" if name else "groups": groups}
 
 
 def run_folds(

@@ -247,6 +247,20 @@ def open_store(folder: str | PathLike[str]) -> dict[str, xr.DataArray]:
     ------
     DataCorruptionError
         When the journal, the plan, an array or a batch is missing or damaged.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> import numpy as np
+    >>> import torch
+    >>> from neuroalign.features import extract
+    >>> model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 8, stride=8))
+    >>> images = {"cat": np.zeros((16, 16, 3), "uint8"), "dog": np.ones((16, 16, 3), "uint8")}
+    >>> with TemporaryDirectory() as folder:
+    ...     _ = extract(model, images, layers=["0"], store=f"{folder}/stored", progress=False)
+    ...     features = open_store(f"{folder}/stored")["0"].load()
+    >>> features.shape, features["stimulus"].values.tolist()
+    ((2, 16), ['cat', 'dog'])
     """
     folder = Path(folder)
     journal = _read_json(folder / JOURNAL, ("key", "n_batches", "done"))

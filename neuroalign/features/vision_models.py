@@ -38,6 +38,19 @@ class VisionModel:
         As asked for.
     n_prefix : int
         Tokens before those of the image in token layers; 0 for convolutional networks.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neuroalign.features import extract
+    >>> net = nn.Sequential(nn.Conv2d(3, 4, 8, stride=8))
+    >>> model = VisionModel(net, lambda image: 2 * image - 1, "tiny")
+    >>> images = {"cat": np.zeros((16, 16, 3), "uint8"), "dog": np.ones((16, 16, 3), "uint8")}
+    >>> features = extract(
+    ...     model.module, images, layers=["0"], preprocess=model.preprocess, progress=False
+    ... )
+    >>> features["0"].shape
+    (2, 16)
     """
 
     module: nn.Module

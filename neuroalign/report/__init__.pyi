@@ -1,5 +1,6 @@
 from .ceiling_figures import plot_ceiling_bars as plot_ceiling_bars
 from .convergence_figures import plot_half_times as plot_half_times
+from .convergence_figures import plot_latencies as plot_latencies
 from .convergence_figures import plot_spatial_scores as plot_spatial_scores
 from .convergence_figures import plot_trace as plot_trace
 from .course_figures import plot_time_course as plot_time_course
@@ -75,6 +76,7 @@ __all__ = [
     "plot_futures",
     "plot_generalization",
     "plot_half_times",
+    "plot_latencies",
     "plot_layer_roi",
     "plot_learning",
     "plot_mds",

@@ -143,7 +143,23 @@ ESTIMATES = {
     "co-smoothing": Method(
         "Hidden units were predicted from the others (co-smoothing)", ("pei2021",)
     ),
+    "compare_behaviour": Method(
+        "Answers decoded from each predictor were compared with those of subjects",
+        ("nayebi2023", "rajalingham2018"),
+    ),
+    "compare_fields": Method(
+        "Fields of units were compared before and after learning", ("mehta2000", "stachenfeld2017")
+    ),
+    "compare_futures": Method(
+        "Courses of responses to films were predicted from each predictor and from other animals, "
+        "and correlations divided by the consistency of responses and predictions",
+        ("nayebi2023",),
+    ),
     "compare_models": Method("Models were compared by flipping signs of paired differences"),
+    "compare_motion": Method(
+        "Variance of courses was divided among features of single frames and of motion",
+        ("lescroart2015",),
+    ),
     "compare_order": Method(
         "The order of half-times was held against maps of the cortex",
         ("raugel2025", "alexanderbloch2018"),
@@ -151,6 +167,10 @@ ESTIMATES = {
     "compare_weights": Method("Weights were compared before and after learning", ("liu2024",)),
     "correct_consistency": Method(
         "Correlations were divided by the consistency of responses and predictions", ("nayebi2023",)
+    ),
+    "correlate_states": Method(
+        "Likeness of the population in two states was related to their distance",
+        ("stachenfeld2017",),
     ),
     "cross-validated spectrum": Method(
         "The eigenspectrum is that of the part that repeats (cvPCA)", ("stringer2019",)
@@ -207,6 +227,14 @@ ESTIMATES = {
     "leave-one-subject-out nearest centroid": Method(
         "The source of each RDM was found by nearest centroid", ("lin2024",)
     ),
+    "map_places": Method("Responses were mapped over places", ("skaggs1993",)),
+    "match_modules": Method(
+        "Modules of a model were matched one to one with regions of the brain", ("fang2024",)
+    ),
+    "measure_distances": Method(
+        "Distances from a region were measured along the cortex", ("dijkstra1959",)
+    ),
+    "measure_fields": Method("Places, widths and skews of fields were measured", ("mehta2000",)),
     "measure_laziness": Method(
         "Kernels of a network were compared before and after learning", ("liu2024",)
     ),
@@ -243,6 +271,9 @@ ESTIMATES = {
     ),
     "spin_test": Method(
         "Maps were compared against random rotations of the cortex", ("alexanderbloch2018",)
+    ),
+    "splitter_index": Method(
+        "Types of trials were decoded from a path that they share", ("wood2000", "fang2024")
     ),
     "split-half reliability of RDMs": Method(
         "The reliability of RDMs comes from halves of data",

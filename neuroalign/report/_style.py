@@ -17,6 +17,8 @@ ACCENT, SECOND = "#2f6690", "#c8553d"
 # Okabe & Ito (2008): told apart by colour-blind readers too.
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#8C6D1F", "#444444")
 PIXELS_PER_INCH = 144
+# Of maps that stand in print and without scripts alone: they are the largest part of a page.
+STILL_PIXELS_PER_INCH = 100
 
 
 def clean(text: object) -> str:
@@ -81,21 +83,27 @@ def name_ticks(axes: Axes, which: str, names: Sequence[object], *, size: float =
         axes.set_yticks(range(len(labels)), labels, fontsize=size)
 
 
-def render_png(figure: Figure) -> bytes:
+def render_png(figure: Figure, pixels_per_inch: int = PIXELS_PER_INCH) -> bytes:
     """Render a figure as a PNG: no alpha, packed as tightly as it goes without loss."""
     stream = io.BytesIO()
     with warnings.catch_warnings():
         # A label in a script that the font lacks is drawn as boxes; the tables still show it.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        figure.savefig(stream, format="png", dpi=PIXELS_PER_INCH, pil_kwargs={"compress_level": 1})
+        figure.savefig(stream, format="png", dpi=pixels_per_inch, pil_kwargs={"compress_level": 1})
     packed = io.BytesIO()
     Image.open(stream).convert("RGB").save(packed, "PNG", optimize=True)
     return packed.getvalue()
 
 
 def to_picture(
-    figure: Figure, title: str, alt: str, caption: str = "", *, data: Table | None = None
+    figure: Figure,
+    title: str,
+    alt: str,
+    caption: str = "",
+    *,
+    data: Table | None = None,
+    pixels_per_inch: int = PIXELS_PER_INCH,
 ) -> Picture:
     """Render a figure as a PNG in base64; ``data`` holds the numbers behind it."""
-    png = base64.b64encode(render_png(figure)).decode("ascii")
+    png = base64.b64encode(render_png(figure, pixels_per_inch)).decode("ascii")
     return Picture(title, png, alt, caption, data)

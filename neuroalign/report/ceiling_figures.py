@@ -117,6 +117,16 @@ def plot_ceiling_bars(result: xr.Dataset) -> Figure:
     ------
     SchemaError
         Without a ceiling.
+
+    Examples
+    --------
+    >>> from neuroalign.encoders import Ridge
+    >>> from neuroalign.evaluate import cross_validate
+    >>> from neuroalign.loaders import simulate_linear
+    >>> data = simulate_linear(n_samples=80, n_features=5, n_neuroids=6)
+    >>> result = cross_validate(Ridge(), data.features, data.responses, ceiling=data.reliability)
+    >>> len(plot_ceiling_bars(result).axes)
+    2
     """
     levels = compare_to_ceiling(result)[:MOST_REGIONS]
     figure = new_figure(max(7.2, 2.4 + 0.75 * len(levels)), 3.5)

@@ -145,6 +145,56 @@ def plot_half_times(result: xr.Dataset) -> Figure:
     return figure
 
 
+def plot_latencies(result: xr.Dataset) -> Figure:
+    """Draw when each layer predicts best, by its depth.
+
+    Parameters
+    ----------
+    result : Dataset
+        Of `neuroalign.convergence.temporal_score`.
+
+    Returns
+    -------
+    Figure
+        Dots and intervals of each rule; layers that predict nothing are left out.
+
+    Raises
+    ------
+    SchemaError
+
+    Examples
+    --------
+    >>> latency = xr.DataArray([[0.1, 0.2]], dims=("rule", "layer"))
+    >>> found = xr.Dataset(
+    ...     {"latency": latency, "latency_lower": latency - 0.01, "latency_upper": latency + 0.01},
+    ...     coords={"rule": ["peak"], "layer": ["a", "b"], "depth": ("layer", [0.0, 1.0])},
+    ... )
+    >>> len(plot_latencies(found).axes)
+    1
+    """
+    wanted = ("latency", "latency_lower", "latency_upper", "depth")
+    check_variables(result, wanted, "convergence.temporal_score")
+    if not np.isfinite(result["latency"].values).any():
+        raise SchemaError(
+            "result: expected a latency of some layer, got none. Scores must rise above zero."
+        )
+    figure = new_figure(6.5, 3.6)
+    axes = figure.subplots()
+    depth = result["depth"].values.astype(np.float64)
+    step = float(np.diff(depth).min()) if len(depth) > 1 else 1.0
+    for number, rule in enumerate(result["rule"].values.tolist()):
+        one, color = result.sel(rule=rule), PALETTE[number]
+        # Side by side, so that intervals do not cover each other.
+        place = depth + 0.1 * step * (number - 0.5)
+        axes.vlines(place, one["latency_lower"], one["latency_upper"], color=color, linewidth=2)
+        axes.plot(place, one["latency"], "o", color=color, label=write_label(rule), gid=str(rule))
+    axes.set_xlabel("depth of the layer", fontsize=9)
+    axes.set_ylabel("latency [s]", fontsize=9)
+    axes.legend(frameon=False, fontsize=9, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    tidy(axes, grid="y")
+    return figure
+
+
 def plot_spatial_scores(result: xr.Dataset) -> Figure:
     """Draw spatial scores by distance, rule and unit, with their intervals.
 

@@ -7,15 +7,23 @@ from collections.abc import Callable
 
 import xarray as xr
 
+from neuroalign.convergence.preferences import average_regions
 from neuroalign.report._parts import Part, picture
 from neuroalign.report.convergence_figures import (
     MOST_REGIONS,
     plot_half_times,
+    plot_latencies,
     plot_spatial_scores,
     plot_trace,
 )
+from neuroalign.report.figures import plot_layer_roi
 from neuroalign.report.futures_figures import plot_behaviour, plot_futures, plot_motion_shares
 from neuroalign.report.signature_figures import SIGNATURES
+
+
+def _name_interval(result: xr.Dataset) -> str:
+    """Say which interval is drawn; that of `trace` has one level alone."""
+    return f"{100 * float(result.attrs.get('level', 0.95)):g} %"
 
 
 def _show_trace(result: xr.Dataset) -> list[Part]:
@@ -24,8 +32,8 @@ def _show_trace(result: xr.Dataset) -> list[Part]:
             "Scores over training", "Courses of scores over training steps.",
             "Encoding: mean over neuroids, each at the layer that is best in the other folds. "
             "Spatial: correlation of each neuroid's best layer with its distance. Temporal: "
-            "correlation of depth with latency. Bands: 95 % bootstrap intervals. Dashed: the last "
-            "network with its weights in random places.",
+            f"correlation of depth with latency. Bands: {_name_interval(result)} bootstrap "
+            "intervals. Dashed: the last network with its weights in random places.",
             lambda: plot_trace(result),
         ),
         *_show_half_times(result),
@@ -36,7 +44,7 @@ def _show_half_times(result: xr.Dataset) -> list[Part]:
     return [
         picture(
             "Half-times", "Training steps at half of the final score, by region.",
-            f"Lines: 95 % bootstrap intervals. At most {MOST_REGIONS} regions.",
+            f"Lines: {_name_interval(result)} bootstrap intervals. At most {MOST_REGIONS} regions.",
             lambda: plot_half_times(result),
         )
     ]  # fmt: skip
@@ -46,9 +54,42 @@ def _show_spatial(result: xr.Dataset) -> list[Part]:
     return [
         picture(
             "Spatial scores", "Correlations by distance, rule and unit, with intervals.",
-            "Correlation of preferred depth with distance. Lines: 95 % intervals over regions. "
+            f"Correlation of preferred depth with distance. Lines: {_name_interval(result)} "
+            f"intervals over {result.attrs.get('resampled', 'regions')}. "
             "Filled: below .05 by spins of the cortex. The published score is 'euclidean · best'.",
             lambda: plot_spatial_scores(result),
+        )
+    ]  # fmt: skip
+
+
+def _show_layers(result: xr.Dataset) -> list[Part]:
+    return [
+        picture(
+            "Layers by regions", "Heat map of mean score by layer and region.",
+            "Mean held-out score over the neuroids of each region (and over time). Frame: the best "
+            f"layer, chosen by the score that is shown. At most {MOST_REGIONS} regions.",
+            lambda: plot_layer_roi(_average_layers(result)),
+        )
+    ]  # fmt: skip
+
+
+def _average_layers(result: xr.Dataset) -> xr.DataArray:
+    """Mean scores (layer, roi); all neuroids together where no region is named."""
+    scores = result["mean_score"]
+    scores = scores.mean("time") if "time" in scores.dims else scores
+    if "roi" in scores.coords and (scores["roi"].values != "").any():
+        return average_regions(scores)[:, :MOST_REGIONS]
+    return scores.mean("neuroid").expand_dims(roi=["all"], axis=1)
+
+
+def _show_temporal(result: xr.Dataset) -> list[Part]:
+    return [
+        picture(
+            "Latencies of layers", "Latency of each layer by its depth.",
+            "When each layer predicts best. Peak: mean of the times near the peak, as published; "
+            "centroid: mean time weighted by what exceeds half of the peak. Lines: "
+            f"{_name_interval(result)} bootstrap intervals over neuroids.",
+            lambda: plot_latencies(result),
         )
     ]  # fmt: skip
 
@@ -89,13 +130,16 @@ def _show_motion(result: xr.Dataset) -> list[Part]:
 
 
 CONVERGENCE: dict[str, Callable[[xr.Dataset], list[Part]]] = {
+    "encode_layers": _show_layers,
     "trace": _show_trace,
     "find_half_times": _show_half_times,
     "spatial_score": _show_spatial,
     "compare_futures": _show_futures,
     "compare_behaviour": _show_behaviour,
     "compare_motion": _show_motion,
-} | SIGNATURES
+    "temporal_score": _show_temporal,
+    **SIGNATURES,
+}
 
 
 def list_convergence_parts(result: xr.Dataset) -> list[Part]:

@@ -12,7 +12,7 @@ from neuroalign._arrays import copy_geometry
 from neuroalign.errors import SchemaError
 from neuroalign.report._blocks import Block, Picture
 from neuroalign.report._parts import map_values
-from neuroalign.report._style import to_picture
+from neuroalign.report._style import STILL_PIXELS_PER_INCH, to_picture
 from neuroalign.report._summaries import average, get_scores, name_metric
 from neuroalign.report.cortex_block import MOST_STEPS, Form, Metric, build_cortex
 from neuroalign.report.figure_data import lay_out, tabulate_variables
@@ -122,6 +122,7 @@ def map_encoding(result: xr.Dataset) -> Block:
     still = to_picture(
         plot_cortex(scores, label=label), "Cortical map",
         f"{label} of {n} neuroids drawn on the inflated fsaverage5 cortex.", data=numbers,
+        pixels_per_inch=STILL_PIXELS_PER_INCH,
     )  # fmt: skip
     chosen = pick_steps(result)
     steps, along = [""], "time"
@@ -181,6 +182,7 @@ def map_layers(result: xr.Dataset) -> Block:
     still = to_picture(
         plot_cortex(index, label="best layer", categories=layers), "Cortical map",
         f"best layer of {n} neuroids drawn on the inflated fsaverage5 cortex.", data=numbers,
+        pixels_per_inch=STILL_PIXELS_PER_INCH,
     )  # fmt: skip
     metrics = [Metric("best layer", index.values, "category", tuple(layers))]
     if "neuroid_score" in result:

@@ -111,6 +111,21 @@ def plot_time_course(result: xr.Dataset) -> Figure:
     ------
     SchemaError
         Without ``time``, or when no score is finite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neuroalign.encoders import Ridge
+    >>> from neuroalign.evaluate import cross_validate
+    >>> from neuroalign.loaders import features_from_arrays, from_arrays
+    >>> rng = np.random.default_rng(0)
+    >>> images, shown = rng.normal(size=(60, 4)), [f"image-{n}" for n in range(60)]
+    >>> values = images[:, :3, None] * [0, 1, 2] + rng.normal(size=(60, 3, 3))
+    >>> responses = from_arrays(values, modality="eeg", stimulus=shown, time=[0.0, 0.1, 0.2])
+    >>> features = features_from_arrays(images, stimulus=shown)
+    >>> result = cross_validate(Ridge(), features, responses, group=None)
+    >>> plot_time_course(result).axes[0].get_xlabel()
+    'time from onset [s]'
     """
     courses = summarise_courses(result)[:MOST_CURVES]
     score = result["score"]

@@ -8,7 +8,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from neuroalign.errors import SchemaError
-from neuroalign.report._blocks import Block, Note
+from neuroalign.report._blocks import Block, Note, Table
 from neuroalign.report._parts import Part, picture
 from neuroalign.report._style import (
     ACCENT,
@@ -32,6 +32,8 @@ from neuroalign.report.figure_data import lay_out, tabulate_variables
 Array = npt.NDArray[Any]
 # More neuroids than this at an end of the grid, and the grid may be too short.
 EDGE_SHARE = 0.1
+# Penalties nearer to each other than this, in decades, are counted together.
+BIN = 0.5
 MOST_FOLDS = 40
 MOST_PARTS = 15
 ENDS = {"edge_low": "smallest", "edge_high": "largest"}
@@ -58,6 +60,43 @@ def find_edge_shares(result: xr.Dataset) -> dict[str, float]:
     }
 
 
+def tabulate_penalties(result: xr.Dataset) -> Table:
+    """Count the penalties that were chosen, over folds and neuroids.
+
+    Parameters
+    ----------
+    result : Dataset
+        ``alpha`` (fold, neuroid[, time]) above 0.
+
+    Returns
+    -------
+    Table
+        A row for each penalty (log10), or for each half decade where folds scale their grids
+        apart; shares add up to 1.
+
+    Raises
+    ------
+    SchemaError
+        Without positive penalties.
+    """
+    values = result["alpha"].values if "alpha" in result else np.array([])
+    logs = np.log10(values[np.isfinite(values) & (values > 0)])
+    if not logs.size:
+        raise SchemaError(
+            "result: expected 'alpha' (fold, neuroid) above 0, got none. "
+            "Use an encoder that chooses penalties, as Ridge does."
+        )
+    # Each fold may scale its grid a little: a tenth of a decade joins what belongs together.
+    found, counts = np.unique(logs.round(1), return_counts=True)
+    if len(found) > 1 and np.diff(found).min() < BIN - 0.05:
+        found, counts = np.unique(np.round(logs / BIN) * BIN, return_counts=True)
+    rows = tuple(
+        (round(float(at), 6), int(count), round(count / logs.size, 6))
+        for at, count in zip(found, counts, strict=True)
+    )
+    return Table("Penalties", ("log10 penalty", "fits", "share"), rows)
+
+
 def plot_penalties(result: xr.Dataset) -> Figure:
     """Histogram of the penalties that were chosen, over folds and neuroids.
 
@@ -76,24 +115,25 @@ def plot_penalties(result: xr.Dataset) -> Figure:
     ------
     SchemaError
         Without positive penalties.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neuroalign.encoders import Ridge
+    >>> from neuroalign.evaluate import cross_validate
+    >>> from neuroalign.loaders import simulate_linear
+    >>> data = simulate_linear(n_samples=80, n_features=5, n_neuroids=6)
+    >>> result = cross_validate(Ridge(), data.features, data.responses)
+    >>> bars = plot_penalties(result).axes[0].patches  # shares of all fits
+    >>> bool(np.isclose(sum(bar.get_height() for bar in bars), 1))
+    True
     """
-    values = result["alpha"].values if "alpha" in result else np.array([])
-    logs = np.log10(values[np.isfinite(values) & (values > 0)])
-    if not logs.size:
-        raise SchemaError(
-            "result: expected 'alpha' (fold, neuroid) above 0, got none. "
-            "Use an encoder that chooses penalties, as Ridge does."
-        )
-    # Each fold may scale its grid a little: a tenth of a decade joins what belongs together.
-    found, counts = np.unique(logs.round(1), return_counts=True)
+    table = tabulate_penalties(result)
+    found, counts = np.array([row[:2] for row in table.rows], dtype=np.float64).T
     figure = new_figure(7.2, 3.0)
     axes = figure.subplots()
-    if len(found) <= 60:
-        gap = float(np.diff(found).min()) if len(found) > 1 else 1.0
-        axes.bar(found, counts / logs.size, width=0.8 * gap, color=ACCENT, alpha=0.85)
-    else:
-        each = np.full(logs.size, 1 / logs.size)
-        axes.hist(logs, bins=40, weights=each, color=ACCENT, alpha=0.85)
+    gap = float(np.diff(found).min()) if len(found) > 1 else 1.0
+    axes.bar(found, counts / counts.sum(), width=0.8 * gap, color=ACCENT, alpha=0.85)
     shares = find_edge_shares(result)
     for name, share in shares.items():
         at = found[0] if name == "smallest" else found[-1]
@@ -171,6 +211,16 @@ def plot_folds(result: xr.Dataset) -> Figure:
     ------
     SchemaError
         With fewer than two folds.
+
+    Examples
+    --------
+    >>> from neuroalign.encoders import Ridge
+    >>> from neuroalign.evaluate import cross_validate
+    >>> from neuroalign.loaders import simulate_linear
+    >>> data = simulate_linear(n_samples=80, n_features=5, n_neuroids=6)
+    >>> result = cross_validate(Ridge(), data.features, data.responses)
+    >>> len(plot_folds(result).axes)
+    1
     """
     means = average_folds(result)
     if means.sizes["fold"] < 2:
@@ -214,6 +264,17 @@ def plot_partition(result: xr.Dataset) -> Figure:
     ------
     SchemaError
         Without finite shares.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neuroalign.encoders import partition_variance
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(60, 4))
+    >>> y = X[:, 0] + 0.5 * X[:, 2] + rng.normal(0, 0.3, 60)
+    >>> found = partition_variance(X, y, spaces={"a": [0, 1], "b": [2, 3]}, n_bootstrap=20)
+    >>> len(plot_partition(found).axes[0].patches)  # a, b, and what they share
+    3
     """
     share = result.get("share", xr.DataArray(0.0))
     if "part" not in share.dims or not np.isfinite(share.values).any():
@@ -279,10 +340,10 @@ def list_diagnostic_parts(result: xr.Dataset) -> list[Part]:
         parts.append(
             picture(
                 "Penalties", "Histogram of the chosen penalties.",
-                "Over folds and neuroids. Dashed: the end of what was chosen, with the share of "
-                "neuroids at that end of the grid, mean over folds.",
+                "Over folds and neuroids; bars add up to 1. Dashed: the end of what was chosen, "
+                "with the share of neuroids at that end of the grid, mean over folds.",
                 lambda: plot_penalties(result),
-                data=lambda: lay_out("Penalties", {"alpha": result["alpha"]}),
+                data=lambda: tabulate_penalties(result),
             )
         )  # fmt: skip
     return parts

@@ -84,6 +84,19 @@ def plot_diagram_distances(diagrams: xr.Dataset, dimension: int = 1) -> Figure:
     References
     ----------
     Cohen-Steiner, Edelsbrunner & Harer (2007), Discrete & Computational Geometry 37, 103-120.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neuroalign.rsa import from_matrix
+    >>> from neuroalign.topology import compute_persistence
+    >>> rng = np.random.default_rng(0)
+    >>> angle = np.linspace(0, 2 * np.pi, 20, endpoint=False)
+    >>> ring = np.abs(np.exp(1j * angle)[:, None] - np.exp(1j * angle))
+    >>> names = [f"c{n:02d}" for n in range(20)]
+    >>> rdms = from_matrix(np.stack([ring, 2 * ring]), names, lead={"layer": ["small", "large"]})
+    >>> len(plot_diagram_distances(compute_persistence(rdms)).axes)  # two, each with its colour bar
+    4
     """
     return _draw(measure_diagrams(diagrams, dimension))
 

@@ -44,6 +44,16 @@ def plot_score_histogram(result: xr.Dataset) -> Figure:
     ------
     SchemaError
         When no score is finite.
+
+    Examples
+    --------
+    >>> from neuroalign.encoders import Ridge
+    >>> from neuroalign.evaluate import cross_validate
+    >>> from neuroalign.loaders import simulate_linear
+    >>> data = simulate_linear(n_samples=80, n_features=5, n_neuroids=6)
+    >>> result = cross_validate(Ridge(), data.features, data.responses)
+    >>> len(plot_score_histogram(result).axes)
+    1
     """
     scores = get_scores(result).values
     finite = np.isfinite(scores)
@@ -90,6 +100,17 @@ def plot_roi_bars(result: xr.Dataset) -> Figure:
     -----
     The interval is a t-interval over neuroids. Neuroids share noise, so it describes this sample
     and says nothing about other subjects.
+
+    Examples
+    --------
+    >>> from neuroalign.encoders import Ridge
+    >>> from neuroalign.evaluate import cross_validate
+    >>> from neuroalign.loaders import simulate_linear
+    >>> data = simulate_linear(n_samples=80, n_features=5, n_neuroids=6)
+    >>> responses = data.responses.assign_coords(roi=("neuroid", ["V1"] * 3 + ["IT"] * 3))
+    >>> result = cross_validate(Ridge(), data.features, responses)
+    >>> [label.get_text() for label in plot_roi_bars(result).axes[0].get_yticklabels()]
+    ['V1', 'IT']
     """
     scores, ceiling = get_scores(result).values, get_ceiling(result)
     groups = group_by_roi(result)
@@ -179,6 +200,15 @@ def plot_layer_roi(
     ------
     SchemaError
         When dims are others, no score is finite, or a region has no planted layer.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> score = [[0.5, 0.2], [0.3, 0.4]]
+    >>> coords = {"layer": ["conv1", "fc"], "roi": ["V1", "IT"]}
+    >>> axes = plot_layer_roi(xr.DataArray(score, coords, ("layer", "roi"))).axes[0]
+    >>> [label.get_text() for label in axes.get_yticklabels()]
+    ['conv1', 'fc']
     """
     if scores.dims != ("layer", "roi"):
         raise SchemaError(f"scores: expected dims ('layer', 'roi'), got {scores.dims}. Transpose.")

@@ -114,6 +114,19 @@ def plot_frames(
         When dims or coords are others, or nothing is finite.
     ValueError
         When a time is outside, or the view is unknown.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xarray as xr
+    >>> angle = np.linspace(0, 2 * np.pi, 12, endpoint=False)
+    >>> xyz = np.column_stack([np.cos(angle), np.sin(angle), np.full(12, 0.5)])  # sensors in a ring
+    >>> place = {axis: ("neuroid", xyz[:, n]) for n, axis in enumerate("xyz")}
+    >>> time = [0.0, 0.1, 0.2]
+    >>> coords = place | {"time": time}
+    >>> values = xr.DataArray(np.outer(xyz[:, 0], time), coords, ("neuroid", "time"))
+    >>> len(plot_frames(values, times=[0.1, 0.2]).axes)  # and the colour bar
+    3
     """
     if set(values.dims) != {"neuroid", "time"}:
         raise SchemaError(

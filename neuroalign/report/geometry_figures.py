@@ -161,10 +161,13 @@ def plot_dichotomies(table: xr.Dataset) -> Figure:
 
     Examples
     --------
-    ::
-
-        table = na.geometry.describe_dichotomies(responses, factors=factors)
-        na.report.plot_dichotomies(table).savefig("dichotomies.png")
+    >>> import numpy as np
+    >>> from neuroalign.geometry import describe_dichotomies
+    >>> rng = np.random.default_rng(0)
+    >>> X = 5 * np.repeat(np.eye(4), 10, axis=0) + rng.normal(size=(40, 4))
+    >>> table = describe_dichotomies(X, conditions=np.repeat(list("abcd"), 10), n_null=20)
+    >>> len(plot_dichotomies(table).axes)
+    3
     """
     needed = ["dichotomy", "parallelism", "corrected", "corrected_error", "ccgp", "ccgp_null_mean"]
     needed += ["q_value", "decoding", "shattering_dimensionality"]

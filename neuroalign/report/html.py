@@ -224,9 +224,15 @@ def write_html(
 
     Examples
     --------
-    Two results on one page, the first in its headline::
-
-        write_html({"layer4": result, "layer2": other}, "study.html", title="My study")
+    >>> from tempfile import TemporaryDirectory
+    >>> import numpy as np
+    >>> from neuroalign.rsa import from_matrix
+    >>> rdm = from_matrix(np.array([1.0, 2.0, 3.0]), ["cat", "dog", "cup"])
+    >>> with TemporaryDirectory() as folder:
+    ...     path = write_html({"animals": rdm}, f"{folder}/study.html", title="My study")
+    ...     page = path.read_text(encoding="utf-8")
+    >>> "<title>My study</title>" in page
+    True
     """
     if not isinstance(path, str | PathLike):
         raise ValueError(

@@ -125,6 +125,15 @@ def plot_rdm(rdm: xr.DataArray, *, ranks: bool = False) -> Figure:
     ------
     SchemaError
         When it is no RDM, or holds no finite value.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neuroalign.rsa import from_matrix
+    >>> rng = np.random.default_rng(0)
+    >>> rdm = from_matrix(rng.random(10), list("abcde"))
+    >>> plot_rdm(rdm).axes[0].images[0].get_array().shape
+    (5, 5)
     """
     schema.check_rdm(rdm)
     titles, panels, conditions, categories = to_panels(rdm)
@@ -275,6 +284,16 @@ def plot_mds(rdm: xr.DataArray, *, method: str = "metric") -> Figure:
         When it is no dissimilarity, has fewer than three conditions, or a pair is missing.
     ValueError
         When the method is unknown.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neuroalign.rsa import from_matrix
+    >>> rng = np.random.default_rng(0)
+    >>> square = np.array([[0, 1, 2**0.5], [1, 0, 1], [2**0.5, 1, 0]])
+    >>> figure = plot_mds(from_matrix(square, ["cat", "dog", "cup"]))
+    >>> "stress" in figure.axes[0].get_title() + figure.axes[0].get_xlabel()
+    True
     """
     points, _, stress, conditions, categories = lay_in_plane(rdm, method)
     figure = new_figure(6.4, 4.6)

@@ -75,6 +75,16 @@ def show(result: xr.DataArray | xr.Dataset) -> Sketch:
         When the object breaks its kind.
     ValueError
         When its kind is unknown.
+
+    Examples
+    --------
+    >>> from neuroalign.encoders import Ridge
+    >>> from neuroalign.evaluate import cross_validate
+    >>> from neuroalign.loaders import simulate_linear
+    >>> data = simulate_linear(n_samples=80, n_features=5, n_neuroids=6)
+    >>> result = cross_validate(Ridge(), data.features, data.responses)
+    >>> show(result)._repr_html_().startswith("<")
+    True
     """
     checked: Any = result
     check_shown(checked, "result")

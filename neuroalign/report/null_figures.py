@@ -80,6 +80,16 @@ def plot_null(result: xr.Dataset) -> Figure:
     -----
     Where the result holds no ``p_value`` over the same dims, p is (1 + permuted scores that reach
     the observed one) / (1 + permutations): Phipson & Smyth (2010).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xarray as xr
+    >>> null = np.random.default_rng(0).normal(size=(99, 1))
+    >>> parts = {"observed": ("dimension", [4.0]), "null": (("permutation", "dimension"), null)}
+    >>> axes = plot_null(xr.Dataset(parts)).axes[0]
+    >>> "p = 0.01 in steps of 0.01" in [text.get_text() for text in axes.get_legend().get_texts()]
+    True
     """
     found = _find_null(result)
     if found is None:
@@ -136,6 +146,15 @@ def plot_p_values(result: xr.Dataset) -> Figure:
     ------
     SchemaError
         Without finite p values.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xarray as xr
+    >>> p_value = ("neuroid", np.random.default_rng(0).uniform(0.01, 1, 60))
+    >>> result = xr.Dataset({"p_value": p_value}, attrs={"n_permutations": 99})
+    >>> len(plot_p_values(result).axes)
+    2
     """
     p = _get_p(result)
     n = len(p)

@@ -105,8 +105,15 @@ def _say_model(result: Result) -> list[str]:
     return [line for line in (*said, method) if line]
 
 
+def _get_score_dims(result: Result) -> tuple[Any, ...]:
+    # Of an array, "in" would ask for values.
+    known = isinstance(result, xr.Dataset) and "score" in result
+    return result["score"].dims if known else ()
+
+
 def _say_folds(result: Result) -> list[str]:
-    if not isinstance(result, xr.Dataset) or "fold" not in result.sizes:
+    # Summaries of several encodings keep their folds beside the score.
+    if not isinstance(result, xr.Dataset) or "fold" not in _get_score_dims(result):
         return []
     text = _count(result.sizes["fold"], "fold")
     group, gap, repeats = (_get(result, name) for name in ("group", "gap", "n_repeats"))
@@ -159,9 +166,7 @@ CARDS: dict[str, Callable[[Result], list[str]]] = {
 
 
 def _check_labels(result: Result) -> Finding | None:
-    # Of an array, "in" would ask for values.
-    scored = isinstance(result, xr.Dataset) and "score" in result
-    if not scored or "fold" not in result.sizes:
+    if "fold" not in _get_score_dims(result):
         return None
     parameters = _parameters(result)
     if parameters.get("allow_shared_stimuli") is True:
@@ -263,6 +268,9 @@ CHECKS: dict[str, Callable[[Result], Finding | None]] = {
     "Code version": _check_commit,
 }
 
+# What no result need carry: the check stands only where some result says it.
+OPTIONAL = ("BLAS threads", "Code version")
+
 
 def make_cards(results: Mapping[str, Result]) -> list[Card]:
     """Say what was done, each line once whatever the number of results.
@@ -307,6 +315,8 @@ def run_checks(results: Mapping[str, Result]) -> list[Check]:
         if not found:
             continue
         worst = min((finding.state for finding in found.values()), key=order.index)
+        if title in OPTIONAL and {finding.state for finding in found.values()} == {"unknown"}:
+            continue
         named: dict[str, list[str]] = {}
         for name, finding in found.items():
             if finding.state == worst:

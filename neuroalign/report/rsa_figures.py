@@ -241,10 +241,16 @@ def plot_models(result: xr.Dataset, *, pairs: str = "auto") -> Figure:
 
     Examples
     --------
-    ::
-
-        result = na.rsa.infer({"layer2": early, "layer4": late}, rdms, bootstrap="both")
-        na.report.plot_models(result).savefig("models.png")
+    >>> import numpy as np
+    >>> from neuroalign.rsa import from_matrix, infer
+    >>> rng = np.random.default_rng(0)
+    >>> names = [f"image-{k:02d}" for k in range(12)]
+    >>> good, other = rng.random((2, 66))
+    >>> people = {f"sub-{s}": from_matrix(good + rng.random(66), names) for s in range(6)}
+    >>> models = {"good": from_matrix(good, names), "other": from_matrix(other, names)}
+    >>> result = infer(models, people, bootstrap="subjects", n_bootstrap=50)
+    >>> [label.get_text() for label in plot_models(result).axes[0].get_xticklabels()]
+    ['good', 'other']
     """
     choose({"auto": None, **PAIRS}, pairs, "pairs")
     subjects = check_result(result)
@@ -312,12 +318,17 @@ def plot_model_courses(result: xr.Dataset, *, p_value: xr.DataArray | None = Non
 
     Examples
     --------
-    Clusters of times in place of single ones, over the scores of subjects::
-
-        scores = result["score"].rename(model="neuroid").transpose("subject", "neuroid", "time")
-        apart = scipy.sparse.eye_array(scores.sizes["neuroid"])
-        found = na.stats.find_clusters(scores, apart)["p_value"].rename(neuroid="model")
-        na.report.plot_model_courses(result, p_value=found)
+    >>> import numpy as np
+    >>> from neuroalign.rsa import from_matrix, infer
+    >>> rng = np.random.default_rng(0)
+    >>> names = [f"image-{k:02d}" for k in range(12)]
+    >>> late = rng.random(66)
+    >>> values = np.stack([rng.random((6, 66)), late + 0.3 * rng.random((6, 66))], axis=1)
+    >>> people = from_matrix(values, names, lead={"subject": list("abcdef"), "time": [0.0, 0.1]})
+    >>> model = {"late": from_matrix(late, names)}
+    >>> found = infer(model, people, bootstrap="subjects", n_bootstrap=50)
+    >>> plot_model_courses(found).axes[0].get_xlabel()
+    'time from onset [s]'
     """
     check_result(result)
     if "time" not in result["mean"].dims:

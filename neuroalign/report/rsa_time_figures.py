@@ -68,10 +68,18 @@ def plot_commonality(result: xr.Dataset) -> Figure:
 
     Examples
     --------
-    ::
-
-        found = na.rsa.fuse(meg_rdms, fmri_rdms, model={"animacy": animacy})
-        na.report.plot_commonality(found).savefig("shared.png")
+    >>> import numpy as np
+    >>> from neuroalign.rsa import from_matrix, fuse
+    >>> rng = np.random.default_rng(0)
+    >>> region = rng.random((2, 45))
+    >>> course = np.stack([rng.random((4, 45)), region[[0] * 4], region[[1] * 4]], axis=1)
+    >>> names, lead = list("abcdefghij"), {"subject": list("wxyz"), "time": [0.0, 0.1, 0.2]}
+    >>> meg = from_matrix(course + 0.1 * rng.random(course.shape), names, lead=lead)
+    >>> fmri = from_matrix(region, names, lead={"roi": ["V1", "IT"]})
+    >>> edges = {"edges": from_matrix(region[0], names)}
+    >>> figure = plot_commonality(fuse(meg, fmri, model=edges, n_permutations=50, n_bootstrap=10))
+    >>> len(figure.axes)  # one model
+    1
     """
     found = result.get("commonality", xr.DataArray(0.0))
     if set(found.dims) - {"subject"} != {"model", "roi", "time"}:
@@ -132,9 +140,17 @@ def plot_ceilings(result: xr.Dataset) -> Figure:
 
     Examples
     --------
-    ::
-
-        na.report.plot_ceilings(na.rsa.fuse(meg_rdms, fmri_rdms)).savefig("ceilings.png")
+    >>> import numpy as np
+    >>> from neuroalign.rsa import from_matrix, fuse
+    >>> rng = np.random.default_rng(0)
+    >>> region = rng.random((2, 45))
+    >>> course = np.stack([rng.random((4, 45)), region[[0] * 4], region[[1] * 4]], axis=1)
+    >>> names, lead = list("abcdefghij"), {"subject": list("wxyz"), "time": [0.0, 0.1, 0.2]}
+    >>> meg = from_matrix(course + 0.1 * rng.random(course.shape), names, lead=lead)
+    >>> fmri = from_matrix(region, names, lead={"roi": ["V1", "IT"]})
+    >>> figure = plot_ceilings(fuse(meg, fmri, n_permutations=50, n_bootstrap=10))
+    >>> len(figure.axes)
+    1
     """
     sides = [side for side in ("time", "roi") if f"{side}_ceiling_lower" in result]
     if not sides or "mean" not in result:
@@ -213,10 +229,15 @@ def plot_rdm_generalization(result: xr.Dataset) -> Figure:
 
     Examples
     --------
-    ::
-
-        found = na.rsa.generalize_rdms(rdms, over="subject")
-        na.report.plot_rdm_generalization(found).savefig("lasting.png")
+    >>> import numpy as np
+    >>> from neuroalign.rsa import from_matrix, generalize_rdms
+    >>> rng = np.random.default_rng(0)
+    >>> early, late = rng.random((2, 45))
+    >>> values = np.stack([early, early, late]) + rng.normal(0, 0.05, (5, 3, 45))
+    >>> lead = {"subject": list("vwxyz"), "time": [0.1, 0.2, 0.3]}
+    >>> found = generalize_rdms(from_matrix(values, list("abcdefghij"), lead=lead))
+    >>> plot_rdm_generalization(found).axes[0].collections[0].get_array().shape  # times by times
+    (3, 3)
     """
     needed = ("score", "corrected", "reliability")
     missing = [name for name in needed if name not in result]

@@ -88,6 +88,15 @@ def plot_second_order(rdm: xr.DataArray) -> Figure:
     ------
     SchemaError
         As `correlate_rdms`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neuroalign.rsa import from_matrix
+    >>> rng = np.random.default_rng(0)
+    >>> rdms = from_matrix(rng.random((3, 10)), list("abcde"), lead={"layer": ["l1", "l2", "l3"]})
+    >>> plot_second_order(rdms).axes[0].images[0].get_array().shape
+    (3, 3)
     """
     found = 1 - correlate_rdms(rdm)
     values, n = found.values, len(found)
@@ -187,6 +196,15 @@ def plot_shepard(rdm: xr.DataArray) -> Figure:
     References
     ----------
     Kruskal (1964), Psychometrika 29, 1-27, doi:10.1007/BF02289565.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neuroalign.rsa import from_matrix
+    >>> rng = np.random.default_rng(0)
+    >>> axes = plot_shepard(from_matrix(rng.random(10), list("abcde"))).axes[0]
+    >>> len(axes.lines[-1].get_xdata())  # one dot a pair
+    10
     """
     pairs = list_shepard_pairs(rdm)
     length, distance = pairs["length"].values, pairs["distance"].values

@@ -242,6 +242,15 @@ def plot_cortex(
     ------
     SchemaError
         When coords are missing, vertices are out of range, or nothing is finite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xarray as xr
+    >>> place = {"hemisphere": ("neuroid", ["L"] * 50), "vertex": ("neuroid", np.arange(50))}
+    >>> values = xr.DataArray(np.linspace(0, 1, 50), place, ("neuroid",))
+    >>> len(plot_cortex(values, label="r").axes)  # six views and the colour bar
+    7
     """
     placed = place_on_mesh(values)
     finite = np.concatenate([side[np.isfinite(side)] for side in placed.values()])
@@ -305,6 +314,16 @@ def plot_volume(
     ------
     SchemaError
         When coords are missing, indices are outside the grid, or nothing is finite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xarray as xr
+    >>> ijk = np.argwhere(np.ones((4, 4, 3)))
+    >>> place = {axis: ("neuroid", ijk[:, n]) for n, axis in enumerate("ijk")}
+    >>> figure = plot_volume(xr.DataArray(np.linspace(0, 1, 48), place, ("neuroid",)))
+    >>> len(figure.axes)  # three slices and the colour bar
+    4
     """
     if values.dims != ("neuroid",):
         raise SchemaError(f"values: expected dims ('neuroid',), got {values.dims}. Average first.")

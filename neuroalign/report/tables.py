@@ -69,6 +69,17 @@ def tabulate_rois(result: xr.Dataset) -> Table:
     ------
     SchemaError
         When no score is finite.
+
+    Examples
+    --------
+    >>> from neuroalign.encoders import Ridge
+    >>> from neuroalign.evaluate import cross_validate
+    >>> from neuroalign.loaders import simulate_linear
+    >>> data = simulate_linear(n_samples=80, n_features=5, n_neuroids=6)
+    >>> responses = data.responses.assign_coords(roi=("neuroid", ["V1"] * 3 + ["IT"] * 3))
+    >>> result = cross_validate(Ridge(), data.features, responses)
+    >>> [row[:2] for row in tabulate_rois(result).rows]
+    [('V1', 3), ('IT', 3)]
     """
     scores, ceiling = get_scores(result).values, get_ceiling(result)
     everywhere = {"all": np.ones(len(scores), dtype=bool)}
@@ -111,6 +122,17 @@ def tabulate_models(result: xr.Dataset) -> Table:
     ------
     SchemaError
         When it is of another form, or no mean is finite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neuroalign.rsa import from_matrix, infer
+    >>> values, names = np.random.default_rng(0).random((8, 66)), list("abcdefghijkl")
+    >>> good, other, *people = (from_matrix(row, names) for row in values)
+    >>> models, rdms = {"good": good, "other": other}, dict(zip("stuvwx", people, strict=True))
+    >>> found = infer(models, rdms, bootstrap="subjects", n_bootstrap=50)
+    >>> [row[:2] for row in tabulate_models(found).rows]
+    [('all', 'good'), ('all', 'other')]
     """
     check_result(result)
     rows: list[tuple[Cell, ...]] = []
@@ -145,6 +167,13 @@ def tabulate_latencies(result: xr.Dataset) -> Table:
     Returns
     -------
     Table
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> times = {"onset": ("roi", [0.08, 0.12]), "peak": ("roi", [0.1, 0.17])}
+    >>> tabulate_latencies(xr.Dataset(times, {"roi": ["V1", "IT"]})).rows[0][0]
+    'V1'
     """
     rois = result["roi"].values.astype(str).tolist() if "roi" in result.coords else []
     named = {
@@ -226,6 +255,17 @@ def tabulate_recovery(result: xr.Dataset) -> Table:
     ------
     SchemaError
         Without ``best_layer``.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> score = (("layer", "roi"), [[0.5, 0.2], [0.3, 0.4]])
+    >>> parts = {"score": score, "best_layer": ("roi", ["conv1", "fc"])}
+    >>> parts |= {"planted_layer": ("roi", ["conv1", "conv1"])}
+    >>> coords = {"layer": ["conv1", "fc"], "roi": ["V1", "IT"]}
+    >>> result = xr.Dataset(parts, coords, {"kind": "layers"})
+    >>> [row[:4] for row in tabulate_recovery(result).rows]
+    [('V1', 'conv1', 'conv1', 'yes'), ('IT', 'fc', 'conv1', 'no')]
     """
     if "best_layer" not in result:
         raise SchemaError("result: expected 'best_layer' (roi), got none. Assign it.")
@@ -259,6 +299,13 @@ def tabulate_provenance(result: xr.Dataset | xr.DataArray) -> Table:
     -------
     Table
         Columns ``what`` and ``value``, nested names joined by dots.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> result = xr.Dataset(attrs={"provenance": '{"versions": {"numpy": "2.1"}}', "seed": 0})
+    >>> tabulate_provenance(result).rows
+    (('versions.numpy', '2.1'), ('seed', '0'))
     """
     rows: list[tuple[Cell, ...]] = []
     for key, value in result.attrs.items():

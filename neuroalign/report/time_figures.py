@@ -203,6 +203,21 @@ def plot_generalization(result: xr.Dataset) -> Figure:
     ------
     SchemaError
         When it is of another form, or no score is finite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neuroalign.encoders import Ridge
+    >>> from neuroalign.evaluate import generalize_time
+    >>> from neuroalign.loaders import features_from_arrays, from_arrays
+    >>> rng = np.random.default_rng(0)
+    >>> images, shown = rng.normal(size=(60, 4)), [f"image-{n}" for n in range(60)]
+    >>> values = images[:, :3, None] * [0, 1, 2] + rng.normal(size=(60, 3, 3))
+    >>> responses = from_arrays(values, modality="eeg", stimulus=shown, time=[0.0, 0.1, 0.2])
+    >>> features = features_from_arrays(images, stimulus=shown)
+    >>> result = generalize_time(Ridge(), features, responses, group=None)
+    >>> plot_generalization(result).axes[0].get_xlabel()
+    'tested at [s]'
     """
     panels = list(average_generalization(result).items())[:MOST_PANELS]
     chance = float(result.attrs.get("chance", 0.0))

@@ -201,10 +201,16 @@ def plot_thresholds(result: xr.Dataset) -> Figure:
 
     Examples
     --------
-    ::
-
-        found = na.topology.select_source(rdms, source="roi", bootstrap="subjects")
-        na.report.plot_thresholds(found).savefig("thresholds.png")
+    >>> import numpy as np
+    >>> from neuroalign.rsa import from_matrix
+    >>> from neuroalign.topology import select_source
+    >>> rng = np.random.default_rng(0)
+    >>> values = rng.random((3, 66)) + 0.1 * rng.random((5, 3, 66))
+    >>> lead = {"subject": list("abcde"), "roi": ["V1", "V4", "IT"]}
+    >>> rdms = from_matrix(values, [f"c{n:02d}" for n in range(12)], lead=lead)
+    >>> found = select_source(rdms, step=0.25, n_bootstrap=5)
+    >>> len(plot_thresholds(found).axes)
+    5
     """
     needed = ("accuracy", "lower", "upper", "mean", "representation", "chance", "selected_lower")
     check_variables(result, needed, "topology.select_source")

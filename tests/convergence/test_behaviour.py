@@ -54,6 +54,19 @@ def test_the_true_consistency_comes_back(noise: float, rng: np.random.Generator)
     assert np.mean(found) == pytest.approx(0.8, abs=0.04)
 
 
+def test_an_odd_number_of_trials_is_no_bias(rng: np.random.Generator) -> None:
+    right, subject = _plant(rng, 0.8)
+    found = [
+        compare_behaviour(
+            {"knows": _features(right[:, None])}, _target(right),
+            _answer(rng, subject, 1.0, repeats=3), n_resamples=0,
+        )
+        for _ in range(10)
+    ]  # fmt: skip
+    assert np.mean([one["consistency"].item() for one in found]) == pytest.approx(0.8, abs=0.04)
+    assert np.mean([one["reliability"].item() for one in found]) == pytest.approx(0.75, abs=0.04)
+
+
 def test_the_correction_is_the_root_of_the_reliability(rng: np.random.Generator) -> None:
     right, subject = _plant(rng, 0.6)
     behaviour = _answer(rng, subject, 1.0, repeats=2)

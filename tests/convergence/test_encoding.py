@@ -45,6 +45,16 @@ def test_statistics_are_those_computed_by_hand() -> None:
     assert float(found.sel(statistic="mean_of_best")) == pytest.approx((0.15 + 0.3) / 2)
 
 
+def test_other_repeats_of_the_split_choose_no_layer(rng: np.random.Generator) -> None:
+    """They test the same rows again: chosen by them, the best layer of noise would score."""
+    once = rng.normal(scale=0.1, size=(20, 5, 400))
+    names = [f"repeat-{repeat} fold-{fold}" for repeat in range(3) for fold in range(5)]
+    again = make(np.tile(once, (1, 3, 1))).assign_coords(fold=names)
+    score = encoding_score(again, n_resamples=5)["score"]
+    np.testing.assert_allclose(score, encoding_score(make(once), n_resamples=5)["score"])
+    assert (np.abs(score) < 0.02).all()
+
+
 def test_each_neuroid_at_its_own_layer_beats_one_layer_for_all(planted: Planted) -> None:
     found = encoding_score(planted[0])
     score = found["score"]

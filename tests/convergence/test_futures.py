@@ -63,6 +63,36 @@ def test_the_true_correlation_comes_back_from_courses(snr: float, rng: np.random
     assert float(result["upper"][0, 0]) > TRUE_R - 0.03
 
 
+def test_an_odd_number_of_trials_is_no_bias(rng: np.random.Generator) -> None:
+    features, responses = _plant(rng, 0.2, repeats=3)
+    result = compare_futures({"model": features}, responses, n_halves=4, n_resamples=5)
+    # Halves of one trial each, doubled, would give 0.83.
+    assert float(result["corrected"].mean()) == pytest.approx(TRUE_R, abs=0.04)
+    assert "window" in result.dims
+
+
+@pytest.mark.parametrize(("snr", "repeats"), [(0.3, 6), (0.5, 5), (10.0, 4)])
+def test_noise_of_another_animal_is_corrected_too(snr: float, repeats: int) -> None:
+    scenes = simulate_scenes(60, 10, n_repeats=repeats, snr=snr, seed=3)
+    result = compare_futures(
+        {}, scenes.responses["sub-01"], others={"sub-02": scenes.responses["sub-02"]},
+        n_halves=4, n_resamples=5,
+    )  # fmt: skip
+    # All subjects follow the same few quantities: without noise each tells the other wholly.
+    assert float(result["median"][0, 0]) == pytest.approx(1, abs=0.05)
+    if snr < 1:
+        assert float(result["raw"].median()) < 0.85
+
+
+def test_an_encoder_that_knows_no_groups_is_fitted_too(rng: np.random.Generator) -> None:
+    features, responses = _plant(rng, 3.0, n=12, t=2, repeats=2)
+    one, two = (
+        compare_futures({"m": features}, responses, encoder=model, n_halves=1, n_resamples=5)
+        for model in (SklearnRidge(3.0), _Grouped())
+    )
+    xr.testing.assert_allclose(one["raw"], two["raw"])
+
+
 def test_without_signal_it_says_that_it_cannot(rng: np.random.Generator) -> None:
     features, responses = _plant(rng, 0.001)
     with pytest.warns(NeuroalignWarning, match=r"got \d+ of 30 without \('neuroid-0000'"):

@@ -1,5 +1,7 @@
 """Half-times and their order."""
 
+import itertools
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -65,6 +67,33 @@ def test_scores_that_never_rise_have_no_half_time() -> None:
     found = find_half_times(flat, by=None)
     assert np.isnan(found["half_time"]).all()
     assert found.attrs["n_undefined"] == 1
+
+
+def test_a_neuroid_without_a_score_is_left_out_and_counted() -> None:
+    scores = make(n=3)
+    clean = find_half_times(scores.isel(neuroid=[1, 2, *range(3, 15)]), n_resamples=0)
+    scores[5, 0, 0] = np.nan
+    scores[:, :, 3:6] = np.nan
+    found = find_half_times(scores, n_resamples=0)
+    assert found.attrs["n_left_out"] == 4
+    kept = found["half_time"].sel(roi=["V1", "V4", "LO", "IT"])
+    np.testing.assert_allclose(kept, clean["half_time"].sel(roi=kept["roi"]))
+    assert np.isnan(found["half_time"].sel(roi="V2"))
+    np.testing.assert_array_equal(found["n_neuroids"], [2, 0, 3, 3, 3])
+
+
+def test_orders_of_regions_are_permuted_among_those_known() -> None:
+    times = xr.DataArray([1.0, np.nan, 2.0, 3.0, 4.0], dims="roi", coords={"roi": list(TRUE)})
+    maps = xr.Dataset({"rank": ("roi", np.arange(5.0))}, {"roi": list(TRUE)})
+    found = compare_order(times, maps, n_shuffles=4000).squeeze()
+    # 1, 2, 3, 4 against 0, 2, 3, 4: two of 24 orders, this one and its mirror, reach |r|.
+    r = np.corrcoef([1, 2, 3, 4], [0, 2, 3, 4])[0, 1]
+    reached = [
+        abs(np.corrcoef(order, [0, 2, 3, 4])[0, 1]) >= r - 1e-9
+        for order in itertools.permutations([1, 2, 3, 4])
+    ]
+    assert float(found["p_shuffled"]) == pytest.approx(np.mean(reached), abs=0.02)
+    assert int(found["n_regions"]) == 4
 
 
 def test_the_order_is_held_against_maps_and_latencies(planted: Planted) -> None:

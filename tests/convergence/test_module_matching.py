@@ -71,6 +71,25 @@ def test_scores_are_those_of_compare_and_encode_layers() -> None:
     np.testing.assert_allclose(encoded["score"], wanted, atol=1e-3)
 
 
+def test_the_seed_reaches_the_folds_of_the_encoder() -> None:
+    modules, responses = plant(n=40)
+    one, same, other = (
+        match_modules(modules, responses, method="encoding", n_permutations=0, seed=seed)["score"]
+        for seed in (1, 1, 2)
+    )
+    xr.testing.assert_identical(one, same)
+    assert (one != other).any()
+
+
+def test_rows_of_one_stimulus_must_be_alike() -> None:
+    modules, responses = plant(n=20)
+    twice = xr.concat([modules["value"], modules["value"]], "sample")
+    match_modules(modules | {"value": twice}, responses, n_permutations=0)
+    twice[-1] += 1
+    with pytest.raises(SchemaError, match=r"modules\['value'\]: expected the same features in ev"):
+        match_modules(modules | {"value": twice}, responses, n_permutations=0)
+
+
 @pytest.mark.parametrize("method", ["cka_debiased", "encoding"])
 def test_correction_takes_off_the_noise_of_responses(method: str) -> None:
     clean, noisy = (

@@ -66,6 +66,18 @@ def test_shares_are_those_of_the_partition_of_averages() -> None:
     xr.testing.assert_allclose(result["normalized_share"], expected_share)
 
 
+def test_reliability_is_that_of_all_trials_when_their_number_is_odd() -> None:
+    scenes = simulate_scenes(30, 8, n_subjects=1, n_repeats=3, snr=0.5)
+    motion = scenes.encoder.diff("time").reindex(time=scenes.encoder["time"], fill_value=0.0)
+    result = compare_motion(
+        scenes.encoder, motion, scenes.responses["sub-01"], n_bootstrap=2,
+        estimator=BandedRidge(n_candidates=3), seed=4,
+    )  # fmt: skip
+    assert float(result["reliability"].mean()) == pytest.approx(1.5 / 2.5, abs=0.03)
+    assert result.attrs["seed"] == 4
+    assert "BandedRidge" in result.attrs["provenance"]
+
+
 def test_frames_by_run_and_onset_are_laid_out_as_courses() -> None:
     static, motion, responses = _simple()
     frames = motion.values.transpose(0, 2, 1)

@@ -52,6 +52,14 @@ def test_a_graph_brings_its_own_distances() -> None:
     assert (np.diff(near["curve"]) < 0).all()
 
 
+def test_states_in_which_all_are_silent_enter_no_mean() -> None:
+    rows = successors(0.7)[:30]
+    rows[11] = 0.0
+    found = correlate_states(as_maps(rows), n_resamples=5, n_permutations=9)
+    np.testing.assert_allclose(found["curve"], 0.7 ** found["distance"].values, atol=1e-6)
+    assert np.isnan(found["similarity"][11]).all()
+
+
 def test_many_distances_are_joined() -> None:
     rng = np.random.default_rng(0)
     spots = rng.uniform(size=(40, 2))

@@ -68,6 +68,22 @@ def test_layers_that_predict_nothing_are_left_out() -> None:
     assert float(found["score"].sel(rule="peak", statistic="pearson")) > 0.99
 
 
+def test_neuroids_without_a_score_are_left_out_of_means() -> None:
+    result = make([0.1, 0.2, 0.3], noise=0.0)
+    result["mean_score"][:, ::2] = np.nan
+    found, whole = temporal_score(result), temporal_score(make([0.1, 0.2, 0.3], noise=0.0))
+    np.testing.assert_allclose(found["course"], whole["course"])
+    np.testing.assert_allclose(found["latency_upper"], whole["latency_upper"])
+
+
+def test_the_null_orders_the_layers_that_have_a_latency() -> None:
+    result = make([0.1, 0.2, 0.3, 0.4, 0.0], noise=0.0)
+    result["mean_score"][4] = -0.1
+    found = temporal_score(result, n_shuffles=4000).sel(rule="peak", statistic="pearson")
+    # Two of the 24 orders of four layers are as far from zero.
+    assert float(found["p_shuffled"]) == pytest.approx(2 / 24, abs=0.02)
+
+
 def test_only_the_window_is_looked_at() -> None:
     found = temporal_score(make([0.1, 0.3], noise=0.0), window=(0.0, 0.2))
     assert float(found["latency"].max()) <= 0.2

@@ -1,5 +1,6 @@
 """Models followed over their training, planted and trained on the spot."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,13 @@ import torch
 import xarray as xr
 from sklearn.datasets import load_digits
 
-from neuroalign import convergence, features, schema, storage
+from neuroalign import convergence, features, report, schema, storage
 from neuroalign._training import TrainingPlan, fit_module
 from neuroalign.convergence import compare_order, measure_distances, tabulate_trace, trace
+from neuroalign.convergence._checkpoints import _sign_checkpoint, sign_stimuli
 from neuroalign.errors import NeuroalignWarning, SchemaError
-from neuroalign.loaders import simulate_layered_cortex
+from neuroalign.loaders import from_arrays, simulate_layered_cortex
+from tests.report.reading import read
 
 ROIS = ("V1", "V2", "V4", "LO", "IT")
 # Share of training at which half of each layer's variance is learnt.
@@ -148,6 +151,99 @@ def test_time_resolved_responses_bring_the_temporal_score(
     np.testing.assert_allclose(found["latency"].sel(step=256, latency_rule="peak"), time, atol=0.05)
 
 
+class Bent(torch.nn.Module):
+    """Weights of a line, bent by what the class says."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.line = torch.nn.Linear(6, 4)
+
+    def forward(self, x: Any) -> Any:
+        return torch.tanh(self.line(x))
+
+
+class Cut(Bent):
+    def forward(self, x: Any) -> Any:
+        return torch.relu(self.line(x))
+
+
+def make_chain(bend: torch.nn.Module) -> torch.nn.Module:
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        return torch.nn.Sequential(torch.nn.Linear(6, 6), bend, torch.nn.Linear(6, 4))
+
+
+def make_bent(kind: type[Bent]) -> Bent:
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        return kind()
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (make_chain(torch.nn.ReLU()), make_chain(torch.nn.Tanh())),
+        (make_bent(Bent), make_bent(Cut)),
+        (make_bent(Bent), make_bent(Bent).double()),
+    ],
+    ids=["layers", "code", "precision"],
+)
+def test_networks_with_the_same_weights_are_told_apart(one: Any, other: Any) -> None:
+    import copy
+
+    weights = [list(net.state_dict().values()) for net in (one, other)]
+    assert all(torch.equal(a.double(), b.double()) for a, b in zip(*weights, strict=True))
+    assert _sign_checkpoint(one) != _sign_checkpoint(other)
+    assert _sign_checkpoint(one) == _sign_checkpoint(copy.deepcopy(one))
+
+
+def test_another_network_with_the_same_weights_is_not_resumed(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    names = [f"s{row:02d}" for row in range(30)]
+    shown = xr.DataArray(
+        rng.normal(size=(30, 6)).astype("float32"), {"stimulus": ("sample", names)},
+        ("sample", "pixel"),
+    )  # fmt: skip
+    responses = from_arrays(rng.normal(size=(30, 3)), stimulus=names, modality="model")
+    options: dict[str, Any] = {
+        "layers": ["0", "1"], "by": None, "ceiling": None, "control": False, "n_resamples": 5,
+        "folder": tmp_path, "group": None,
+    }  # fmt: skip
+    first = {step: make_chain(torch.nn.ReLU()) for step in (0, 1)}
+    trace(first, shown, responses, **options)
+    with pytest.raises(FileExistsError, match="expected the result of the same request"):
+        trace({step: make_chain(torch.nn.Tanh()) for step in (0, 1)}, shown, responses, **options)
+
+
+def test_stimuli_in_files_are_known_by_content(tmp_path: Path) -> None:
+    path, copied = tmp_path / "a.png", tmp_path / "b.png"
+    path.write_bytes(b"12345")
+    copied.write_bytes(b"12345")
+    signed = sign_stimuli({"one": path})
+    assert sign_stimuli({"one": copied}) == signed
+    path.write_bytes(b"12346")
+    assert sign_stimuli({"one": path}) != signed
+
+
+def test_provenance_tells_what_was_encoded_and_how(layers: Layers, cortex: xr.DataArray) -> None:
+    grown = {step: one for step, one in grow(layers).items() if step in (0, 16, 256)}
+    options: dict[str, Any] = {"ceiling": None, "n_resamples": 10, "over": "fold"}
+    one, same = (trace(grown, None, cortex, **options).attrs for _ in range(2))
+    swapped = grown | {16.0: grown[0.0]}
+    other = trace(swapped, None, cortex, **options).attrs
+    assert one["provenance"] == same["provenance"]
+    told, changed = (json.loads(attrs["provenance"]) for attrs in (one, other))
+    assert told["parameters"]["over"] == "fold"
+    differ = {key for key in told["inputs"] if told["inputs"][key] != changed["inputs"][key]}
+    assert differ == {"step 16"}
+    assert one["model"] == "features"
+
+
+def test_what_regions_are_called_by_is_checked_before_the_work(cortex: xr.DataArray) -> None:
+    with pytest.raises(SchemaError, match="by: expected a coord on 'neuroid' of responses, got 'a"):
+        trace({0: 3, 1: 4}, None, cortex, by="area")
+
+
 @pytest.mark.parametrize(
     ("checkpoints", "match"),
     [
@@ -238,3 +334,10 @@ def test_a_net_trained_on_the_spot_converges_on_a_cortex_that_reads_its_late_lay
     )
     again = trace(checkpoints, shown, cortex, names, **options)
     xr.testing.assert_identical(again, found)
+    path = report.write_html({"digits": found}, tmp_path / "digits.html")
+    page = read(path)
+    for title in ("Scores over training", "Half-times"):
+        assert title in path.read_text(encoding="utf-8")
+    drawn = [attrs["alt"] for attrs in page.find("img") if attrs["src"].startswith("data:image")]
+    assert any("Courses of scores over training steps" in alt for alt in drawn)
+    assert not [text for text in page.text["p"] + page.text["li"] if "left out" in text]

@@ -119,6 +119,20 @@ def test_dask_workers_give_the_same_and_are_named_when_they_die(tmp_path: Path) 
 
 
 @pytest.mark.slow
+def test_jobs_whose_shared_data_died_with_a_worker_are_done_again_without_blame(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scatter = distributed.Client.scatter
+    # On one worker alone, which may be the one that dies.
+    monkeypatch.setattr(
+        distributed.Client, "scatter", lambda self, data, **options: scatter(self, data, hash=False)
+    )
+    assert run(partial(die_once, str(tmp_path)), "dask") == JOBS
+    with pytest.raises(NeuroalignError, match="^b: expected its worker to live, but 2 died"):
+        run(die_at_b, "dask")
+
+
+@pytest.mark.slow
 def test_dask_workers_of_an_address_are_used() -> None:
     with distributed.LocalCluster(
         n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None

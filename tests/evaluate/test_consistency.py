@@ -9,6 +9,7 @@ from sklearn.linear_model import LinearRegression
 from neuroalign import schema
 from neuroalign.errors import NeuroalignWarning, SchemaError
 from neuroalign.evaluate import correct_consistency
+from neuroalign.evaluate._halves import measure_growth
 from neuroalign.loaders import features_from_arrays, from_arrays
 
 TRUE_R = 0.7
@@ -37,6 +38,22 @@ def test_the_true_correlation_comes_back(snr: float, rng: np.random.Generator) -
     assert np.mean(found) == pytest.approx(TRUE_R, abs=0.03)
     assert np.std(found) < 0.12
     assert float(result["mean_score"].mean()) < np.mean(found)
+
+
+@pytest.mark.parametrize("repeats", [3, 5])
+def test_an_odd_number_of_repeats_is_no_bias(repeats: int, rng: np.random.Generator) -> None:
+    """Halves of three repeats have one each: doubling them would give 0.81 here."""
+    given = _plant(rng, 0.3, repeats=repeats)
+    found = correct_consistency(LinearRegression(), *given, n_halves=5)
+    assert float(found["mean_normalized_score"].mean()) == pytest.approx(TRUE_R, abs=0.03)
+    reliability = 0.3 * repeats / (0.3 * repeats + 1)
+    assert float(found["response_consistency"].mean()) == pytest.approx(reliability, abs=0.03)
+
+
+@pytest.mark.parametrize(("counts", "growth"), [([2, 4, 6], 2.0), ([3, 3], 3.0), ([2, 3], 2.4)])
+def test_growth_is_the_ratio_of_noise_variances(counts: list[int], growth: float) -> None:
+    codes = np.repeat(np.arange(len(counts)), counts)
+    assert measure_growth(codes) == pytest.approx(growth)
 
 
 def test_without_signal_it_says_that_it_cannot(rng: np.random.Generator) -> None:

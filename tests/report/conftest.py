@@ -148,5 +148,5 @@ def fusion() -> xr.Dataset:
     return xr.Dataset(
         {"score": (("roi", "time", "subject"), units)},
         coords={"roi": ROIS, "time": time, "subject": list("abcd")},
-        attrs={"kind": "estimate", "method": "fuse", "metric": "spearman"},
+        attrs={"kind": "estimate", "method": "fusion (spearman)", "metric": "spearman"},
     )

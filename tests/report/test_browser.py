@@ -2,7 +2,6 @@
 
 import csv
 import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,15 +14,12 @@ from neuroalign import report
 from neuroalign.report import screens
 from neuroalign.report._blocks import Block, Note, Picture, Table
 from neuroalign.report._style import clean
+from tests.report.browsing import LOCAL, browser
 from tests.report.reading import HOSTILE, every_kind, make_responses
 
-playwright = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
 pytestmark = pytest.mark.slow
-__all__ = ["every_kind"]
+__all__ = ["browser", "every_kind"]
 
-# Names under which systems install the browser; playwright's own are not downloaded.
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-LOCAL = ("file:", "blob:", "data:")
 DESK, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 PIXEL = (
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+M8AAAMBAQAY3Y2wAAAAAElFTkSuQmCC"
@@ -35,17 +31,6 @@ NUMBERS = Table(
     "A caption.",
 )  # fmt: skip
 FIGURE = Picture("Figure", PIXEL, "a dot", "One dot.", data=NUMBERS)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if path is None:
-        pytest.skip(f"none of {', '.join(BROWSERS)} is on PATH, and pip installs none")
-    with playwright.sync_playwright() as library:
-        started = library.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield started
-        started.close()
 
 
 class Tab:

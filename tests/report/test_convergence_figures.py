@@ -10,6 +10,7 @@ from neuroalign.loaders import simulate_linear
 from neuroalign.report._style import to_picture
 from neuroalign.report.convergence_figures import (
     plot_half_times,
+    plot_latencies,
     plot_spatial_scores,
     plot_trace,
 )
@@ -45,6 +46,20 @@ def test_half_times_of_a_trace_and_of_their_own_are_alike(traced: xr.Dataset) ->
         axes = plot_half_times(result).axes[0]
         drawn = next(one for one in axes.lines if one.get_gid() == "half_time")
         np.testing.assert_allclose(drawn.get_xdata(), own["half_time"])
+
+
+def test_latencies_are_drawn_by_depth() -> None:
+    latency = xr.DataArray([[0.1, np.nan, 0.3], [0.12, 0.2, 0.28]], dims=("rule", "layer"))
+    found = xr.Dataset(
+        {"latency": latency, "latency_lower": latency - 0.01, "latency_upper": latency + 0.01},
+        {"rule": ["peak", "centroid"], "layer": list("abc"), "depth": ("layer", [0.0, 0.5, 1.0])},
+    )
+    axes = plot_latencies(found).axes[0]
+    drawn = {one.get_gid(): one.get_ydata() for one in axes.lines if one.get_gid()}
+    np.testing.assert_array_equal(drawn["peak"], latency[0])
+    np.testing.assert_array_equal(drawn["centroid"], latency[1])
+    with pytest.raises(SchemaError, match="expected a latency of some layer, got none"):
+        plot_latencies(found.assign(latency=latency * np.nan))
 
 
 def test_spatial_scores_are_filled_where_spins_pass() -> None:

@@ -1,7 +1,6 @@
 """The cortex in a real browser: controls change it, keys work, nothing is asked of the network."""
 
 import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,12 +11,10 @@ import xarray as xr
 
 from neuroalign import report
 from neuroalign.report.surface import N_VERTICES
+from tests.report.browsing import browser
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH"),
-]
+pytestmark = pytest.mark.slow
+__all__ = ["browser"]
 HOSTILE = "<img src=x onerror=alert(1)>"
 # Pixels whose channels differ: those in the colour of a value, not grey.
 COUNT = """canvas => {
@@ -61,15 +58,6 @@ def make_layers() -> xr.Dataset:
         },
         attrs={"kind": "layers", "metric": "pearson", "n_vertices": N_VERTICES},
     )
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as runner:
-        opened = runner.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,7 @@ from neuroalign.report.diagnostic_figures import (
     plot_folds,
     plot_partition,
     plot_penalties,
+    tabulate_penalties,
 )
 
 
@@ -36,6 +37,17 @@ def test_bars_are_shares_of_fits(penalised: xr.Dataset) -> None:
     assert words == [
         "0.1 of neuroids at the smallest of the grid", "0.6 of neuroids at the largest of the grid",
     ]  # fmt: skip
+
+
+def test_grids_that_folds_scale_apart_are_counted_by_half_decades(penalised: xr.Dataset) -> None:
+    scaled = penalised.assign(alpha=penalised["alpha"] * xr.DataArray([1.0, 1.5, 0.8], dims="fold"))
+    table = tabulate_penalties(scaled)
+    places, counts, shares = np.array(table.rows).T
+    np.testing.assert_array_equal(places, [-1, 1, 3])
+    np.testing.assert_array_equal(counts, [12, 36, 72])
+    assert shares.sum() == pytest.approx(1)
+    heights = [bar.get_height() for bar in plot_penalties(scaled).axes[0].patches]
+    np.testing.assert_allclose(heights, shares)
 
 
 def test_many_penalties_at_an_end_are_a_warning(penalised: xr.Dataset) -> None:

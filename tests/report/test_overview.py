@@ -45,9 +45,19 @@ def test_what_a_result_does_not_say_is_unknown(computed: xr.Dataset) -> None:
     bare = computed.copy()
     bare.attrs = {"kind": "encoding", "metric": "pearson"}
     found = check(bare)
-    for title in ("Labels matched", "Seed", "Inputs hashed", "BLAS threads", "Code version"):
+    for title in ("Labels matched", "Seed", "Inputs hashed"):
         assert found[title][0] == "unknown", title
     assert "Null" not in found
+
+
+def test_threads_and_commit_stand_only_where_some_result_says_them(encoding: xr.Dataset) -> None:
+    assert not {"BLAS threads", "Code version"} & set(check(encoding))
+    record = json.dumps({"threads": 4, "git": {"commit": "abc"}})
+    told = encoding.assign_attrs(provenance=record)
+    assert check(told)["BLAS threads"] == ("good", ("4",))
+    assert check(told)["Code version"] == ("good", ("abc",))
+    found = {one.title: one for one in run_checks({"a": told, "b": encoding})}
+    assert found["Code version"].lines == ("the result names no commit (b)",)
 
 
 def test_what_is_wrong_is_seen(encoding: xr.Dataset) -> None:

@@ -37,7 +37,8 @@ def test_generalization_names_both_times(generalization: xr.Dataset) -> None:
 
 
 def test_fusion_names_the_peak_of_each_region(fusion: xr.Dataset) -> None:
-    assert state_verdict(fusion) == "fuse: peaks of V1 at 0.1 s (1.000), V4 at 0.3 s (1.000)."
+    said = state_verdict(fusion)
+    assert said == "fusion (spearman): peaks of V1 at 0.1 s (1.000), V4 at 0.3 s (1.000)."
 
 
 def test_a_tested_fusion_says_where_it_passes(fusion: xr.Dataset) -> None:
