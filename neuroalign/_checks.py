@@ -54,6 +54,14 @@ def as_labels(values: Any, name: str) -> npt.NDArray[np.str_]:
     SchemaError
         On None, NaN, an empty string, or anything that is not a string: ``1`` and ``'001'``
         are different labels, and only the caller knows which is meant.
+
+    Examples
+    --------
+    >>> as_labels(["001", "cat"], "stimulus").tolist()
+    ['001', 'cat']
+    >>> as_labels([1], "stimulus")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    neuroalign.errors.SchemaError: stimulus: expected strings, got 1 (int) in row 0. ...
     """
     text = isinstance(values, np.ndarray) and values.dtype.kind == "U"
     items = (values if text else np.asarray(values, dtype=object)).ravel().tolist()
@@ -74,12 +82,26 @@ def as_labels(values: Any, name: str) -> npt.NDArray[np.str_]:
 
 
 def name_runs(n: int) -> list[str]:
-    """Name runs that were given in order: ``run-01``, ``run-02`` and so on."""
+    """Name runs that were given in order: ``run-01``, ``run-02`` and so on.
+
+    Examples
+    --------
+    >>> name_runs(2)
+    ['run-01', 'run-02']
+    """
     return [f"run-{number + 1:02d}" for number in range(n)]
 
 
 def add_history(array: Labelled, step: str) -> Labelled:
-    """Return a copy (data shared) whose ``history`` has one more line."""
+    """Return a copy (data shared) whose ``history`` has one more line.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> loaded = xr.DataArray([1.0], attrs={"history": "loaded"})
+    >>> add_history(loaded, "z-scored").attrs["history"].splitlines()
+    ['loaded', 'z-scored']
+    """
     past = str(array.attrs.get("history", ""))
     return array.assign_attrs(history=f"{past}\n{step}" if past else step)
 
@@ -90,6 +112,13 @@ def check_plain(array: Labelled, name: str) -> Labelled:
     Raises
     ------
     SchemaError
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> array = xr.DataArray([1.0, 2.0], dims="sample")
+    >>> check_plain(array, "array") is array
+    True
     """
     if hasattr(array, "get_params"):
         raise SchemaError(
@@ -114,7 +143,16 @@ def check_plain(array: Labelled, name: str) -> Labelled:
 def check_dims(
     array: xr.DataArray, name: str, required: Sequence[str], optional: Iterable[Sequence[str]] = ()
 ) -> None:
-    """Check the order of dims: the required ones, or one of the optional longer forms."""
+    """Check the order of dims: the required ones, or one of the optional longer forms.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> array = xr.DataArray([[1.0, 2.0]], dims=("neuroid", "sample"))
+    >>> check_dims(array, "responses", ("sample", "neuroid"))  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    neuroalign.errors.SchemaError: responses: expected dims ('sample', 'neuroid'), got ...
+    """
     forms = [tuple(required), *map(tuple, optional)]
     if tuple(array.dims) not in forms:
         expected = " or ".join(str(form) for form in forms)
@@ -124,7 +162,16 @@ def check_dims(
 
 
 def check_unique(array: xr.DataArray, name: str, coord: str) -> None:
-    """Check that a coord exists and holds no label twice."""
+    """Check that a coord exists and holds no label twice.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> twice = xr.DataArray([1.0, 2.0], {"roi": ["V1", "V1"]}, ("roi",))
+    >>> check_unique(twice, "scores", "roi")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    neuroalign.errors.SchemaError: scores: expected unique 'roi', got 1 repeated ('V1'). ...
+    """
     if coord not in array.coords:
         raise SchemaError(f"{name}: expected coord '{coord}', got {some(array.coords)}. Assign it.")
     labels, counts = np.unique(np.asarray(array[coord].values), return_counts=True)

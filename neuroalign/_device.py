@@ -69,3 +69,8 @@ def multiply_in_half(operator: Any) -> Callable[[Any], Any]:
         return (half @ torch.from_numpy(chunk).bfloat16()).float().numpy()
 
     return multiply
+
+
+def list_cuda(device: torch.device) -> list[torch.device]:
+    """List the device whose generator is used beside the CPU's."""
+    return [device] if device.type == "cuda" else []

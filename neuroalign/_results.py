@@ -33,6 +33,14 @@ def check_encoding(result: xr.Dataset, name: str = "result") -> xr.Dataset:
     Raises
     ------
     SchemaError
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> attrs = {"metric": "pearson", "model": "Ridge()", "seed": 0, "provenance": "{}"}
+    >>> result = xr.Dataset({"score": (("fold", "neuroid"), [[0.5, 0.3]])}, attrs=attrs)
+    >>> check_encoding(result) is result
+    True
     """
     _need(result, name, ("score",))
     check_dims(result["score"], f"{name}.score", ("fold", "neuroid"), [("fold", "neuroid", "time")])
@@ -46,6 +54,16 @@ def check_generalization(result: xr.Dataset, name: str = "result") -> xr.Dataset
     Raises
     ------
     SchemaError
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xarray as xr
+    >>> attrs = {"metric": "pearson", "model": "Ridge()", "seed": 0, "provenance": "{}"}
+    >>> score = xr.DataArray(np.zeros((2, 3, 4, 4)), dims=("fold", "neuroid", "train_time", "time"))
+    >>> result = xr.Dataset({"score": score}, attrs=attrs)
+    >>> check_generalization(result) is result
+    True
     """
     _need(result, name, ("score",))
     check_dims(result["score"], f"{name}.score", ("fold", "neuroid", "train_time", "time"))
@@ -59,6 +77,17 @@ def check_rsa(result: xr.Dataset, name: str = "result") -> xr.Dataset:
     Raises
     ------
     SchemaError
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neuroalign.rsa import from_matrix, infer
+    >>> rng = np.random.default_rng(0)
+    >>> names = [f"image-{k:02d}" for k in range(12)]
+    >>> people = {f"sub-{s}": from_matrix(rng.random(66), names) for s in range(5)}
+    >>> models = {name: from_matrix(rng.random(66), names) for name in ("early", "late")}
+    >>> check_rsa(infer(models, people, bootstrap="subjects", n_bootstrap=20)).sizes["model"]
+    2
     """
     _need(result, name, ("score", "mean", "pairwise_p"))
     for variable in ("score", "mean", "pairwise_p"):
@@ -84,6 +113,14 @@ def check_layers(result: xr.Dataset, name: str = "result") -> xr.Dataset:
     Raises
     ------
     SchemaError
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> coords = {"layer": ["conv1", "fc"], "roi": ["V1", "IT"]}
+    >>> result = xr.Dataset({"score": (("layer", "roi"), [[0.5, 0.2], [0.3, 0.4]])}, coords)
+    >>> check_layers(result) is result
+    True
     """
     check_plain(result, name)
     if "score" not in result:
@@ -102,6 +139,13 @@ def check_estimate(result: xr.Dataset, name: str = "result") -> xr.Dataset:
     Raises
     ------
     SchemaError
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> found = xr.Dataset({"peak": 0.1}, attrs={"method": "fuse"})
+    >>> check_estimate(found) is found
+    True
     """
     check_plain(result, name)
     if not isinstance(result, xr.Dataset) or "method" not in result.attrs:

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from neuroalign._device import resolve_device
+from neuroalign._device import list_cuda, resolve_device
 from neuroalign.errors import FitError, NeuroalignWarning, choose, require
 from neuroalign.storage import write_whole
 
@@ -72,6 +72,11 @@ class TrainingPlan:
     block : int or None
         Consecutive samples that a store keeps together: whole blocks are shuffled, then the samples
         of a few blocks among each other, so that a batch touches few of them.
+
+    Examples
+    --------
+    >>> TrainingPlan(epochs=20, schedule="cosine").learning_rate
+    0.001
     """
 
     epochs: int = 100
@@ -344,11 +349,6 @@ def fit_module(
         run.history.best_epoch = run.epoch
     module.eval()
     return run.history
-
-
-def list_cuda(device: torch.device) -> list[torch.device]:
-    """List the device whose generator is used beside the CPU's."""
-    return [device] if device.type == "cuda" else []
 
 
 def _score(module: nn.Module, validate: Callable[[Any], float]) -> float:

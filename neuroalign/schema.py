@@ -113,6 +113,16 @@ def check_responses(responses: xr.DataArray, name: str = "responses") -> xr.Data
     Raises
     ------
     SchemaError
+
+    Examples
+    --------
+    >>> from neuroalign.loaders import from_arrays
+    >>> responses = from_arrays([[1.0, 2.0]], modality="eeg", stimulus=["cat"])
+    >>> check_responses(responses) is responses
+    True
+    >>> check_responses(responses.drop_vars("stimulus"))  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    neuroalign.errors.SchemaError: responses: expected coord 'stimulus', or 'run' and 'onset', ...
     """
     check_plain(responses, name)
     check_dims(responses, name, ("sample", "neuroid"), [("sample", "neuroid", "time")])
@@ -147,6 +157,13 @@ def check_features(features: xr.DataArray, name: str = "features") -> xr.DataArr
     Raises
     ------
     SchemaError
+
+    Examples
+    --------
+    >>> from neuroalign.loaders import features_from_arrays
+    >>> features = features_from_arrays([[1.0, 2.0]], stimulus=["cat"])
+    >>> check_features(features) is features
+    True
     """
     check_plain(features, name)
     check_dims(
@@ -166,6 +183,14 @@ def check_matched(matched: xr.Dataset, name: str = "matched") -> xr.Dataset:
     Raises
     ------
     SchemaError
+
+    Examples
+    --------
+    >>> from neuroalign.align import match
+    >>> from neuroalign.loaders import simulate_linear
+    >>> data = simulate_linear(n_samples=20, n_features=3, n_neuroids=2)
+    >>> check_matched(match(data.features, data.responses))["responses"].shape
+    (20, 2)
     """
     check_plain(matched, name)
     missing = {"features", "responses"} - set(map(str, matched.data_vars))
@@ -185,6 +210,14 @@ def check_rdm(rdm: xr.DataArray, name: str = "rdm") -> xr.DataArray:
     Raises
     ------
     SchemaError
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neuroalign.rsa import from_matrix
+    >>> rdm = from_matrix(np.array([1.0, 2.0, 3.0]), ["cat", "dog", "cup"])
+    >>> check_rdm(rdm) is rdm
+    True
     """
     check_plain(rdm, name)
     _check_float(rdm, name)
@@ -224,6 +257,13 @@ def check_latents(latents: xr.DataArray, name: str = "latents") -> xr.DataArray:
     Raises
     ------
     SchemaError
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> latents = xr.DataArray([[0.5, 1.5]], dims=("sample", "latent"))
+    >>> check_latents(latents) is latents
+    True
     """
     check_plain(latents, name)
     check_dims(latents, name, ("sample", "latent"), [("sample", "time", "latent")])
@@ -237,6 +277,14 @@ def check_states(states: xr.DataArray, name: str = "states") -> xr.DataArray:
     Raises
     ------
     SchemaError
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import xarray as xr
+    >>> states = xr.DataArray([[0.0, 1.0, np.nan]], dims=("sample", "time"))  # one ended trial
+    >>> check_states(states) is states
+    True
     """
     check_plain(states, name)
     check_dims(states, name, ("sample",), [("sample", "time")])
@@ -279,6 +327,13 @@ def check(array: Labelled, name: str = "object") -> Labelled:
         When it breaks its kind.
     ValueError
         When the kind is unknown.
+
+    Examples
+    --------
+    >>> from neuroalign.loaders import from_arrays
+    >>> responses = from_arrays([[1.0, 2.0]], modality="eeg", stimulus=["cat"])
+    >>> check(responses) is responses
+    True
     """
     check_plain(array, name)
     checker = choose(CHECKS, array.attrs.get("kind", ""), f"{name}.attrs['kind']")

@@ -34,6 +34,12 @@ def pearson(observed: Array, predicted: Array) -> Array:
     -------
     array (...)
         float64; NaN where either side is constant or holds NaN.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> pearson(np.array([1.0, 2.0, 3.0]), np.array([2.0, 4.0, 7.0])).round(3).item()
+    0.993
     """
     observed, predicted = np.asarray(observed, np.float64), np.asarray(predicted, np.float64)
     x, y = observed - observed.mean(axis=0), predicted - predicted.mean(axis=0)
@@ -54,6 +60,14 @@ def r2(observed: Array, predicted: Array) -> Array:
     -------
     array (...)
         float64; NaN where the observed side is constant or either holds NaN.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> r2(np.array([1.0, 2.0, 3.0]), np.array([1.0, 2.0, 3.0])).item()
+    1.0
+    >>> r2(np.array([1.0, 2.0, 3.0]), np.array([2.0, 2.0, 2.0])).item()  # no better than the mean
+    0.0
     """
     observed, predicted = np.asarray(observed, np.float64), np.asarray(predicted, np.float64)
     total = ((observed - observed.mean(axis=0)) ** 2).sum(axis=0)
@@ -74,6 +88,12 @@ def spearman(observed: Array, predicted: Array) -> Array:
     -------
     array (...)
         float64; NaN where either side is constant or holds NaN.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> spearman(np.array([1.0, 2.0, 3.0]), np.array([1.0, 10.0, 1000.0])).item()
+    1.0
     """
     return pearson(
         rankdata(observed, axis=0, nan_policy="propagate"),
@@ -95,6 +115,15 @@ def bits_per_spike(observed: Array, predicted: Array) -> Array:
         float64; NaN without spikes or where either side holds NaN, -inf when a spike falls where
         the predicted rate is 0. The null is the mean of the observed rows themselves; for that of
         the training rows call ``encoders.bits_per_spike`` with ``null=model.mean_rate_``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> counts = np.array([0.0, 2.0, 0.0, 2.0])
+    >>> bits_per_spike(counts, np.array([0.1, 1.9, 0.1, 1.9])).round(2).item()
+    0.93
+    >>> bits_per_spike(counts, np.full(4, counts.mean())).item()
+    0.0
     """
     result: Array = np.where(
         _lacks(observed, predicted), np.nan, _spike_scores.bits_per_spike(observed, predicted)
@@ -114,6 +143,13 @@ def pseudo_r2(observed: Array, predicted: Array) -> Array:
     -------
     array (...)
         float64; NaN where the observed side is constant or either holds NaN.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> counts = np.array([0.0, 2.0, 0.0, 2.0])
+    >>> pseudo_r2(counts, np.array([0.1, 1.9, 0.1, 1.9])).round(2).item()
+    0.93
     """
     result: Array = np.where(
         _lacks(observed, predicted), np.nan, _spike_scores.pseudo_r2(observed, predicted)
@@ -147,6 +183,14 @@ def choose_metric(metric: str) -> Callable[[Array, Array], Array]:
     ------
     ValueError
         When there is none; says which name may be meant.
+
+    Examples
+    --------
+    >>> choose_metric("pearson") is pearson
+    True
+    >>> choose_metric("R2")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ValueError: metric: expected one of ... Did you mean 'r2'?
     """
     if isinstance(metric, str) and metric in MEANT:
         raise ValueError(
@@ -174,6 +218,17 @@ def score(observed: xr.DataArray, predicted: xr.DataArray, metric: str = "pearso
     ------
     AlignError
         When shapes or labels differ.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neuroalign.loaders import from_arrays
+    >>> values = np.array([[1.0, 2.0], [2.0, 1.0], [3.0, 3.0]])
+    >>> observed = from_arrays(values, modality="eeg", stimulus=["cat", "dog", "cup"])
+    >>> predicted = observed.copy(data=np.array([[2.0, 0.0], [4.0, 0.0], [6.0, 0.0]]))
+    >>> found = score(observed, predicted)
+    >>> found.values.tolist(), found.attrs["n_constant"]
+    ([1.0, nan], 1)
     """
     function = choose_metric(metric)
     for name, array in (("observed", observed), ("predicted", predicted)):

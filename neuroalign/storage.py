@@ -137,6 +137,15 @@ def write_whole(path: Path | str) -> Iterator[Path]:
         When a folder stands there.
     OSError
         When it cannot be written; says why and what to do.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     with write_whole(f"{folder}/notes.txt") as partial:
+    ...         _ = partial.write_text("all of it")
+    ...     Path(folder, "notes.txt").read_text()
+    'all of it'
     """
     path = Path(path)
     if path.is_dir():
@@ -290,6 +299,15 @@ def load(path: Path | str, *, verify: bool = True) -> Any:
     FileNotFoundError
     DataCorruptionError
         When something is missing, cut or changed.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> import xarray as xr
+    >>> array = xr.DataArray([1.0, 2.0], dims="sample")
+    >>> with TemporaryDirectory() as folder:
+    ...     load(save(array, f"{folder}/values.nc")).identical(array)
+    True
     """
     path = Path(path)
     if not path.exists():
@@ -344,6 +362,15 @@ def rechunk(
     Raises
     ------
     SchemaError, ValueError, FileExistsError
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> import xarray as xr
+    >>> array = xr.DataArray([[1.0, 2.0]] * 40, dims=("sample", "neuroid")).chunk(sample=10)
+    >>> with TemporaryDirectory() as folder:
+    ...     rechunk(array, f"{folder}/values.zarr").chunks[0]  # no longer cut along samples
+    (40,)
     """
     path, axis = Path(path), choose(BY, by, "by")
     source = load(array) if isinstance(array, str | Path) else array

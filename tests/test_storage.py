@@ -14,6 +14,7 @@ import pytest
 import xarray as xr
 
 from neuroalign import storage
+from neuroalign._formats import _refuse_links
 from neuroalign.errors import DataCorruptionError, LoadError, SchemaError
 from neuroalign.loaders import from_arrays, simulate_linear
 from neuroalign.storage import MANIFEST, load, save
@@ -130,6 +131,15 @@ def test_content_in_other_files_is_refused(
             file.create_dataset("more", (5,), "f8", external=[(str(tmp_path / "secret.h5"), 0, 40)])
     with pytest.raises(DataCorruptionError, match=r"r\.nc: expected all content inside.*'/more'"):
         load(path)
+
+
+def test_groups_that_lead_back_to_themselves_end(responses: xr.DataArray, tmp_path: Path) -> None:
+    path = save(responses, tmp_path / "r.nc")
+    with h5py.File(path, "a") as file:
+        inner = file.create_group("circle")
+        inner["again"] = inner
+        file["circle/links"] = inner
+    _refuse_links(path)
 
 
 def test_paths_are_checked(responses: xr.DataArray, tmp_path: Path) -> None:

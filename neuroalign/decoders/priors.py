@@ -7,8 +7,8 @@ import numpy.typing as npt
 import xarray as xr
 
 from neuroalign._arrays import unwrap
-from neuroalign._device import resolve_device
-from neuroalign._training import TrainingPlan, list_cuda
+from neuroalign._device import list_cuda, resolve_device
+from neuroalign._training import TrainingPlan
 from neuroalign.decoders._backbone import AT_ONCE, measure_columns, split_decay
 from neuroalign.decoders._denoiser import DENOISERS, Diffusion
 from neuroalign.decoders._patterns import flatten_responses

@@ -296,3 +296,22 @@ def read_cards(folder: Path | None = None) -> dict[str, Card]:
     """Read every card, by name."""
     folder = find_cards() if folder is None else folder
     return {path.parent.name: read_card(path) for path in sorted(folder.glob("*/card.toml"))}
+
+
+def describe_card(card: Card) -> list[str]:
+    """Lines that say all a card says."""
+    access = "agreement required" if card.terms_required else "no agreement required"
+    lines = [
+        f"{card.name}: {card.title}",
+        f"modality: {card.modality} ({card.species})",
+        f"size: {card.size}",
+        f"licence: {card.licence}",
+        f"terms: {card.terms} [{access}] {card.terms_url}".rstrip(),
+        f"citation: {card.citation}",
+        f"doi: {card.doi or 'not stated'}",
+        f"loader: {card.loader or 'none; load the files with the loader of their format'}",
+    ]
+    lines += [f"expected {key}: {value}" for key, value in card.expected.counts.items()]
+    lines += [f"route: {r.kind} {r.address} {r.note}".rstrip() for r in card.routes]
+    lines += [f"by hand: {card.manual}"] if card.manual else []
+    return lines + [f"not verified: {fact}" for fact in card.unverified]

@@ -19,6 +19,8 @@ Trains = Mapping[str, Array]
 Window = tuple[float, float]
 # Takes a unit's name, the starts [s] of the windows, the number of bins: counts (trial, bin).
 Counter = Callable[[str, Array, int], Array]
+# Bins often end a little before the recording does; a larger share outside is worth a warning.
+LEFT_OUT = 0.01
 # Shares and counts beyond which clocks or units of time are likely mixed up.
 AWAY, CROWDED, OVERLAPS = 0.25, 0.02, 20.0
 FEW, FEW_SPIKES = 4, 100
@@ -321,3 +323,17 @@ def check_clock(
     for message, holds in signs.items():
         if holds:
             warnings.warn(message, NeuroalignWarning, stacklevel=3)
+
+
+def report_outside(trains: Trains, start: float, stop: float) -> list[str]:
+    """Note the spikes that no bin counts; warn of many."""
+    outside, total = count_outside(trains, start, stop)
+    if outside > LEFT_OUT * total:
+        warnings.warn(
+            f"trains: expected spikes from {start:g} to {stop:g} s, got {outside} of {total} "
+            f"({outside / total:.1%}) outside. Widen start and stop, cut the trains, or pass "
+            "time_unit= where they are not in seconds.",
+            NeuroalignWarning,
+            stacklevel=3,
+        )
+    return [f"{outside} of {total} spikes outside left out"] if outside else []

@@ -182,6 +182,17 @@ def load_alf_events(
     Raises
     ------
     FileNotFoundError, DataCorruptionError, LoadError
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> import numpy as np
+    >>> with TemporaryDirectory() as folder:
+    ...     np.save(f"{folder}/trials.stimOn_times.npy", np.array([10.0, 11.0]))
+    ...     np.save(f"{folder}/trials.contrastLeft.npy", np.array([0.25, np.nan]))
+    ...     events = load_alf_events(folder, onset="stimOn_times", stimulus="contrastLeft")
+    >>> events["stimulus"].tolist()
+    ['0.25', 'none']
     """
     trials = _Table(Path(folder), table)
     start = trials.read_times(onset)
@@ -233,6 +244,17 @@ def load_alf_series(folder: Path | str, table: str, attribute: str) -> xr.DataAr
     Raises
     ------
     FileNotFoundError, DataCorruptionError, LoadError
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> import numpy as np
+    >>> with TemporaryDirectory() as folder:
+    ...     np.save(f"{folder}/wheel.position.npy", np.array([0.0, 1.0, 4.0]))
+    ...     np.save(f"{folder}/wheel.timestamps.npy", np.array([1.0, 2.0, 3.5]))
+    ...     wheel = load_alf_series(folder, "wheel", "position")
+    >>> wheel["time"].values.tolist()
+    [1.0, 2.0, 3.5]
     """
     series = _Table(Path(folder), table)
     values = np.array(series.read(attribute))
@@ -298,6 +320,19 @@ def load_alf(
     Raises
     ------
     FileNotFoundError, DataCorruptionError, LoadError
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> events = pd.DataFrame({"onset": [0.0, 1.0], "duration": 0.5, "stimulus": ["cat", "dog"]})
+    >>> arrays = {"times": np.array([0.1, 0.4, 1.2]), "clusters": np.array([0, 1, 0])}
+    >>> with TemporaryDirectory() as folder:
+    ...     for name, values in arrays.items():
+    ...         np.save(f"{folder}/spikes.{name}.npy", values)
+    ...     load_alf(folder, events, window=(0.0, 0.5), bin_width=0.5).values[..., 0].tolist()
+    [[1.0, 1.0], [1.0, 0.0]]
     """
     folder = Path(folder)
     spikes, clusters = _Table(folder, "spikes"), _Table(folder, "clusters")

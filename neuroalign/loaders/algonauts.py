@@ -126,6 +126,21 @@ def load_algonauts(
     References
     ----------
     Gifford et al. (2023), arXiv:2301.03198.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> import numpy as np
+    >>> with TemporaryDirectory() as folder:
+    ...     split = Path(folder) / "training_split"
+    ...     for name in ("images", "fmri"):
+    ...         (split / f"training_{name}").mkdir(parents=True)
+    ...     (split / "training_images/train-0001_nsd-00013.png").touch()
+    ...     np.save(split / "training_fmri/lh_training_fmri.npy", np.ones((1, 3), "float32"))
+    ...     responses = load_algonauts(folder, hemisphere="L").load()
+    >>> responses["stimulus"].values.tolist(), responses.shape
+    (['nsd-00013'], (1, 3))
     """
     folder = Path(folder)
     regions = [roi] if isinstance(roi, str) else list(roi or [])

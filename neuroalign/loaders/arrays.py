@@ -262,6 +262,13 @@ def features_from_arrays(
     ------
     SchemaError
         When lengths differ or labels are missing.
+
+    Examples
+    --------
+    >>> values = [[1.0, 0.0], [0.5, 2.0]]
+    >>> features = features_from_arrays(values, stimulus=["cat", "dog"], layer="fc")
+    >>> features.dims, features.attrs["layer"]
+    (('sample', 'feature'), 'fc')
     """
     array = _numbers(values, ("sample", "feature"), dtype)
     if array.ndim != 2:

@@ -261,6 +261,22 @@ def add_roi(
     -----
     NeuroalignWarning
         When no neuroid lies in a region.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> import nibabel as nib
+    >>> import numpy as np
+    >>> from neuroalign.loaders import load_fmri
+    >>> images = {"bold": [[[[0, 1]]], [[[2, 3]]]], "atlas": [[[1]], [[2]]]}
+    >>> with TemporaryDirectory() as folder:
+    ...     for name, values in images.items():
+    ...         image = nib.Nifti1Image(np.array(values, "int16"), np.eye(4))
+    ...         nib.save(image, f"{folder}/{name}.nii")
+    ...     responses = load_fmri(f"{folder}/bold.nii", labels=[["cat", "dog"]], tr=2.0)
+    ...     named = add_roi(responses, f"{folder}/atlas.nii", names={1: "V1", 2: "V2"})
+    >>> named["roi"].values.tolist()
+    ['V1', 'V2']
     """
     check_responses(responses)
     files = [atlas] if isinstance(atlas, str | Path) else [path for path in atlas if path]

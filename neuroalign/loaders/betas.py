@@ -245,6 +245,19 @@ def estimate_betas(
     Notes
     -----
     LSS: Mumford et al. (2012), NeuroImage 59, 2636-2643.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from neuroalign.loaders import from_arrays
+    >>> shown = {"onset": [10.0, 40.0], "duration": 2.0, "trial_type": ["cat", "dog"]}
+    >>> rng = np.random.default_rng(0)
+    >>> clock = {"run": ["run-01"] * 40, "onset": 2.0 * np.arange(40)}
+    >>> responses = from_arrays(rng.normal(size=(40, 3)), modality="fmri", **clock)
+    >>> betas = estimate_betas(responses, pd.DataFrame(shown), tr=2.0)
+    >>> betas["stimulus"].values.tolist(), betas.shape
+    (['cat', 'dog'], (2, 3))
     """
     choose(METHODS, method, "method")
     check_responses(responses)

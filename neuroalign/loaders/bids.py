@@ -1,44 +1,28 @@
 """BIDS folders, raw or derived, to responses: find runs by their names, load them in one call.
 
-To add an ending: write its loader, and a row in ``READERS``.
+To add an ending: write its loader, and a row in ``_bids_readers.READERS``.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import reduce
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from neuroalign.errors import LoadError, choose, require, some
-from neuroalign.loaders._bids_names import (
-    BidsRun,
-    parse_name,
-    same_label,
-)
+from neuroalign.errors import LoadError, choose, some
+from neuroalign.loaders._bids_names import BidsRun, parse_name, same_label
 from neuroalign.loaders._bids_parts import (
-    clean_runs,
     drop_volumes,
     find_events,
-    find_mask,
     read_confounds,
     read_tr_of,
 )
+from neuroalign.loaders._bids_readers import READERS, Options
 from neuroalign.loaders._files import check_id
-from neuroalign.loaders.cifti import load_cifti
-from neuroalign.loaders.fmri import load_fmri
-from neuroalign.loaders.gifti import load_gifti
-from neuroalign.loaders.nifti import open_image, open_series, read_mask
 from neuroalign.schema import add_history, check_responses
 
-nib: Any = require("nibabel", "fmri")
 PathLike = Path | str
-Options = dict[str, Any]
-# Options that every loader knows, and those that only volumes are cleaned with while they are read.
-LABELS = ("events", "stimulus", "tr", "runs", "subject")
-CLEANING = ("confounds", "detrend", "high_pass", "standardize")
 # What tells recordings of one task apart; other entities are versions of one recording.
 RECORDING = ("ses", "acq", "ce", "dir", "run")
 VERSION = ("space", "res", "den", "cohort", "desc", "rec", "echo", "part")
@@ -174,6 +158,18 @@ def find_runs(
         When a folder or the subject is not there.
     LoadError
         When nothing matches, or several versions of one recording do.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     place = Path(folder) / "sub-01" / "func"
+    ...     place.mkdir(parents=True)
+    ...     (place / "sub-01_task-faces_run-1_bold.nii.gz").touch()
+    ...     runs = find_runs(folder, subject="01", task="faces")
+    >>> len(runs)
+    1
     """
     folder = _find_folder(root, derivatives)
     if ending is not None:
@@ -237,57 +233,6 @@ def _refuse_none(
     )
 
 
-def _load_volumes(runs: Sequence[BidsRun], mask: PathLike | None, options: Options) -> xr.DataArray:
-    paths = [run.paths[0] for run in runs]
-    if mask != "brain":
-        return load_fmri(paths, mask=mask, **options)
-    files = [find_mask(run) for run in runs]
-    image, _ = open_series(paths[0], verify=False)
-    inside = reduce(np.logical_and, [read_mask(file, image, paths[0]) for file in files])
-    if not inside.any():
-        raise LoadError(f"{files[0]}: expected voxels that all runs share, got 0. Pass mask=.")
-    with TemporaryDirectory() as folder:
-        joint = Path(folder) / "mask.nii"
-        affine = open_image(files[0]).affine
-        nib.save(nib.Nifti1Image(inside.astype(np.uint8), affine), joint)
-        responses = load_fmri(paths, mask=joint, **options)
-    return add_history(responses, f"voxels inside the brain masks of all {len(runs)} runs")
-
-
-def _refuse_mask(mask: PathLike | None, ending: str) -> None:
-    if mask is not None:
-        raise LoadError(
-            f"mask: expected None for {ending} files, got '{mask}'. Select by 'vertex', "
-            "'structure' or 'hemisphere' after loading."
-        )
-
-
-def _load_hemispheres(
-    runs: Sequence[BidsRun], mask: PathLike | None, options: Options
-) -> xr.DataArray:
-    _refuse_mask(mask, ".func.gii")
-    left, right = ([run.paths[side] for run in runs] for side in (0, 1))
-    responses = load_gifti(left, right, **{key: options[key] for key in LABELS})
-    return clean_runs(responses, **{key: options[key] for key in CLEANING})
-
-
-def _load_grayordinates(
-    runs: Sequence[BidsRun], mask: PathLike | None, options: Options
-) -> xr.DataArray:
-    _refuse_mask(mask, ".dtseries.nii")
-    paths = [run.paths[0] for run in runs]
-    responses = load_cifti(paths, **{key: options[key] for key in LABELS})
-    return clean_runs(responses, **{key: options[key] for key in CLEANING})
-
-
-READERS: dict[str, Callable[[Sequence[BidsRun], PathLike | None, Options], xr.DataArray]] = {
-    ".nii.gz": _load_volumes,
-    ".nii": _load_volumes,
-    ".func.gii": _load_hemispheres,
-    ".dtseries.nii": _load_grayordinates,
-}
-
-
 def load_bids(
     root: PathLike,
     *,
@@ -342,6 +287,22 @@ def load_bids(
     Raises
     ------
     FileNotFoundError, LoadError, DataCorruptionError, SchemaError
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> import nibabel as nib
+    >>> import numpy as np
+    >>> with TemporaryDirectory() as folder:
+    ...     place = Path(folder) / "sub-01" / "func"
+    ...     place.mkdir(parents=True)
+    ...     image = nib.Nifti1Image(np.ones((2, 2, 2, 3), "float32"), np.eye(4))
+    ...     image.header["pixdim"][4], image.header["xyzt_units"] = 2, 10  # [s]
+    ...     nib.save(image, place / "sub-01_task-rest_bold.nii")
+    ...     responses = load_bids(folder, subject="01", task="rest").load()
+    >>> responses.shape, responses["onset"].values.tolist()
+    ((3, 8), [0.0, 2.0, 4.0])
     """
     labels = [None] if runs is None else [runs] if isinstance(runs, str | int) else list(runs)
     found = [

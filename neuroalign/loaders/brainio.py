@@ -110,6 +110,18 @@ def read_brainio_spikes(path: PathLike) -> tuple[dict[str, Array], pd.DataFrame]
     Raises
     ------
     FileNotFoundError, LoadError, DataCorruptionError
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> import xarray as xr
+    >>> units = ("event", ["a-1", "a-2", "a-1"])
+    >>> times = xr.DataArray([0.1, 0.2, 0.4], {"neuroid_id": units}, ("event",), name="data")
+    >>> with TemporaryDirectory() as folder:
+    ...     times.to_netcdf(f"{folder}/spikes.nc", engine="h5netcdf")
+    ...     trains, _ = read_brainio_spikes(f"{folder}/spikes.nc")
+    >>> trains["a-1"].tolist()
+    [0.1, 0.4]
     """
     path = Path(path)
     array = open_assembly(path)
@@ -212,10 +224,14 @@ def load_brainio(
 
     Examples
     --------
-    ::
-
-        responses = load_brainio("assy_dicarlo_MajajHong2015_public.nc", stimulus_set="stimuli.csv")
-        it = responses[:, responses["roi"] == "IT"]
+    >>> from tempfile import TemporaryDirectory
+    >>> from neuroalign.loaders import from_arrays, to_brainio
+    >>> responses = from_arrays([[1.0, 2.0]], modality="spikes", stimulus=["cat"])
+    >>> names = {"identifier": "lab.Study", "stimulus_set_identifier": "lab.set"}
+    >>> with TemporaryDirectory() as folder:
+    ...     loaded = load_brainio(to_brainio(responses, f"{folder}/assembly.nc", **names))
+    >>> loaded.values.tolist(), loaded.attrs["identifier"]
+    ([[1.0, 2.0]], 'lab.Study')
     """
     path = Path(path)
     scale = choose(PER_SECOND, time_unit, "time_unit")
@@ -314,6 +330,18 @@ def to_brainio(
     -----
     ``repeat`` is counted within each stimulus when absent. The coord ``valid`` of ragged trials
     is left out: NaN in the values says the same.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> import xarray as xr
+    >>> from neuroalign.loaders import from_arrays
+    >>> responses = from_arrays([[1.0, 2.0]], modality="spikes", stimulus=["cat"])
+    >>> names = {"identifier": "lab.Study", "stimulus_set_identifier": "lab.set"}
+    >>> with TemporaryDirectory() as folder:
+    ...     path = to_brainio(responses, f"{folder}/assembly.nc", **names)
+    ...     xr.load_dataset(path)["stimulus_id"].values.tolist()
+    ['cat']
     """
     check_responses(responses)
     path = Path(path)

@@ -120,6 +120,16 @@ def from_traces(
     ------
     LoadError, SchemaError
         When times do not fit the traces, or no event lies in the recording.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> events = pd.DataFrame({"onset": [0.0, 1.0], "duration": 0.5, "stimulus": ["cat", "dog"]})
+    >>> traces = np.arange(40.0).reshape(20, 2)  # 20 frames of 2 cells
+    >>> responses = from_traces(traces, rate=10.0, events=events, window=(0.0, 0.3))
+    >>> responses[:, 0].values.tolist()
+    [[0.0, 2.0, 4.0], [20.0, 22.0, 24.0]]
     """
     values = np.asarray(traces)
     if values.ndim != 2 or values.dtype.kind not in "fiu" or values.shape[0] < 2:

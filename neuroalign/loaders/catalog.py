@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from neuroalign.errors import DataCorruptionError, LoadError, choose, require, some
 from neuroalign.loaders._agreements import agree_to_size, agree_to_terms, show_bytes
-from neuroalign.loaders._cards import AXES, Card, RemoteFile, Route, read_cards
+from neuroalign.loaders._cards import AXES, Card, RemoteFile, Route, describe_card, read_cards
 from neuroalign.loaders._download import download
 from neuroalign.loaders._http import Patience
 from neuroalign.loaders._installed import INSTALLED
@@ -60,6 +60,12 @@ def list_datasets(*, folder: Path | str | None = None) -> pd.DataFrame:
     DataFrame
         One row a dataset, indexed by name: ``title``, ``modality``, ``size``, ``licence``,
         ``terms_required``, ``route``, ``here``.
+
+    Examples
+    --------
+    >>> table = list_datasets()
+    >>> table.loc[["simulated-fmri", "haxby"], "modality"].tolist()
+    ['fmri', 'fmri']
     """
     rows = {}
     for name, card in read_cards().items():
@@ -76,24 +82,6 @@ def list_datasets(*, folder: Path | str | None = None) -> pd.DataFrame:
             "here": "installed" if kind == "installed" else here,
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("name")
-
-
-def _lines(card: Card) -> list[str]:
-    access = "agreement required" if card.terms_required else "no agreement required"
-    lines = [
-        f"{card.name}: {card.title}",
-        f"modality: {card.modality} ({card.species})",
-        f"size: {card.size}",
-        f"licence: {card.licence}",
-        f"terms: {card.terms} [{access}] {card.terms_url}".rstrip(),
-        f"citation: {card.citation}",
-        f"doi: {card.doi or 'not stated'}",
-        f"loader: {card.loader or 'none; load the files with the loader of their format'}",
-    ]
-    lines += [f"expected {key}: {value}" for key, value in card.expected.counts.items()]
-    lines += [f"route: {r.kind} {r.address} {r.note}".rstrip() for r in card.routes]
-    lines += [f"by hand: {card.manual}"] if card.manual else []
-    return lines + [f"not verified: {fact}" for fact in card.unverified]
 
 
 def describe_dataset(name: str) -> str:
@@ -114,8 +102,13 @@ def describe_dataset(name: str) -> str:
     ------
     ValueError
         For a name that no card has.
+
+    Examples
+    --------
+    >>> describe_dataset("nsd").splitlines()[:2]
+    ['nsd: Natural Scenes Dataset', 'modality: fmri (human)']
     """
-    return "\n".join(_lines(_find(name)))
+    return "\n".join(describe_card(_find(name)))
 
 
 def _by_hand(card: Card, shelf: Path) -> str:
@@ -222,6 +215,18 @@ def fetch_dataset(
         When what came is not what was expected.
     MissingExtraError
         Without pooch.
+
+    Examples
+    --------
+    One whose makers ask for an agreement waits for it:
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     try:
+    ...         fetch_dataset("nsd", folder=folder)
+    ...     except ValueError as error:
+    ...         print(str(error)[:54])
+    accept_terms: expected agreement to the terms of 'nsd'
     """
     card = _find(name)
     if isinstance(include, str):
@@ -355,6 +360,12 @@ def load_dataset(
         When the dataset was not fetched.
     LoadError
         When runs, sessions or files are missing; the message names them.
+
+    Examples
+    --------
+    >>> study = load_dataset("simulated-fmri", options={"n_samples": 40})
+    >>> study["responses"].sizes["sample"]
+    40
     """
     card = _find(name)
     loader = _find_loader(card)

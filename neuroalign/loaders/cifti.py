@@ -200,6 +200,19 @@ def load_cifti(
     Raises
     ------
     FileNotFoundError, LoadError, DataCorruptionError, SchemaError
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> import nibabel as nib
+    >>> import numpy as np
+    >>> brain = nib.cifti2.BrainModelAxis.from_surface([0, 2], 5, "CORTEX_LEFT")
+    >>> header = (nib.cifti2.SeriesAxis(0, 2.0, 3), brain)
+    >>> with TemporaryDirectory() as folder:
+    ...     nib.save(nib.Cifti2Image(np.ones((3, 2)), header), f"{folder}/run.dtseries.nii")
+    ...     responses = load_cifti(f"{folder}/run.dtseries.nii").load()
+    >>> responses["vertex"].values.tolist(), responses["onset"].values.tolist()
+    ([0, 2], [0.0, 2.0, 4.0])
     """
     paths = list_runs(path)
     if not paths:
@@ -325,6 +338,20 @@ def to_cifti(values: xr.DataArray, path: PathLike) -> Path:
     ------
     SchemaError
         When the places are not known, or samples are not one regular series.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> import nibabel as nib
+    >>> import numpy as np
+    >>> from neuroalign.loaders import from_arrays
+    >>> place = {"structure": ["CORTEX_LEFT"] * 2, "vertex": [0, 2]}
+    >>> place |= dict.fromkeys("ijk", [-1, -1])
+    >>> values = from_arrays([[1.0, 2.0]], modality="fmri", stimulus=["cat"], neuroid_coords=place)
+    >>> with TemporaryDirectory() as folder:
+    ...     path = to_cifti(values[0].assign_attrs(n_vertices=[5, 5]), f"{folder}/map.dscalar.nii")
+    ...     np.asarray(nib.load(path).dataobj).tolist()
+    [[1.0, 2.0]]
     """
     path = Path(path)
     make_rows, intent = choose(WRITERS, "".join(path.suffixes[-2:]), "path ending")

@@ -128,6 +128,24 @@ def load_dynamic_vision(
     The TR of 2 s, the volumes before (1 of 245, 2 of 246) and after (4) the movie, and the trend
     of order 4 follow scripts made after the authors' own. Unverified against the data: names of
     folders, and that the first volume kept is at the start of the movie.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> import nibabel as nib
+    >>> import numpy as np
+    >>> brain = nib.cifti2.BrainModelAxis.from_surface([0, 2], 5, "CORTEX_LEFT")
+    >>> header = (nib.cifti2.SeriesAxis(0, 2.0, 245), brain)
+    >>> values = np.random.default_rng(0).normal(size=(245, 2)).astype("float32")
+    >>> with TemporaryDirectory() as folder:
+    ...     place = Path(folder) / "subject1/fmri/seg1/cifti"
+    ...     place.mkdir(parents=True)
+    ...     for run in ("seg1_1", "seg1_2"):
+    ...         nib.save(nib.Cifti2Image(values, header), place / f"{run}_Atlas.dtseries.nii")
+    ...     responses = load_dynamic_vision(folder, subject="subject1", segments=[1]).load()
+    >>> responses.shape, responses["stimulus"].values[[4, 244]].tolist()
+    ((480, 2), ['seg1_004', 'seg1_004'])
     """
     if not 0 <= polynomial < 20:
         raise LoadError(f"polynomial: expected an order of 0 to 19, got {polynomial}. Try 4.")

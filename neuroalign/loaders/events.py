@@ -26,7 +26,7 @@ def _read_seconds(table: pd.DataFrame, column: str, name: str) -> np.ndarray:
 def load_events(
     path: Path | str, *, stimulus: str = "trial_type", run_duration: float | None = None
 ) -> pd.DataFrame:
-    """Read an events table (BIDS events.tsv).
+    r"""Read an events table (BIDS events.tsv).
 
     Parameters
     ----------
@@ -45,6 +45,16 @@ def load_events(
     Raises
     ------
     FileNotFoundError, LoadError
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "events.tsv"
+    ...     _ = path.write_text("onset\tduration\ttrial_type\n2\t1\tdog\n0\t1\tcat\n")
+    ...     load_events(path)["stimulus"].tolist()
+    ['cat', 'dog']
     """
     path = check_file(path, ENDINGS)
     try:

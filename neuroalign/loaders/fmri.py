@@ -162,15 +162,19 @@ def load_fmri(
 
     Examples
     --------
-    Two runs, each with its events; voxels of a mask, without trend and z-scored within runs::
+    Two runs, z-scored within runs, each volume labelled:
 
-        responses = load_fmri(
-            ["run-01_bold.nii.gz", "run-02_bold.nii.gz"],
-            mask="mask.nii.gz",
-            events=["run-01_events.tsv", "run-02_events.tsv"],
-            detrend=True,
-            standardize="zscore",
-        )
+    >>> from tempfile import TemporaryDirectory
+    >>> import nibabel as nib
+    >>> import numpy as np
+    >>> values = np.random.default_rng(0).normal(size=(2, 2, 1, 4)).astype("float32")
+    >>> with TemporaryDirectory() as folder:
+    ...     paths = [f"{folder}/{run}.nii.gz" for run in ("run-01", "run-02")]
+    ...     for path in paths:
+    ...         nib.save(nib.Nifti1Image(values, np.eye(4)), path)
+    ...     responses = load_fmri(paths, labels=[list("abcd")] * 2, tr=2.0, standardize="zscore")
+    ...     responses.shape, bool(abs(responses.mean("sample")).max() < 1e-6)
+    ((8, 4), True)
     """
     paths = [bold] if isinstance(bold, str | Path) else list(bold)
     if not paths:

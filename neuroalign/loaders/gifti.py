@@ -199,6 +199,18 @@ def load_gifti(
     Raises
     ------
     FileNotFoundError, LoadError, DataCorruptionError, SchemaError
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> import nibabel as nib
+    >>> import numpy as np
+    >>> arrays = [nib.gifti.GiftiDataArray(np.full(5, n, "float32")) for n in range(3)]
+    >>> with TemporaryDirectory() as folder:
+    ...     nib.save(nib.gifti.GiftiImage(darrays=arrays), f"{folder}/left.func.gii")
+    ...     responses = load_gifti(f"{folder}/left.func.gii", tr=2.0, labels=[["a", "b", "c"]])
+    >>> responses.shape, responses["hemisphere"].values[0].item()
+    ((3, 5), 'L')
     """
     given = {"L": list_runs(left), "R": list_runs(right)}
     sides = [side for side in HEMISPHERES if given[side]]
@@ -278,6 +290,18 @@ def to_gifti(
     ------
     SchemaError
         When the places of the vertices are not known, or values would be lost.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> import nibabel as nib
+    >>> from neuroalign.loaders import from_arrays
+    >>> place = {"hemisphere": ["L", "L"], "vertex": [0, 2]}
+    >>> values = from_arrays([[1.0, 2.0]], modality="fmri", stimulus=["cat"], neuroid_coords=place)
+    >>> with TemporaryDirectory() as folder:
+    ...     (path,) = to_gifti(values[0].assign_attrs(n_vertices=[4, 4]), f"{folder}/lh.func.gii")
+    ...     nib.load(path).darrays[0].data.tolist()
+    [1.0, nan, 2.0, nan]
     """
     rows = np.atleast_2d(take_rows(values))
     missing = {"hemisphere", "vertex"} - set(values.coords) | {"n_vertices"} - set(values.attrs)

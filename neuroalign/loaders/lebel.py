@@ -120,6 +120,21 @@ def load_lebel(
     authors' scripts, which set the sound 10 s after the first volume and cut features by 10
     volumes at the start and 5 at the end to fit the files. Voxels are in the subject's own space
     (pycortex masks are not read), so that ``x y z`` are not known.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> import h5py
+    >>> import numpy as np
+    >>> with TemporaryDirectory() as folder:
+    ...     place = Path(folder) / "derivative/preprocessed_data/UTS03"
+    ...     place.mkdir(parents=True)
+    ...     with h5py.File(place / "souls.hf5", "w") as file:
+    ...         file["data"] = np.ones((3, 4))
+    ...     responses = load_lebel(folder, subject="UTS03").load()
+    >>> responses.shape, responses["onset"].values.tolist()
+    ((3, 4), [10.0, 12.0, 14.0])
     """
     place = _find_folder(folder, "preprocessed_data", check_id(subject, "subject"))
     names = _choose_stories(place, ENDING, stories)
@@ -172,7 +187,7 @@ def load_lebel(
 def load_lebel_words(
     folder: PathLike, *, stories: Sequence[str] | None = None, tier: str | None = None
 ) -> dict[str, pd.DataFrame]:
-    """Read the words of stories and when they are said.
+    r"""Read the words of stories and when they are said.
 
     Parameters
     ----------
@@ -192,6 +207,20 @@ def load_lebel_words(
     Raises
     ------
     FileNotFoundError, LoadError, DataCorruptionError
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> grid = 'File type = "ooTextFile"\nObject class = "TextGrid"\n\n0\n2\n<exists>\n1\n'
+    >>> grid += '"IntervalTier" "word"\n0 2 2\n0 1 "once"\n1 2 "upon"\n'
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "derivative/TextGrids/souls.TextGrid"
+    ...     path.parent.mkdir(parents=True)
+    ...     _ = path.write_text(grid)
+    ...     words = load_lebel_words(folder)
+    >>> words["souls"]["stimulus"].tolist()
+    ['once', 'upon']
     """
     place = _find_folder(folder, "TextGrids")
     names = _choose_stories(place, ".TextGrid", stories)

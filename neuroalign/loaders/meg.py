@@ -151,6 +151,18 @@ def load_meg(
     Raises
     ------
     FileNotFoundError, LoadError, DataCorruptionError, SchemaError
+
+    Examples
+    --------
+    >>> import mne
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> info = mne.create_info(["Fz", "Cz"], 100.0, "eeg")
+    >>> recording = mne.io.RawArray(np.arange(400.0).reshape(2, 200), info, verbose="error")
+    >>> shown = {"onset": [0.5, 1.2], "duration": 0.1, "stimulus": ["face", "house"]}
+    >>> responses = load_meg(recording, window=(-0.1, 0.3), events=pd.DataFrame(shown))
+    >>> responses["stimulus"].values.tolist(), responses.shape
+    (['face', 'house'], (2, 2, 41))
     """
     name = _name(recording)
     raw = open_raw(recording, projectors=projectors, verify=verify)
@@ -219,6 +231,16 @@ def load_continuous(
     Raises
     ------
     FileNotFoundError, LoadError, DataCorruptionError, SchemaError
+
+    Examples
+    --------
+    >>> import mne
+    >>> import numpy as np
+    >>> info = mne.create_info(["Fz", "Cz"], 100.0, "eeg")
+    >>> recording = mne.io.RawArray(np.arange(100.0).reshape(2, 50), info, verbose="error")
+    >>> responses = load_continuous(recording)
+    >>> responses.shape, responses["onset"].values[-1].item()
+    ((50, 2), 0.49)
     """
     name = _name(recording)
     raw = open_raw(recording, projectors=projectors, verify=verify)
@@ -293,6 +315,19 @@ def load_epochs(
     Raises
     ------
     FileNotFoundError, LoadError, DataCorruptionError, SchemaError
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> import mne
+    >>> import numpy as np
+    >>> info = mne.create_info(["Fz", "Cz"], 100.0, "eeg")
+    >>> values = 1e-6 * np.arange(120.0).reshape(3, 2, 20)
+    >>> epochs = mne.EpochsArray(values, info, event_id={"tone": 1}, verbose="error")
+    >>> with TemporaryDirectory() as folder:
+    ...     _ = epochs.save(f"{folder}/sub-01-epo.fif", verbose="error")
+    ...     load_epochs(f"{folder}/sub-01-epo.fif")["stimulus"].values.tolist()
+    ['tone', 'tone', 'tone']
     """
     path = check_recording(path, verify=verify)
     if path.is_dir() or path.suffix.lower() not in EPOCHS:

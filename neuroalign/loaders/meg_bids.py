@@ -208,6 +208,16 @@ def load_meg_bids(
     Raises
     ------
     FileNotFoundError, LoadError, DataCorruptionError, SchemaError
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     try:
+    ...         load_meg_bids(folder, subject="01", task="see")
+    ...     except (FileNotFoundError, LoadError) as error:
+    ...         print(str(error).split(". ")[1])
+    Pass datatype=, or check subject= and session=.
     """
     path = _find(root, subject, task, session, run, datatype)
     check_recording(path.fpath, verify=verify)

@@ -128,6 +128,16 @@ def from_mne(
     Raises
     ------
     LoadError, SchemaError
+
+    Examples
+    --------
+    >>> import mne
+    >>> import numpy as np
+    >>> info = mne.create_info(["Fz", "Cz"], 100.0, "eeg")
+    >>> epochs = mne.EpochsArray(np.ones((3, 2, 20)), info, event_id={"tone": 1}, verbose="error")
+    >>> responses = from_mne(epochs)
+    >>> responses.shape, responses["stimulus"].values.tolist()
+    ((3, 2, 20), ['tone', 'tone', 'tone'])
     """
     listed = isinstance(inst, list | tuple)
     first = inst[0] if listed and inst else inst
@@ -225,6 +235,19 @@ def to_mne(responses: xr.DataArray) -> Any:
     ------
     SchemaError
         When there is no ``time`` or no ``stimulus``, or times are uneven.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neuroalign.loaders import from_arrays
+    >>> from neuroalign.loaders import simulate_linear
+    >>> names = {"channel_type": ["eeg", "eeg"]}
+    >>> values = 1e-6 * np.random.default_rng(0).normal(size=(3, 2, 20))
+    >>> responses = from_arrays(
+    ...     values, modality="eeg", stimulus=["a", "b", "a"], time=np.arange(20) / 100, units="V"
+    ... )
+    >>> to_mne(responses)["a"].get_data().shape
+    (2, 2, 20)
     """
     check_responses(responses)
     missing = [name for name in ("time", "stimulus") if name not in responses.coords]

@@ -54,6 +54,23 @@ def load_narratives(
     -----
     Unverified against the data: the names of the derivatives. Other names are named in the error
     of `find_runs`; pass ``space``, ``entities`` or ``ending`` for them.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> import nibabel as nib
+    >>> import numpy as np
+    >>> with TemporaryDirectory() as folder:
+    ...     place = Path(folder) / "sub-001/func"
+    ...     place.mkdir(parents=True)
+    ...     image = nib.Nifti1Image(np.ones((2, 2, 2, 3), "float32"), np.eye(4))
+    ...     image.header["pixdim"][4], image.header["xyzt_units"] = 1.5, 10  # [s]
+    ...     nib.save(image, place / "sub-001_task-pieman_run-1_bold.nii")
+    ...     raw = {"derivatives": None, "space": None, "mask": None}
+    ...     responses = load_narratives(folder, subject="001", task="pieman", **raw).load()
+    >>> responses["onset"].values.tolist()
+    [0.0, 1.5, 3.0]
     """
     return load_bids(
         root,

@@ -73,6 +73,16 @@ def events_from_neo(source: Any, *, name: str | None = None, segment: int | None
     ------
     LoadError
         When the choice is open, or labels are missing.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import quantities as pq
+    >>> times, labels = np.array([1.0, 2.0]), np.array(["cat", "dog"])
+    >>> segment = neo.Segment()
+    >>> segment.epochs.append(neo.Epoch(times * pq.s, [500, 500] * pq.ms, labels))
+    >>> events_from_neo(segment)["duration"].tolist()
+    [0.5, 0.5]
     """
     part = _find_segment(source, segment)
     tables = [table for table in (*part.epochs, *part.events) if len(table)]
@@ -135,6 +145,17 @@ def from_neo(
     Raises
     ------
     LoadError
+
+    Examples
+    --------
+    >>> import neo
+    >>> import pandas as pd
+    >>> import quantities as pq
+    >>> segment = neo.Segment()
+    >>> segment.spiketrains.append(neo.SpikeTrain([50, 1050] * pq.ms, t_stop=2000, name="unit-a"))
+    >>> events = pd.DataFrame({"onset": [0.0, 1.0], "duration": 0.5, "stimulus": ["cat", "dog"]})
+    >>> from_neo(segment, events, window=(0.0, 0.5), bin_width=0.5).values.tolist()
+    [[[1.0]], [[1.0]]]
     """
     part = _find_segment(source, segment)
     spikes = list(part.spiketrains)
@@ -170,7 +191,7 @@ def from_neo(
 
 
 def read_neo(path: Path | str, *, reader: str) -> Any:
-    """Read a file through neo.
+    r"""Read a file through neo.
 
     Parameters
     ----------
@@ -193,6 +214,17 @@ def read_neo(path: Path | str, *, reader: str) -> Any:
         When neo fails on it.
     LoadError
         When it holds several blocks, or none.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "spikes.txt"
+    ...     _ = path.write_text("0.05\t1.05\n")
+    ...     block = read_neo(path, reader="AsciiSpikeTrainIO")
+    >>> block.segments[0].spiketrains[0].size
+    2
     """
     make = choose(READERS, reader, "reader")
     path = Path(path)

@@ -4,11 +4,8 @@ A flipped byte in a ``.nii.gz`` reads without an error unless the whole stream i
 its CRC; a cut ``.nii`` reads as long as nobody asks for the missing part. Both are checked here.
 """
 
-import gzip
 import warnings
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from os import SEEK_END, PathLike
 from pathlib import Path
 from typing import Any
@@ -25,6 +22,13 @@ from neuroalign.errors import (
     require,
 )
 from neuroalign.loaders._files import check_file
+from neuroalign.loaders._gzip_streams import (
+    check_gzip,
+    check_ratio,
+    check_size,
+    name_damage,
+    read_out,
+)
 from neuroalign.loaders._rows import take_rows
 from neuroalign.storage import write_whole
 
@@ -34,9 +38,6 @@ MAX_BYTES = 64 * 1024**3
 PLAUSIBLE_TR = (0.2, 20.0)
 MILLIMETRES = ("mm", "unknown")
 SECONDS = {"sec": 1.0, "msec": 1e-3, "usec": 1e-6, "unknown": 1.0}
-BLOCK = 1 << 16
-# Bytes that may follow the volumes, and how many times smaller gzip can make a file.
-SPARE, MOST_RATIO = 1 << 26, 1032
 UNREADABLE = (
     nib.filebasedimages.ImageFileError,
     nib.spatialimages.HeaderDataError,
@@ -45,59 +46,6 @@ UNREADABLE = (
     zlib.error,
     ValueError,
 )
-
-
-def _check_size(path: Path, size: int, promised: int) -> None:
-    if size < promised:
-        raise DataCorruptionError(
-            f"{path}: truncated: the header promises {promised} bytes, the file has {size}. "
-            "Download it again."
-        )
-
-
-def _check_gzip(path: Path, promised: int) -> None:
-    """Read the stream to its end, so that its CRC and its length are compared."""
-    with _name_damage(path, promised), gzip.open(path) as stream:
-        size = _read_out(stream, path, promised, 0)
-    _check_size(path, size, promised)
-
-
-def _read_out(stream: Any, path: Path | str, promised: int, size: int) -> int:
-    """Read a stream to its end; give its size, or refuse one that goes on far behind its data.
-
-    A hundred kilobytes under gzip can hold a hundred megabytes of nothing.
-    """
-    limit = 2 * promised + SPARE
-    while block := stream.read(BLOCK):
-        size += len(block)
-        if size > limit:
-            raise DataCorruptionError(
-                f"{path}: expected {promised} bytes under gzip, as its header says, got more than "
-                f"{limit}. Download it again."
-            )
-    return size
-
-
-def _check_ratio(path: Path, promised: int) -> None:
-    """Refuse a header that promises more than the file can hold under gzip."""
-    size = path.stat().st_size
-    if promised > size * MOST_RATIO + SPARE:
-        raise DataCorruptionError(
-            f"{path}: truncated: the header promises {promised} bytes, {size} bytes under gzip "
-            f"hold {size * MOST_RATIO} at most. Download it again."
-        )
-
-
-@contextmanager
-def _name_damage(path: Path | str, promised: int) -> Iterator[None]:
-    """Say which file it is whose gzip stream is damaged."""
-    try:
-        yield
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise DataCorruptionError(
-            f"{path}: expected {promised} bytes under gzip, got a stream that is damaged "
-            f"({error}). Download it again."
-        ) from error
 
 
 def _count_promised(image: Any) -> int:
@@ -115,7 +63,7 @@ def check_length(image: Any, path: Path | str) -> None:
     """
     path, promised = Path(path), _count_promised(image)
     if not path.name.endswith(".gz"):
-        _check_size(path, path.stat().st_size, promised)
+        check_size(path, path.stat().st_size, promised)
         return
     with path.open("rb") as stream:
         stream.seek(-4, SEEK_END)
@@ -123,7 +71,7 @@ def check_length(image: Any, path: Path | str) -> None:
     # Streams of several members end with the length of their last, others with bytes after the
     # volumes: only a whole read tells these from a file that was cut.
     if length != promised % 2**32:
-        _check_gzip(path, promised)
+        check_gzip(path, promised)
 
 
 def open_image(path: Path | str, *, verify: bool = True, max_bytes: int = MAX_BYTES) -> Any:
@@ -166,9 +114,9 @@ def open_image(path: Path | str, *, verify: bool = True, max_bytes: int = MAX_BY
     if not path.name.endswith(".gz"):
         check_length(image, path)
     else:
-        _check_ratio(path, promised)
+        check_ratio(path, promised)
     if path.name.endswith(".gz") and verify:
-        _check_gzip(path, promised)
+        check_gzip(path, promised)
     affine = image.affine
     if affine is None or not np.isfinite(affine).all() or np.linalg.det(affine[:3, :3]) == 0:
         rows = None if affine is None else np.asarray(affine).tolist()
@@ -274,7 +222,7 @@ def read_volumes(path: Path | str, inside: Array, *, verify: bool = True) -> Arr
     place = np.ravel_multi_index(np.nonzero(inside), shape[:3], order="F")
     volume = np.empty(int(np.prod(shape[:3])), dtype=image.dataobj.dtype)
     values = np.empty((shape[3], len(place)), dtype=np.float32)
-    with _name_damage(path, _count_promised(image)), nib.openers.ImageOpener(path) as stream:
+    with name_damage(path, _count_promised(image)), nib.openers.ImageOpener(path) as stream:
         stream.seek(image.dataobj.offset)
         for number, row in enumerate(values):
             if stream.readinto(volume.view(np.uint8)) != volume.nbytes:
@@ -285,7 +233,7 @@ def read_volumes(path: Path | str, inside: Array, *, verify: bool = True) -> Arr
             row[:] = volume[place]
         # The CRC is compared only when the end of the stream is met.
         if verify:
-            _read_out(stream, path, _count_promised(image), stream.tell())
+            read_out(stream, path, _count_promised(image), stream.tell())
     if slope != 1:
         values *= np.float32(slope)
     if intercept != 0:
@@ -361,6 +309,20 @@ def to_nifti(values: xr.DataArray, path: Path | str) -> Path:
     ------
     SchemaError
         When the places of the voxels are not known, or there are other dims.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> import nibabel as nib
+    >>> import numpy as np
+    >>> from neuroalign.loaders import from_arrays
+    >>> place = {"i": [0, 1], "j": [0, 0], "k": [0, 0]}
+    >>> values = from_arrays([[1.0, 2.0]], modality="fmri", stimulus=["cat"], neuroid_coords=place)
+    >>> values = values[0].assign_attrs(affine=np.eye(4).ravel().tolist(), grid_shape=[3, 1, 1])
+    >>> with TemporaryDirectory() as folder:
+    ...     path = to_nifti(values, f"{folder}/map.nii")
+    ...     nib.load(path).get_fdata().ravel().tolist()
+    [1.0, 2.0, nan]
     """
     rows = take_rows(values)
     if not str(path).endswith((".nii", ".nii.gz")):

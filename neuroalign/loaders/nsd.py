@@ -248,10 +248,15 @@ def load_nsd(
 
     Examples
     --------
-    The visual cortex of subject 1, averaged over repeats::
+    What is missing is named; average what came by ``average_repeats(zscore_sessions(responses))``:
 
-        responses = load_nsd("nsd", subject="subj01", mask="nsdgeneral", roi="prf-visualrois")
-        averaged = average_repeats(zscore_sessions(responses))
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     try:
+    ...         load_nsd(folder, subject="subj01", mask="nsdgeneral", roi="prf-visualrois")
+    ...     except FileNotFoundError as error:
+    ...         print(str(error).split(": ", 1)[1])
+    expected a folder of betas, got none. Beside it: nothing.
     """
     folder, number = Path(folder), _number(subject)
     on_surface = choose(SPACES, space, "space")

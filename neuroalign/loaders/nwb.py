@@ -163,6 +163,24 @@ def load_nwb(
     Raises
     ------
     FileNotFoundError, LoadError, DataCorruptionError
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> import pynwb
+    >>> from pynwb.testing.mock.file import mock_NWBFile
+    >>> file = mock_NWBFile()
+    >>> file.add_unit(id=4, spike_times=[0.1, 1.2])
+    >>> file.add_trial_column("picture", "what was shown")
+    >>> for start, picture in enumerate(["cat", "dog"]):
+    ...     file.add_trial(float(start), start + 0.5, picture=picture)
+    >>> with TemporaryDirectory() as folder:
+    ...     with pynwb.NWBHDF5IO(f"{folder}/rat.nwb", "w") as out:
+    ...         out.write(file)
+    ...     bins = {"window": (0.0, 0.5), "bin_width": 0.5}
+    ...     counts = load_nwb(f"{folder}/rat.nwb", stimulus="picture", **bins)
+    >>> counts["stimulus"].values.tolist(), counts.values.ravel().tolist()
+    (['cat', 'dog'], [1.0, 1.0])
     """
     path = Path(path)
     with open_nwb(path) as file:
@@ -230,6 +248,19 @@ def describe_nwb(path: Path | str) -> list[str]:
     ------
     FileNotFoundError, LoadError, DataCorruptionError
         When the file cannot be read at all.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> import pynwb
+    >>> from pynwb.testing.mock.file import mock_NWBFile
+    >>> file = mock_NWBFile(session_id="s1")
+    >>> file.add_unit(id=4, spike_times=[0.1, 1.2])
+    >>> with TemporaryDirectory() as folder:
+    ...     with pynwb.NWBHDF5IO(f"{folder}/rat.nwb", "w") as out:
+    ...         out.write(file)
+    ...     describe_nwb(f"{folder}/rat.nwb")[2:]
+    ['units: 1; spikes: 2 from 0.1 to 1.2 s', 'wrong: no interval tables']
     """
     with open_nwb(path) as file:
         session, subject = (text or "unnamed" for text in name_session(file))

@@ -90,6 +90,23 @@ def load_nwb_traces(
     Raises
     ------
     FileNotFoundError, LoadError, DataCorruptionError
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> import numpy as np
+    >>> import pynwb
+    >>> from pynwb.testing.mock.file import mock_NWBFile
+    >>> from pynwb.testing.mock.ophys import mock_RoiResponseSeries
+    >>> file = mock_NWBFile()  # a file of two cells and three frames
+    >>> traces = np.arange(6.0).reshape(3, 2)
+    >>> _ = mock_RoiResponseSeries(data=traces, rate=10.0, n_rois=2, nwbfile=file)
+    >>> with TemporaryDirectory() as folder:
+    ...     with pynwb.NWBHDF5IO(f"{folder}/mouse.nwb", "w") as out:
+    ...         out.write(file)
+    ...     responses = load_nwb_traces(f"{folder}/mouse.nwb")
+    >>> responses.values.tolist(), responses["onset"].values.tolist()
+    ([[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]], [0.0, 0.1, 0.2])
     """
     path, events = Path(path), None
     with open_nwb(path) as file:

@@ -141,6 +141,20 @@ def load_pereira(
     -----
     The variables are those that public readers of the files use. Unverified against the data:
     that ``colToCoord`` counts from 1, and the affine of its grid, so that ``x y z`` are absent.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> import numpy as np
+    >>> import scipy.io
+    >>> words = np.array([[f"word-{n}"] for n in range(180)], object)
+    >>> meta = {"dimensions": [88, 125, 85], "colToCoord": [[1, 2, 3], [1, 2, 4]]}
+    >>> content = {"examples": np.ones((180, 2)), "keyConcept": words, "meta": meta}
+    >>> with TemporaryDirectory() as folder:
+    ...     scipy.io.savemat(f"{folder}/data_180concepts_pictures.mat", content)
+    ...     responses = load_pereira(folder, experiment="180concepts_pictures", subject=None)
+    >>> responses["neuroid"].values.tolist()
+    ['0-1-2', '0-1-3']
     """
     values_name, labels_name, n_stimuli = choose(EXPERIMENTS, experiment, "experiment")
     path, subject = _find_file(folder, experiment, subject)

@@ -85,7 +85,7 @@ def load_phy(
     session: str | None = None,
     subject: str | None = None,
 ) -> xr.DataArray:
-    """Load the sorted spikes of a phy folder.
+    r"""Load the sorted spikes of a phy folder.
 
     Parameters
     ----------
@@ -119,6 +119,23 @@ def load_phy(
     Raises
     ------
     FileNotFoundError, DataCorruptionError, LoadError
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> events = pd.DataFrame({"onset": [0.0, 1.0], "duration": 0.5, "stimulus": ["cat", "dog"]})
+    >>> with TemporaryDirectory() as folder:
+    ...     np.save(f"{folder}/spike_times.npy", np.array([100, 400, 1200]))
+    ...     np.save(f"{folder}/spike_clusters.npy", np.array([4, 9, 4]))
+    ...     _ = (Path(folder) / "params.py").write_text("sample_rate = 1000.0\n")
+    ...     table = "cluster_id\tgroup\n4\tgood\n9\tmua\n"
+    ...     _ = (Path(folder) / "cluster_group.tsv").write_text(table)
+    ...     counts = load_phy(folder, events, window=(0.0, 0.5), bin_width=0.5)
+    >>> counts["neuroid"].values.tolist(), counts.values.ravel().tolist()
+    (['4'], [1.0, 1.0])
     """
     folder = Path(folder)
     sorted_by = folder / "spike_clusters.npy"

@@ -30,6 +30,13 @@ def events_from_pynapple(epochs: Any, *, stimulus: str) -> pd.DataFrame:
     ------
     LoadError
         When it is another object or lacks the column.
+
+    Examples
+    --------
+    >>> import pynapple as nap
+    >>> shown = nap.IntervalSet([0.0, 2.0], [1.0, 3.0], metadata={"picture": ["cat", "dog"]})
+    >>> " ".join(events_from_pynapple(shown, stimulus="picture")["stimulus"])
+    'cat dog'
     """
     if not isinstance(epochs, nap.IntervalSet):
         raise LoadError(
@@ -87,6 +94,17 @@ def from_pynapple(
     Raises
     ------
     LoadError
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> import pynapple as nap
+    >>> recorded = nap.IntervalSet(0.0, 2.0)
+    >>> group = nap.TsGroup({4: nap.Ts([0.1, 0.3, 1.1])}, recorded, metadata={"region": ["CA1"]})
+    >>> events = pd.DataFrame({"onset": [0.0, 1.0], "duration": 0.5, "stimulus": ["cat", "dog"]})
+    >>> counts = from_pynapple(group, events, window=(0.0, 0.2), bin_width=0.2)
+    >>> counts["region"].values.tolist(), counts.values.ravel().tolist()
+    (['CA1'], [1.0, 1.0])
     """
     if not isinstance(group, nap.TsGroup):
         raise LoadError(

@@ -90,10 +90,13 @@ def load_rdms(
 
     Examples
     --------
-    ::
-
-        rdms = load_rdms("92_modelRDMs.mat", labels=names)
-        rdms.sel(rdm="animacy")
+    >>> from tempfile import TemporaryDirectory
+    >>> import numpy as np
+    >>> with TemporaryDirectory() as folder:
+    ...     np.save(f"{folder}/rdms.npy", np.array([[1.0, 2.0, 3.0], [3.0, 2.0, 1.0]]))
+    ...     rdms = load_rdms(f"{folder}/rdms.npy", labels=["cat", "dog", "cup"])
+    >>> rdms.shape, rdms["first"].values.tolist(), rdms["second"].values.tolist()
+    ((2, 3), ['cat', 'cat', 'dog'], ['dog', 'cup', 'cup'])
     """
     path = Path(path)
     endings = {ending: read for ending, read in READERS.items() if path.suffix.lower() == ending}
@@ -207,6 +210,16 @@ def to_rsatoolbox(rdms: xr.DataArray, path: PathLike) -> Path:
     SchemaError
         When these are no dissimilarities (kind ``cross``), pairs stand in another order, or
         names are not ASCII.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> import numpy as np
+    >>> from neuroalign.rsa import from_matrix
+    >>> rdm = from_matrix(np.array([1.0, 2.0, 3.0]), ["cat", "dog", "cup"])
+    >>> with TemporaryDirectory() as folder:
+    ...     load_rdms(to_rsatoolbox(rdm, f"{folder}/rdm.h5")).values.tolist()
+    [[1.0, 2.0, 3.0]]
     """
     path = Path(path)
     choose(dict.fromkeys(HDF5), path.suffix, "path ending")

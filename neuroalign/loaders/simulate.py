@@ -40,6 +40,14 @@ def simulate_linear(
     Dataset
         ``features`` (sample, feature), ``responses`` (sample, neuroid), the planted ``weights``
         (feature, neuroid), and ``reliability`` (neuroid), the signal's share of the variance.
+
+    Examples
+    --------
+    >>> data = simulate_linear(n_samples=100, n_features=5, n_neuroids=3, snr=1.0)
+    >>> data["responses"].shape, data["weights"].shape
+    ((100, 3), (5, 3))
+    >>> data["reliability"].round(1).values.tolist()
+    [0.5, 0.5, 0.5]
     """
     rng = np.random.default_rng(seed)
     features = rng.normal(size=(n_samples, n_features))
@@ -127,6 +135,23 @@ def simulate_layered_cortex(
     DataArray (sample, neuroid)
         Coords ``roi`` and ``planted_layer`` on neuroid; with a mesh ``hemisphere``, ``vertex``
         and ``x y z`` [mm] too.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neuroalign.loaders import features_from_arrays
+    >>> rng = np.random.default_rng(0)
+    >>> names = [f"image-{n}" for n in range(30)]
+    >>> layers = {
+    ...     layer: features_from_arrays(rng.normal(size=(30, 8)), stimulus=names)
+    ...     for layer in ("early", "late")
+    ... }
+    >>> planted = {"V1": "early", "IT": "late"}
+    >>> responses = simulate_layered_cortex(
+    ...     layers, planted, n_neuroids_per_roi=5, n_components=8, mesh=None
+    ... )
+    >>> responses.shape, responses["planted_layer"].values[[0, 5]].tolist()
+    ((90, 10), ['early', 'late'])
     """
     rng = np.random.default_rng(seed)
     rois = list(roi_layers)

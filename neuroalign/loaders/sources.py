@@ -150,6 +150,17 @@ def load_source_estimates(
     Raises
     ------
     FileNotFoundError, LoadError, SchemaError
+
+    Examples
+    --------
+    >>> import mne
+    >>> import numpy as np
+    >>> values = np.arange(12.0).reshape(3, 4)  # three vertices, four times
+    >>> vertices = [np.array([0, 4]), np.array([2])]
+    >>> estimate = mne.SourceEstimate(values, vertices, tmin=0.0, tstep=0.01)
+    >>> responses = load_source_estimates(estimate, stimulus=["tone"])
+    >>> responses["vertex"].values.tolist(), responses["hemisphere"].values.tolist()
+    ([0, 4, 2], ['L', 'L', 'R'])
     """
     items = list(estimates) if isinstance(estimates, list | tuple) else [estimates]
     if not items:

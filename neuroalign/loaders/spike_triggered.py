@@ -75,6 +75,13 @@ def spike_triggered_windows(
     ------
     LoadError
         When values are not finite, or no window lies inside the signal.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> windows = spike_triggered_windows([0.10, 0.50], np.arange(100.0), 100.0, (-0.01, 0.01))
+    >>> windows.values.tolist()
+    [[9.0, 10.0, 11.0], [49.0, 50.0, 51.0]]
     """
     place, lags, trace = _place(times, signal, rate, window, start)
     return _wrap(trace[place[:, None] + lags], ("spike", "lag"), lags, rate, len(place))
@@ -99,6 +106,15 @@ def spike_triggered_average(
     ------
     LoadError
         When values are not finite, or no window lies inside the signal.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> signal = np.zeros(100)
+    >>> signal[[12, 52]] = 1.0  # two samples after each spike
+    >>> average = spike_triggered_average([0.10, 0.50], signal, 100.0, (-0.02, 0.03))
+    >>> average["lag"][average.argmax("lag")].item(), average.attrs["n_spikes"]
+    (0.02, 2)
     """
     place, lags, trace = _place(times, signal, rate, window, start)
     mean = np.stack([trace[place + lag].mean(axis=0) for lag in lags])

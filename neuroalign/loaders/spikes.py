@@ -4,7 +4,6 @@ Times are seconds on one clock, the clock of the events. Trains live in this roo
 leaves it is counts.
 """
 
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +11,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from neuroalign.errors import LoadError, NeuroalignWarning, some
+from neuroalign.errors import LoadError, some
 from neuroalign.loaders._binning import count_labelled, count_trials, edge_tolerance
 from neuroalign.loaders._layouts import check_table, collect_trains, find_trials, group_times
 from neuroalign.loaders._tables import read_seconds
@@ -31,12 +30,10 @@ from neuroalign.loaders._trials import (
     label_units,
     read_scale,
     read_window,
+    report_outside,
 )
 from neuroalign.loaders.arrays import from_arrays
 from neuroalign.schema import add_history, check_responses
-
-# Bins often end a little before the recording does; a larger share outside is worth a warning.
-LEFT_OUT = 0.01
 
 
 def bin_trials(
@@ -94,6 +91,15 @@ def bin_trials(
         other time units), unless `observed` says what was recorded.
     SchemaError
         When labels are missing or not strings.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> events = pd.DataFrame({"onset": [0.0, 1.0], "duration": 0.5, "stimulus": ["cat", "dog"]})
+    >>> trains = {"unit-a": [0.05, 0.15, 1.05], "unit-b": [0.45]}
+    >>> counts = bin_trials(trains, events, window=(0.0, 0.2), bin_width=0.1)
+    >>> counts.sel(neuroid="unit-a").values.tolist()
+    [[1.0, 1.0], [1.0, 0.0]]
     """
     clean = check_trains(trains)
     onset = read_seconds(events, "onset", "events")
@@ -190,7 +196,7 @@ def bin_continuous(
     check_clock(clean, starts, (0.0, stop - start))
     steps = [f"bin_continuous: {n_bins} bins of {bin_width:g} s from {start:g} s"]
     if observed is None:
-        steps += _report_outside(clean, start, stop)
+        steps += report_outside(clean, start, stop)
     slack = edge_tolerance(find_largest(clean, np.array([start, stop])), bin_width)
     counts = [count_trials(times, starts, n_bins, bin_width, slack)[0] for times in clean.values()]
     values = np.stack(counts, axis=1).astype(np.float32)
@@ -212,20 +218,6 @@ def bin_continuous(
         neuroid_coords=label_units(units, list(clean)),
         attrs={"source": source, "history": "\n".join(steps)},
     )
-
-
-def _report_outside(trains: Trains, start: float, stop: float) -> list[str]:
-    """Note the spikes that no bin counts; warn of many."""
-    outside, total = count_outside(trains, start, stop)
-    if outside > LEFT_OUT * total:
-        warnings.warn(
-            f"trains: expected spikes from {start:g} to {stop:g} s, got {outside} of {total} "
-            f"({outside / total:.1%}) outside. Widen start and stop, cut the trains, or pass "
-            "time_unit= where they are not in seconds.",
-            NeuroalignWarning,
-            stacklevel=3,
-        )
-    return [f"{outside} of {total} spikes outside left out"] if outside else []
 
 
 def from_spikes(
@@ -274,6 +266,15 @@ def from_spikes(
         As `bin_trials`; also when ids and times do not fit.
     ValueError
         When the time unit is unknown.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> events = pd.DataFrame({"onset": [0.0, 1.0], "duration": 0.5, "stimulus": ["cat", "dog"]})
+    >>> bins = {"window": (0.0, 0.5), "bin_width": 0.5}
+    >>> counts = from_spikes([50, 450, 1050], list("aba"), events=events, time_unit="ms", **bins)
+    >>> counts["neuroid"].values.tolist(), counts.values[:, :, 0].tolist()
+    (['a', 'b'], [[1.0, 1.0], [1.0, 0.0]])
     """
     scale = read_scale(time_unit, sampling_rate)
     if isinstance(times, pd.DataFrame):
@@ -350,6 +351,14 @@ def compute_psth(responses: xr.DataArray, *, by: str = "stimulus") -> xr.DataArr
     ------
     LoadError
         When these are not counts, or lack the coord.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> events = pd.DataFrame({"onset": [0.0, 1.0], "duration": 0.2, "stimulus": "cat"})
+    >>> counts = bin_trials({"a": [0.05, 0.15, 1.05]}, events, window=(0.0, 0.2), bin_width=0.1)
+    >>> compute_psth(counts).values.tolist()  # [Hz]: 2 and 1 spikes in 2 trials of 0.1 s
+    [[[10.0, 5.0]]]
     """
     check_responses(responses)
     rate = float(responses.attrs.get("sampling_rate", 0))

@@ -122,6 +122,17 @@ def list_stimuli(
         When a file is empty, a web page, or a pointer to content that was not fetched.
     LoadError
         When there are no stimuli, two have one id, or the table names what is not there.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from PIL import Image
+    >>> with TemporaryDirectory() as folder:
+    ...     for name in ("dog.png", "cat.jpg"):
+    ...         Image.new("RGB", (4, 4)).save(Path(folder) / name)
+    ...     {stimulus: path.name for stimulus, path in list_stimuli(folder).items()}
+    {'cat': 'cat.jpg', 'dog': 'dog.png'}
     """
     endings = choose(KINDS, kind, "kind")
     name_file = choose(IDS, ids, "ids")

@@ -159,6 +159,18 @@ def load_suite2p(
     Raises
     ------
     FileNotFoundError, DataCorruptionError, LoadError
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> import numpy as np
+    >>> with TemporaryDirectory() as folder:
+    ...     np.save(f"{folder}/F.npy", np.arange(15.0).reshape(3, 5))
+    ...     np.save(f"{folder}/Fneu.npy", np.zeros((3, 5)))
+    ...     np.save(f"{folder}/iscell.npy", np.array([[1, 0.9], [0, 0.1], [1, 0.8]]))
+    ...     responses = load_suite2p(folder, rate=10.0, signal="F")
+    >>> responses[0].values.tolist()  # the second roi is no cell
+    [0.0, 10.0]
     """
     read = choose(SIGNALS, signal, "signal")
     folder = Path(folder)

@@ -128,6 +128,20 @@ def project_to_surface(
     Raises
     ------
     LoadError, SchemaError, ValueError
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> import nibabel as nib
+    >>> import numpy as np
+    >>> values = np.random.default_rng(0).normal(size=(10, 10, 10, 1)).astype("float32")
+    >>> affine = np.diag([20.0, 24.0, 20.0, 1.0])
+    >>> affine[:3, 3] = -90, -126, -80
+    >>> with TemporaryDirectory() as folder:
+    ...     nib.save(nib.Nifti1Image(values, affine), f"{folder}/map.nii")
+    ...     surface = project_to_surface(load_fmri(f"{folder}/map.nii", labels=[["cat"]], tr=2.0))
+    >>> surface.shape, surface.attrs["n_vertices"]
+    ((1, 20484), [10242, 10242])
     """
     responses = load_fmri(image) if isinstance(image, str | Path) else check_responses(image)
     volumes, inside = _to_images(responses)
@@ -208,6 +222,16 @@ def adjacency_of(
     Raises
     ------
     LoadError, SchemaError, ValueError
+
+    Examples
+    --------
+    >>> from neuroalign.loaders import from_arrays
+    >>> place = {"i": [0, 1, 2], "j": [0, 0, 0], "k": [0, 0, 0]}  # three voxels in a row
+    >>> responses = from_arrays(
+    ...     [[1.0, 2.0, 3.0]], modality="fmri", stimulus=["cat"], neuroid_coords=place
+    ... )
+    >>> adjacency_of(responses).toarray().astype(int).tolist()
+    [[0, 1, 0], [1, 0, 1], [0, 1, 0]]
     """
     n = responses.sizes["neuroid"]
     empty = np.full(n, -1)

@@ -163,6 +163,16 @@ def load_things_fmri(
     References
     ----------
     Hebart et al. (2023), eLife 12:e82580, doi:10.7554/eLife.82580.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     try:
+    ...         load_things_fmri(folder, subject="sub-01")
+    ...     except FileNotFoundError as error:
+    ...         print(str(error).split(": ", 1)[1])
+    expected a file, got none. In its folder: nothing like it.
     """
     folder = Path(folder)
     path = folder / f"{check_id(subject, 'subject')}_ResponseData.h5"

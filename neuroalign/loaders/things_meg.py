@@ -52,6 +52,21 @@ def load_things_meg(
     References
     ----------
     Hebart et al. (2023), eLife 12:e82580, doi:10.7554/eLife.82580.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> import mne
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> info = mne.create_info(["MLO11", "MRO11"], 200.0, "mag")
+    >>> shown = pd.DataFrame({"image_path": ["cat/cat_01b.jpg", "dog/dog_02s.jpg"]})
+    >>> values = 1e-13 * np.arange(40.0).reshape(2, 2, 10)
+    >>> epochs = mne.EpochsArray(values, info, metadata=shown, verbose="error")
+    >>> with TemporaryDirectory() as folder:
+    ...     _ = epochs.save(f"{folder}/preprocessed_P1-epo.fif", verbose="error")
+    ...     load_things_meg(folder, subject="P1")["stimulus"].values.tolist()
+    ['cat_01b.jpg', 'dog_02s.jpg']
     """
     name = f"P{subject}" if isinstance(subject, int) else subject
     if name not in SUBJECTS:

@@ -177,7 +177,7 @@ def load_transcript(
     silences: Collection[str] = SILENCES,
     run_duration: float | None = None,
 ) -> pd.DataFrame:
-    """Read the words of a transcript and when they were said.
+    r"""Read the words of a transcript and when they were said.
 
     Parameters
     ----------
@@ -209,6 +209,17 @@ def load_transcript(
         When it is empty, cut, or something else under this name.
     LoadError
         When the tier or a column is unknown, or times run backward or overlap.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "story.tsv"
+    ...     _ = path.write_text("onset\toffset\tword\n0.2\t0.5\tonce\n0.5\t0.9\tupon\n")
+    ...     words = load_transcript(path)
+    >>> words["stimulus"].tolist(), words["duration"].round(2).tolist()
+    (['once', 'upon'], [0.3, 0.4])
     """
     path = check_file(path, (".textgrid", *SEPARATORS))
     grid = path.suffix.lower() == ".textgrid"

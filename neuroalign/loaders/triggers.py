@@ -79,6 +79,16 @@ def correct_to_triggers(
     -----
     NeuroalignWarning
         With the count of numbers that differ.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> events = pd.DataFrame({"onset": [1.00, 2.00], "duration": 0.5, "value": [7, 8]})
+    >>> triggers = np.array([[115, 0, 7], [215, 0, 8]])  # all 150 ms later than the table says
+    >>> moved = correct_to_triggers(events, triggers, sampling_rate=100.0)
+    >>> moved["onset"].tolist(), moved["shift"].round(3).tolist()
+    ([1.15, 2.15], [0.15, 0.15])
     """
     missing = [name for name in ("onset", value) if name is not None and name not in events]
     if missing:
