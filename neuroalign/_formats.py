@@ -207,11 +207,18 @@ def write_netcdf(packed: xr.Dataset, path: Path) -> None:
 
 
 def _refuse_links(path: Path) -> None:
-    """Refuse content that lies in other files: a page of data must not read the disk for others."""
+    """Refuse content that lies in other files: a page of data must not read the disk for others.
+
+    Every group is walked once; hard links may form a circle.
+    """
     with h5py.File(path, "r") as file:
-        groups = [file["/"]]
+        groups, seen = [file["/"]], set()
         while groups:
             group = groups.pop()
+            place = h5py.h5o.get_info(group.id).addr
+            if place in seen:
+                continue
+            seen.add(place)
             for name in group:
                 link = group.get(name, getlink=True)
                 item = group[name] if isinstance(link, h5py.HardLink) else None

@@ -34,7 +34,8 @@ layers of a network. Sections: ``data``, ``features``, ``encoding``, ``rsa``, ``
 here: ``study.chain`` (steps and an encoder), ``study.fit_latents``, ``study.summarise_layers``,
 ``study.cut_images``.
 
-What is done is kept: results are named by what goes into them. A folder of results belongs to the
+What is done is kept: results are named by what goes into them. So each plan reads every file that
+the study names once, to hash it; ``--dry-run`` too. A folder of results belongs to the
 study file that filled it: that file may be edited, another one is refused unless ``--update`` is
 given (see `neuroalign.study.records`). A task whose inputs alone are more than ``memory_budget`` is
 refused before any work (see `neuroalign.study.memory`). Calls of ``convergence`` that are killed go

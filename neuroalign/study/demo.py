@@ -33,7 +33,14 @@ SUMMARY = "layers"
 def describe_demo(
     *, n_images: int, n_neuroids_per_roi: int, n_permutations: int, seed: int
 ) -> dict[str, Any]:
-    """The content of the study: see `run_demo` for what is given."""
+    """The content of the study: see `run_demo` for what is given.
+
+    Examples
+    --------
+    >>> study = describe_demo(n_images=8, n_neuroids_per_roi=5, n_permutations=10, seed=0)
+    >>> sorted(study)
+    ['encoding', 'features', 'out', 'seed', 'title']
+    """
     network = {"use": "models.SmallConvNet", "seed": seed}
     encoder = {
         "use": "study.chain",
@@ -141,6 +148,18 @@ def run_demo(
         When a file stands in the place of the folder.
     NeuroalignError
         When the folder holds another study.
+
+    Examples
+    --------
+    Where a file stands in the way nothing is done:
+
+    >>> from tempfile import NamedTemporaryFile
+    >>> with NamedTemporaryFile() as file:
+    ...     try:
+    ...         run_demo(file.name)
+    ...     except LoadError as error:
+    ...         print(str(error).split(": ", 1)[1])
+    expected a folder for results, got a file. Choose another.
     """
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():

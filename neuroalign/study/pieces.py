@@ -5,17 +5,21 @@ layers by hand; in YAML each needs a name. To add one: a function here, and its 
 ``calls.DIRECT``.
 """
 
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import xarray as xr
 from sklearn.pipeline import Pipeline, make_pipeline
 
-from neuroalign.errors import SchemaError
-from neuroalign.provenance import collect
+from neuroalign.errors import SchemaError, some
+from neuroalign.provenance import collect, hash_array
 from neuroalign.schema import SCHEMA_VERSION, check_latents, check_layers
 from neuroalign.study.images import cut_natural_images
+
+Array = npt.NDArray[Any]
 
 
 def cut_images(n_images: int = 240, size: int = 64, seed: int = 0) -> xr.DataArray:
@@ -91,15 +95,33 @@ def fit_latents(model: Any, responses: xr.DataArray) -> xr.DataArray:
     return check_latents(found) if found.attrs["kind"] == "latents" else found
 
 
+def _by_region(
+    values: Array, members: Mapping[str, Array], reduce: Callable[[Array], Array]
+) -> Array:
+    """Reduce the last axis, neuroids, to regions; those without a value are left out."""
+    with warnings.catch_warnings():
+        # A region without any value has none itself.
+        warnings.filterwarnings("ignore", message="Mean of empty slice|All-NaN")
+        return np.stack([reduce(values[..., inside]) for inside in members.values()], axis=-1)
+
+
+def _mean(values: Array) -> Array:
+    return np.asarray(np.nanmean(values, axis=-1))
+
+
+def _least(values: Array) -> Array:
+    return np.asarray(np.nanmin(values, axis=-1))
+
+
 def summarise_layers(
     results: Mapping[str, xr.Dataset], planted: Mapping[str, str], model: str = "SmallConvNet"
 ) -> xr.Dataset:
-    """Compare layers by region: mean score, the best layer, and the planted one.
+    """Compare layers by region: mean score, the best layer, the planted one, what stands behind.
 
     Parameters
     ----------
     results : mapping of str to Dataset
-        Encoding results of one response array, by layer in depth order.
+        Encoding results of one response array, by layer in depth order, with coord ``roi``.
     planted : mapping of str to str
         Region to the layer that generated it.
     model : str
@@ -108,24 +130,71 @@ def summarise_layers(
     Returns
     -------
     Dataset
-        ``score`` (layer, roi), ``best_layer`` and ``planted_layer`` (roi), and
-        ``best_layer_index`` (neuroid).
+        ``score`` (layer, roi), ``fold_score`` (layer, fold, roi), ``best_layer`` and
+        ``planted_layer`` (roi), ``neuroid_score`` (layer, neuroid), ``best_layer_index`` (neuroid)
+        with coord ``region``, and where the results have them ``ceiling`` (neuroid) and ``p_fwer``
+        (layer, roi).
+
+    Raises
+    ------
+    SchemaError
+        When a planted region has no neuroid.
+
+    Notes
+    -----
+    ``p_fwer`` is the least p value by the max statistic in a region, times the number of layers
+    (Bonferroni): it holds for all cells at once, and says that some neuroid there is predicted.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neuroalign.encoders import Ridge
+    >>> from neuroalign.evaluate import cross_validate
+    >>> from neuroalign.loaders import simulate_linear
+    >>> data = simulate_linear(n_samples=80, n_features=5, n_neuroids=6, snr=5.0)
+    >>> responses = data.responses.assign_coords(roi=("neuroid", ["V1"] * 6))
+    >>> noise = data.features.copy(data=np.random.default_rng(0).normal(size=(80, 5)))
+    >>> layers = {"late": noise, "early": data.features}
+    >>> results = {name: cross_validate(Ridge(), X, responses) for name, X in layers.items()}
+    >>> summarise_layers(results, {"V1": "early"})["best_layer"].values.tolist()
+    ['early']
     """
-    names = list(results)
-    per_neuroid = xr.concat(
-        [results[name]["score"].mean("fold") for name in names], dim=xr.Variable("layer", names)
-    )
-    score = per_neuroid.groupby("roi").mean().sel(roi=list(planted))
-    score = score.assign_coords(roi=np.array(list(planted)))
-    best = per_neuroid.argmax("layer").astype("float32").drop_vars("planted_layer", errors="ignore")
-    summary = xr.Dataset(
-        {
-            "score": score.transpose("layer", "roi").astype("float32"),
-            "best_layer": ("roi", np.array(names)[score.argmax("layer").values]),
-            "planted_layer": ("roi", np.array([planted[roi] for roi in planted])),
-            "best_layer_index": best,
-        }
-    )
+    names, first = list(results), next(iter(results.values()))
+    region = first["roi"].values.astype(str)
+    lost = sorted(set(planted) - set(region.tolist()))
+    if lost:
+        raise SchemaError(
+            f"planted: expected regions of the results, got {some(lost)}. They have: "
+            f"{some(np.unique(region).tolist())}."
+        )
+    members = {roi: region == roi for roi in planted}
+    stacked = [results[name]["score"].drop_vars("planted_layer", errors="ignore") for name in names]
+    each = xr.concat(stacked, dim=xr.Variable("layer", names))
+    each = each.drop_vars("roi").assign_coords(region=("neuroid", region))
+    each = each.transpose("layer", "fold", "neuroid")
+    per_neuroid = each.mean("fold")
+    score = _by_region(per_neuroid.values, members, _mean)
+    found: dict[str, Any] = {
+        "score": (("layer", "roi"), score.astype("float32")),
+        "fold_score": (
+            ("layer", "fold", "roi"),
+            _by_region(each.values, members, _mean).astype("float32"),
+        ),
+        "best_layer": ("roi", np.array(names)[score.argmax(axis=0)]),
+        "planted_layer": ("roi", np.array([planted[roi] for roi in planted])),
+        "neuroid_score": per_neuroid.astype("float32"),
+        "best_layer_index": per_neuroid.argmax("layer").astype("float32"),
+    }
+    if "ceiling" in first and first["ceiling"].dims == ("neuroid",):
+        found["ceiling"] = ("neuroid", first["ceiling"].values.astype("float32"))
+    if all("p_fwer" in results[name] for name in names):
+        p = np.stack([results[name]["p_fwer"].values for name in names])
+        least = _by_region(p, members, _least) * len(names)
+        found["p_fwer"] = (("layer", "roi"), np.minimum(1.0, least))
+    lines = [
+        line for name in names for line in str(results[name].attrs.get("history", "")).splitlines()
+    ]
+    summary = xr.Dataset(found, coords={"roi": np.array(list(planted))})
     first = next(iter(results.values()))
     return check_layers(
         summary.assign_attrs(
@@ -133,8 +202,10 @@ def summarise_layers(
             metric=first.attrs["metric"],
             model=model,
             seed=first.attrs["seed"],
+            history="\n".join(dict.fromkeys(lines)),
             provenance=collect(
-                {"layers": ",".join(names), "chosen_by": "mean held-out score of each region"}
+                {"layers": ",".join(names), "chosen_by": "mean held-out score of each region"},
+                {name: hash_array(results[name]["score"]) for name in names},
             ),
         )
     )

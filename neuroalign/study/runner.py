@@ -6,7 +6,6 @@ said. What a folder may be used for: see `neuroalign.study.records`.
 """
 
 import json
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +13,10 @@ from typing import Any
 
 from neuroalign import __version__, provenance, report, schema
 from neuroalign.errors import NeuroalignError, choose
-from neuroalign.study._seals import bring_home
+from neuroalign.study._scratch import clear_scratch
+from neuroalign.study._seals import bring_home, redact
 from neuroalign.study.calls import SECTIONS
-from neuroalign.study.config import Study
+from neuroalign.study.config import OURS, Study
 from neuroalign.study.executors import EXECUTORS, Job
 from neuroalign.study.memory import (
     check_memory,
@@ -28,6 +28,7 @@ from neuroalign.study.memory import (
 )
 from neuroalign.study.records import RECORD, claim_folder, describe_study, write_record
 from neuroalign.study.results import Results
+from neuroalign.study.safe_yaml import write_yaml
 from neuroalign.study.tasks import Task, list_tasks
 from neuroalign.study.worker import WORK
 
@@ -193,8 +194,9 @@ def run_study(
             tell(f"{name}: warning: {warning}")
 
     choose(EXECUTORS, study.run.executor, "run.executor")(jobs, study.run, out, finish)
-    # Of options that were changed since: nobody goes on from there.
-    shutil.rmtree(out / WORK, ignore_errors=True)
+    # What is not done goes on from there; of what is, only options that were changed left anything.
+    waiting = set(whole) - set(known)
+    clear_scratch(out / WORK, lambda name: name.rpartition("-")[0] not in waiting)
     return finish_study(study, list(known.values()), out, partial=partial)
 
 
@@ -276,11 +278,17 @@ def write_page(out: Path | str) -> Path:
 def _write_page(study: Study, shown: dict[str, Any], out: Path) -> Path:
     page = out / PAGE
     if shown:
-        report.write_html(shown, page, title=study.title)
+        report.write_html(shown, page, title=study.title, study=_describe(study))
     else:
         # An older page would show what is no longer a result.
         page.unlink(missing_ok=True)
     return page
+
+
+def _describe(study: Study) -> str:
+    """The study as YAML that can be run, without what is nobody's business elsewhere."""
+    text = study.model_dump_json(by_alias=True, exclude_defaults=True, exclude=set(OURS))
+    return write_yaml(redact(json.loads(text)))
 
 
 def _list_drawable(task: Task, made: Any) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """YAML without surprises: plain values only, bounded in size and depth, each key once."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -107,3 +108,17 @@ def _check_keys(path: Path, node: Any) -> None:
     elif isinstance(node, yaml.SequenceNode):
         for value in node.value:
             _check_keys(path, value)
+
+
+class _Plain(yaml.SafeDumper):  # type: ignore[misc]  # PyYAML has no types
+    """Writes everything out: studies are read without anchors and aliases."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def write_yaml(content: Mapping[str, Any]) -> str:
+    """Write what `read_yaml` reads, in the order that is given."""
+    return str(
+        yaml.dump(dict(content), Dumper=_Plain, sort_keys=False, allow_unicode=True, width=96)
+    )

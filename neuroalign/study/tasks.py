@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from neuroalign import __version__
+from neuroalign.study._trust import Signature, is_settled
 from neuroalign.study.calls import SECTIONS, find, find_files, list_references
 from neuroalign.study.config import Entry, Run, Study
 
-BLOCK = 1 << 20
+# Files that this process has hashed, and their state then: a plan and a run read each once.
+_SEEN: dict[Path, tuple[Signature, bytes]] = {}
 
 
 @dataclass(frozen=True)
@@ -61,16 +63,33 @@ def _list_contents(path: Path) -> list[Path]:
     return sorted(one for one in path.rglob("*") if one.is_file()) if path.is_dir() else [path]
 
 
+def _hash_file(path: Path) -> bytes:
+    """Hash the content of a file, unless this process did and nothing touched it since."""
+    key, state = path.absolute(), path.stat()
+    now = ((str(key), state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns),)
+    known = _SEEN.get(key)
+    if known is not None and known[0] == now:
+        return known[1]
+    with path.open("rb") as stream:
+        digest = hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16)).digest()
+    # What was written a moment ago could be changed in the same tick of the clock.
+    if is_settled(now):
+        _SEEN[key] = (now, digest)
+    return digest
+
+
 def hash_files(paths: list[Path]) -> tuple[str, int]:
-    """Hash the names and the content of files and folders; also their size in bytes."""
+    """Hash the names and the content of files and folders; also their size in bytes.
+
+    Each process reads a file once, as long as nothing touches it.
+    """
     digest, size = hashlib.blake2b(digest_size=16), 0
     for path in paths:
         for one in _list_contents(path):
             digest.update(f"{one.relative_to(path.parent).as_posix()}\0".encode())
-            with one.open("rb") as stream:
-                while block := stream.read(BLOCK):
-                    digest.update(block)
-                    size += len(block)
+            # All of one length, so that no content can pass for a name.
+            digest.update(_hash_file(one))
+            size += one.stat().st_size
     return digest.hexdigest(), size
 
 

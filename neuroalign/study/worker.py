@@ -1,9 +1,10 @@
 """One task in whatever process: read what goes in, call, write what comes out."""
 
 import inspect
-import shutil
 import time
 import warnings
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from neuroalign.errors import SchemaError, require
 from neuroalign.provenance import collect
+from neuroalign.study._scratch import hold_scratch
 from neuroalign.study.calls import SECTIONS, build, find
 from neuroalign.study.memory import check_memory, measure_inputs
 from neuroalign.study.results import Results
@@ -107,12 +109,20 @@ def run_task(description: dict[str, Any], others: dict[str, Any], out: str, thre
         # Another run of the same study was faster.
         return task.name
     check_memory(task, measure_inputs(task, known, results))
-    scratch = find_scratch(task, Path(out))
+    place = find_scratch(task, Path(out))
+    with hold_scratch(place) if place is not None else nullcontext() as scratch:
+        with threadpool_limits(threads if threads else None):
+            made, notes = _compute(task, look_up, scratch)
+        results.write(task, made, notes)
+    return task.name
+
+
+def _compute(
+    task: Task, look_up: Callable[[str], Any], scratch: Path | None
+) -> tuple[Any, dict[str, Any]]:
+    """Call; what came of it, and how it went."""
     started = time.perf_counter()
-    with (
-        warnings.catch_warnings(record=True) as caught,
-        threadpool_limits(threads if threads else None),
-    ):
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
             folder = Path(task.folder)
@@ -122,15 +132,11 @@ def run_task(description: dict[str, Any], others: dict[str, Any], out: str, thre
             # Its message names an argument; which entry of the study gave it is known here alone.
             error.add_note(f"in {task.section}.{task.name}")
             raise
-    notes = {
+    return made, {
         "seconds": round(time.perf_counter() - started, 3),
         "warnings": sorted({str(one.message) for one in caught if _concerns_user(one)}),
         "provenance": collect({"call": task.call, "key": task.key}),
     }
-    results.write(task, made, notes)
-    if scratch is not None:
-        shutil.rmtree(scratch, ignore_errors=True)
-    return task.name
 
 
 def _concerns_user(warning: warnings.WarningMessage) -> bool:

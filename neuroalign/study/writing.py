@@ -4,24 +4,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from neuroalign import storage
 from neuroalign.errors import NeuroalignError
 from neuroalign.study.config import Study, make_study
 from neuroalign.study.records import check_folder, list_differences, set_aside
 from neuroalign.study.runner import find_out
-from neuroalign.study.safe_yaml import read_yaml
+from neuroalign.study.safe_yaml import read_yaml, write_yaml
 
 FILE = "study.yaml"
 MOST_SHOWN = 6
-
-
-class _Plain(yaml.SafeDumper):  # type: ignore[misc]  # PyYAML has no types
-    """Writes everything out: studies are read without anchors and aliases."""
-
-    def ignore_aliases(self, data: Any) -> bool:
-        return True
 
 
 def write_study(content: Mapping[str, Any], folder: Path, *, update: bool = False) -> Study:
@@ -60,7 +51,7 @@ def write_study(content: Mapping[str, Any], folder: Path, *, update: bool = Fals
             )
         set_aside(path)
     check_folder(study, find_out(study), update=update)
-    text = yaml.dump(dict(content), Dumper=_Plain, sort_keys=False, allow_unicode=True, width=96)
+    text = write_yaml(content)
     head = "# A study: edit it, and run 'neuroalign run study.yaml' (see help(neuroalign.study)).\n"
     with storage.write_whole(path) as file:
         file.write_text(head + text, encoding="utf-8")

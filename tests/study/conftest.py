@@ -65,8 +65,8 @@ def write_study(tmp_path: Path) -> Callable[..., Study]:
 def plain_page(monkeypatch: pytest.MonkeyPatch) -> None:
     """Write a word in the place of the report, where a test is about something else."""
 
-    def write(results: Any, path: Path, *, title: str) -> Path:
-        path.write_text(f"<!doctype html>{title}: {', '.join(results)}")
+    def write(results: Any, path: Path, *, title: str, study: str) -> Path:
+        path.write_text(f"<!doctype html>\n{study}\n{title}: {', '.join(results)}")
         return path
 
     monkeypatch.setattr("neuroalign.report.write_html", write)

@@ -13,6 +13,7 @@ pytest.importorskip("torch")
 import torch
 
 from neuroalign import models, storage
+from neuroalign.cli import app
 from neuroalign.convergence import trace
 from neuroalign.encoders import Ridge
 from neuroalign.features import extract
@@ -108,11 +109,23 @@ def test_a_kill_between_checkpoints_costs_one(
         run_study(study, section="convergence")
     work = study.folder / "results" / "work"
     assert len([*work.glob("course-*/*.nc")]) == 2
+    # Another part of the study says nothing of this one.
+    run_study(study, section="rsa")
     run_study(study, section="convergence")
     # Two of three were there: the third alone was computed again.
     assert len(seen) == 4
     assert not work.exists()
     assert read_course(study)["step"].values.tolist() == [0, 10, 100]
+
+
+def test_the_command_runs_the_section_and_what_it_needs(
+    study: Study, capsys: pytest.CaptureFixture[str]
+) -> None:
+    app(["converge", str(study.folder / "study.yaml"), "--quiet"], standalone_mode=False)
+    capsys.readouterr()
+    assert read_course(study)["step"].values.tolist() == [0, 10, 100]
+    left = {step.task.name for step in plan_study(study) if step.state != "done"}
+    assert left == {"rdm"}
 
 
 def test_other_weights_are_another_result(study: Study) -> None:

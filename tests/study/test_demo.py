@@ -15,6 +15,9 @@ from neuroalign.study.config import read_study
 from neuroalign.study.demo import PLANTED, describe_demo, run_demo
 from neuroalign.study.runner import plan_study
 from neuroalign.study.writing import write_study
+from tests.report.browsing import browser, check_pictures, check_sorting, opened, take_picture
+
+__all__ = ["browser"]
 
 SMALL: dict[str, Any] = {"n_images": 36, "n_neuroids_per_roi": 6, "n_permutations": 2}
 
@@ -43,6 +46,32 @@ def test_the_demo_is_a_study_that_is_kept_verified_and_reproduced(tmp_path: Path
     assert {step.state for step in plan_study(study)} == {"done"}
     assert not any(verify_study(tmp_path / "demo").values())
     assert set(reproduce_study(tmp_path / "demo").values()) == {0.0}
+
+
+@pytest.mark.slow
+def test_the_page_of_the_demo_moves_and_is_quiet(tmp_path: Path, browser: Any) -> None:
+    _, page = run_demo(tmp_path, **SMALL, progress=False)
+    assert page.stat().st_size < 5_000_000
+    with opened(browser, page) as shown:
+        check_pictures(shown)
+        assert check_sorting(shown) >= 6
+        maps = shown.locator("figure.cortex", has=shown.locator("canvas"))
+        assert maps.count() == 1 + len(PLANTED), "that of the layers, and that of each encoding"
+        canvas, slider = maps.first.locator("canvas"), maps.first.locator("input[type=range]").first
+        seen = set()
+        for number, layer in enumerate(PLANTED.values()):
+            slider.fill(str(number))
+            assert slider.get_attribute("aria-valuetext") == layer
+            seen.add(take_picture(canvas))
+        assert len(seen) == len(PLANTED)
+        cells = shown.locator(".cx-cells td button")
+        marked = [text for text in cells.all_inner_texts() if "●" in text]
+        assert len(marked) == len(PLANTED), "a dot at each planted layer"
+        cells.first.click()
+        detail = shown.locator(".cx-detail").text_content()
+        assert "95 % over 6 neuroids" in detail
+        assert "folds:" in detail
+        assert "noise ceiling:" in detail
 
 
 def test_the_demo_can_be_written_and_read(tmp_path: Path) -> None:

@@ -55,14 +55,44 @@ def test_models_of_several_populations_are_refused() -> None:
         pieces.fit_latents(Several(), xr.DataArray(np.zeros(2)))
 
 
-def test_the_best_layer_of_a_region_is_chosen_by_its_mean_score() -> None:
-    def result(scores: list[float]) -> xr.Dataset:
-        score = (("fold", "neuroid"), np.array([scores], dtype="float32"))
-        coords = {"roi": ("neuroid", np.array(["A", "A", "B"]))}
-        return xr.Dataset({"score": score}, coords, {"metric": "pearson", "seed": 0})
+def make_result(scores: list[float], p: list[float] | None = None) -> xr.Dataset:
+    """Two folds that differ by 0.2 around the scores of three neuroids in two regions."""
+    values = np.array([scores, scores], dtype="float32") + np.array([[-0.1], [0.1]], "float32")
+    coords = {"roi": ("neuroid", np.array(["A", "A", "B"]))}
+    made = xr.Dataset(
+        {"score": (("fold", "neuroid"), values)}, coords, {"metric": "pearson", "seed": 0}
+    )
+    return made if p is None else made.assign(ceiling=("neuroid", [0.5, 0.6, 0.7]),
+                                              p_fwer=("neuroid", p))  # fmt: skip
 
-    results = {"low": result([0.5, 0.4, 0.1]), "high": result([0.6, 0.1, 0.3])}
+
+def test_the_best_layer_of_a_region_is_chosen_by_its_mean_score() -> None:
+    results = {"low": make_result([0.5, 0.4, 0.1]), "high": make_result([0.6, 0.1, 0.3])}
     summary = pieces.summarise_layers(results, {"A": "low", "B": "high"})
     assert summary["best_layer"].values.tolist() == ["low", "high"]
     np.testing.assert_allclose(summary["score"].sel(roi="A"), [0.45, 0.35], rtol=1e-6)
     assert summary["best_layer_index"].values.tolist() == [1.0, 0.0, 1.0]
+    assert not {"p_fwer", "ceiling"} & set(summary)
+
+
+def test_what_stands_behind_each_mean_comes_along() -> None:
+    low, high = (
+        make_result([0.5, 0.4, 0.1], [0.01, 0.2, 0.4]),
+        make_result([0.6, 0.1, 0.3], [1.0] * 3),
+    )
+    summary = pieces.summarise_layers({"low": low, "high": high}, {"B": "high", "A": "low"})
+    assert summary["roi"].values.tolist() == ["B", "A"]
+    assert summary["region"].values.tolist() == ["A", "A", "B"]
+    np.testing.assert_allclose(
+        summary["neuroid_score"].sel(layer="high"), [0.6, 0.1, 0.3], rtol=1e-6
+    )
+    folds = summary["fold_score"].sel(layer="low", roi="A")
+    np.testing.assert_allclose(folds, [0.35, 0.55], rtol=1e-6)
+    np.testing.assert_allclose(summary["ceiling"], [0.5, 0.6, 0.7], rtol=1e-6)
+    # The least of the region, for each of two layers that were looked at.
+    np.testing.assert_allclose(summary["p_fwer"], [[0.8, 0.02], [1.0, 1.0]])
+
+
+def test_a_planted_region_without_neuroids_is_named() -> None:
+    with pytest.raises(SchemaError, match=r"planted: expected regions.*'C'.*They have: 'A', 'B'"):
+        pieces.summarise_layers({"low": make_result([0.5, 0.4, 0.1])}, {"A": "low", "C": "low"})

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 import xarray as xr
+import yaml
 
 from neuroalign.errors import NeuroalignError
-from neuroalign.study.config import Study
+from neuroalign.study.config import Study, make_study
 from neuroalign.study.results import Results
 from neuroalign.study.runner import (
     describe_step,
@@ -42,6 +43,19 @@ def test_a_run_is_planned_done_and_kept(write_study: Callable[..., Study], tmp_p
     text = page.read_text()
     assert "ridge" in text
     assert "rdm" in text
+
+
+@pytest.mark.usefixtures("plain_page")
+def test_the_page_shows_a_study_that_can_be_run_and_no_secrets(
+    write_study: Callable[..., Study], tmp_path: Path
+) -> None:
+    study = write_study(run={"executor": "dask", "address": "tcp://user:pw@host:1"})
+    made = study.model_copy(update={"run": study.run.model_copy(update={"executor": "serial"})})
+    shown = run_study(made).read_text().partition("\n")[2].rpartition("\n")[0]
+    assert "user:pw" not in shown
+    again = make_study(yaml.safe_load(shown), study.folder / "study.yaml")
+    assert again.encoding == study.encoding
+    assert (again.title, again.seed) == (study.title, study.seed)
 
 
 @pytest.mark.usefixtures("plain_page")

@@ -1,6 +1,7 @@
 """Keys of tasks: what changes a result changes its key, and nothing else does."""
 
 from collections.abc import Callable
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,36 @@ def test_a_folder_is_hashed_with_the_names_in_it(tmp_path: Path) -> None:
     after = tasks.hash_files([tmp_path / "d"])
     assert (before[1], after[1]) == (1, 1)
     assert before[0] != after[0]
+
+
+def test_content_cannot_pass_for_another_file(tmp_path: Path) -> None:
+    for name, files in {"one": {"a": "xb\0y"}, "two": {"a": "x", "b": "y"}}.items():
+        for inner, content in files.items():
+            (tmp_path / name / "d").mkdir(parents=True, exist_ok=True)
+            (tmp_path / name / "d" / inner).write_text(content)
+    one, two = (tasks.hash_files([tmp_path / name / "d"])[0] for name in ("one", "two"))
+    assert one != two
+
+
+def test_a_file_is_read_once_until_something_touches_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, read = tmp_path / "f", []
+    path.write_text("x")
+    monkeypatch.setattr("neuroalign.study._trust.TICK", -1.0)
+    monkeypatch.setattr(tasks.hashlib, "file_digest", lambda *_: read.append(1) or blake2b(b""))
+    first = tasks.hash_files([path])
+    assert tasks.hash_files([path]) == first
+    assert len(read) == 1
+    path.write_text("yy")
+    tasks.hash_files([path])
+    assert len(read) == 2
+    # Of what was written just now, no clock could tell another writing.
+    monkeypatch.setattr("neuroalign.study._trust.TICK", 60.0)
+    path.write_text("zzz")
+    tasks.hash_files([path])
+    tasks.hash_files([path])
+    assert len(read) == 4
 
 
 def test_a_missing_file_is_named(write_study: Callable[..., Study], tmp_path: Path) -> None:
