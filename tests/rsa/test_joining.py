@@ -9,7 +9,8 @@ from neuroalign.rsa.distances import compute_rdm
 from neuroalign.rsa.inference import infer
 from neuroalign.rsa.joining import average_rdms, stack_rdms
 from neuroalign.rsa.labelling import from_matrix
-from neuroalign.rsa.rdms import to_square
+from neuroalign.rsa.models import WeightedModel
+from neuroalign.rsa.rdms import to_condensed, to_square
 
 
 def test_any_order_and_form_are_aligned_by_label(rng) -> None:  # type: ignore[no-untyped-def]
@@ -79,3 +80,13 @@ def test_too_little_for_a_test_says_what_to_do() -> None:
         infer({"m": rdm}, rdm)
     with pytest.raises(SchemaError, match="expected 4 conditions or more, got 3. Add conditions"):
         infer({"m": few}, {"x": few, "y": few})
+
+
+def test_members_keep_their_conditions_beside_labels_of_their_own() -> None:
+    rng = np.random.default_rng(0)
+    plain = from_matrix(rng.random(6), list("abcd"))
+    one = stack_rdms({"x": plain, "y": plain}).sel(subject="y")
+    joined = stack_rdms({"plain": plain, "one of a stack": one})
+    assert joined["first"].values.tolist() == to_condensed(plain)["first"].values.tolist()
+    model = WeightedModel({"plain": plain, "one of a stack": one}, name="both")
+    assert model.labels.tolist() == list("abcd")
