@@ -23,6 +23,8 @@ Array = npt.NDArray[Any]
 # As published.
 PENALTIES = np.logspace(-8, 8, 17)
 SHRINKAGE = np.logspace(-8, 5, 27)
+# Answers that vary by less than this share of what right ones do are the same everywhere.
+LEAST_SPREAD = 1e-3
 
 
 def _decode_classes(X: Array, target: Array, n_splits: int, seed: int) -> tuple[Array, float]:
@@ -40,11 +42,19 @@ def _decode_classes(X: Array, target: Array, n_splits: int, seed: int) -> tuple[
         column = np.searchsorted(search.classes_, target[test])
         guess[test] = chance[np.arange(len(test)), column]
         right[test] = search.classes_[chance.argmax(axis=1)] == target[test]
-    return guess, float(right.mean())
+    # Without features the chances are those of the training conditions: they differ by fold alone.
+    blind = not np.ptp(X, axis=0).any()
+    return np.full(len(X), np.nan) if blind else guess, float(right.mean())
 
 
 def _decode_numbers(X: Array, target: Array, n_splits: int, seed: int) -> tuple[Array, float]:
-    """Number said for each condition, and its correlation with the right one."""
+    """Number said for each condition, and its correlation with the right one.
+
+    A fold's training mean is the higher the lower its test conditions are. So answers are measured
+    from what each fold says of average features: over orders of the right answers, features that
+    know nothing then correlate at 0 on average. NaN throughout where one answer is given to all.
+    """
+    middle = X.mean(axis=0, keepdims=True)
     guess = np.empty(len(X))
     for train, test in KFold(n_splits, shuffle=True, random_state=seed).split(X):
         scale = StandardScaler().fit(X[train])
@@ -54,7 +64,10 @@ def _decode_numbers(X: Array, target: Array, n_splits: int, seed: int) -> tuple[
             warnings.filterwarnings("ignore", "alphas: expected the best", NeuroalignWarning)
             model.fit(scale.transform(X[train]), target[train])
         guess[test] = model.predict(scale.transform(X[test]))
-    return guess, float(pearson(target, guess))
+        guess[test] -= model.predict(scale.transform(middle))
+    if guess.std() <= LEAST_SPREAD * target.std():
+        return np.full(len(X), np.nan), np.nan
+    return guess + target.mean(), float(pearson(target, guess))
 
 
 # Kind of the right answers -> decoder of (features, answers, n_splits, seed).

@@ -7,7 +7,8 @@ from disk where the same request wrote it before.
 import hashlib
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType, FunctionType
@@ -22,6 +23,14 @@ from neuroalign.align.matching import match
 from neuroalign.convergence.controls import shuffle_weights
 from neuroalign.convergence.layers import encode_layers
 from neuroalign.errors import LoadError, NeuroalignWarning, SchemaError
+
+# What other rooms advise -> what helps where their options cannot be passed.
+ADVICE = {
+    "Pass how='inner' to drop those samples.": "Show those stimuli too, or drop those samples.",
+    "Use preprocess= to crop or resize.": "Crop or resize stimuli before.",
+    "Use preprocess= to resize them.": "Resize them before.",
+    "Use preprocess= to give all stimuli one shape.": "Give all stimuli one shape before.",
+}
 
 
 @dataclass(frozen=True)
@@ -138,6 +147,11 @@ def read_checkpoint(checkpoint: Any, name: str) -> Any:
     """
     if isinstance(checkpoint, Mapping) or hasattr(checkpoint, "state_dict"):
         return checkpoint
+    if isinstance(checkpoint, str | Path):
+        raise SchemaError(
+            f"{name}: expected a network or a function that loads one, got the path "
+            f"'{checkpoint}'. Pass what convergence.list_checkpoints(files, network) gives."
+        )
     if not callable(checkpoint):
         raise SchemaError(
             f"{name}: expected a torch.nn.Module, a function that loads one, or a mapping of layer "
@@ -154,6 +168,31 @@ def do_job(request: Request, job: Job) -> xr.Dataset | None:
     if isinstance(model, Mapping):
         return None
     return encode_checkpoint(request, shuffle_weights(model, seed=job.shuffled), job.label)
+
+
+@contextmanager
+def _advise() -> Iterator[None]:
+    """Say what helps here, where a message advises an option that `trace` has not."""
+    try:
+        yield
+    except ValueError as error:
+        said = text = str(error)
+        for theirs, ours in ADVICE.items():
+            said = said.replace(theirs, ours)
+        if said == text:
+            raise
+        raise type(error)(said) from error
+
+
+def _check_learnt(found: Mapping[Any, Any], checkpoint: Any, label: str) -> None:
+    file = getattr(checkpoint, "path", None)
+    for name, one in found.items():
+        if isinstance(one, xr.DataArray) and not np.isfinite(one.values).all():
+            raise ValueError(
+                f"checkpoints[{label}]{'' if file is None else f' ({file})'}: expected finite "
+                f"features, got NaN or infinity in layer '{name}'. Its training may have diverged: "
+                "leave this step out."
+            )
 
 
 def encode_checkpoint(request: Request, checkpoint: Any, label: str) -> xr.Dataset:
@@ -179,11 +218,14 @@ def encode_checkpoint(request: Request, checkpoint: Any, label: str) -> xr.Datas
     model = read_checkpoint(checkpoint, f"checkpoints[{label}]")
     found = model
     if not isinstance(model, Mapping):
-        found = features.extract(
-            model, request.stimuli, request.layers, pool=request.pool, device=request.device,
-            progress=False,
-        )  # fmt: skip
-    rows = {str(name): match(one, request.responses)["features"] for name, one in found.items()}
+        with _advise():
+            found = features.extract(
+                model, request.stimuli, request.layers, pool=request.pool, device=request.device,
+                progress=False,
+            )  # fmt: skip
+    _check_learnt(found, checkpoint, label)
+    with _advise():
+        rows = {str(name): match(one, request.responses)["features"] for name, one in found.items()}
     result = encode_layers(rows, request.responses, request.encoder, **request.encoding)
     result.attrs["request"] = key
     if path is not None:

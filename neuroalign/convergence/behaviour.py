@@ -90,7 +90,8 @@ def compare_behaviour(
     Returns
     -------
     Dataset
-        ``performance`` (predictor) on the task: accuracy, or r with the right numbers.
+        ``performance`` (predictor) on the task: accuracy, or r with the right numbers, which
+        is NaN, as is consistency, for a predictor whose answers are the same in all conditions.
         ``consistency`` (predictor, neuroid), corrected, with ``lower`` and ``upper``; ``raw``;
         ``reliability`` (neuroid). attrs: ``n_not_estimable``, ``performance_metric``.
 
@@ -101,7 +102,8 @@ def compare_behaviour(
     Warns
     -----
     NeuroalignWarning
-        When answers are not reliable enough to be compared; says which.
+        When answers are not reliable enough to be compared, or a predictor gives the same to all
+        conditions; says which.
 
     Notes
     -----
@@ -109,7 +111,8 @@ def compare_behaviour(
     b1 and b2 those of halves and m the predictor's held-out answer, which has no trials and no
     noise; another subject's is divided by the root of its reliability too. Classes are decoded by
     logistic regression on z-scored features with C from 1e-8 to 1e8, and m is the probability of
-    the right class; numbers by ridge.
+    the right class; numbers by ridge, less what each fold says of average features, without
+    which the mean of its training conditions would make a predictor that knows nothing negative.
 
     References
     ----------
@@ -128,6 +131,11 @@ def compare_behaviour(
     True
     """
     shape = choose(PATTERNS, pattern, "pattern")
+    if not isinstance(features, Mapping):
+        raise SchemaError(
+            f"features: expected a mapping of name to DataArray, got {type(features).__name__}. "
+            "Pass {'model': features}."
+        )
     check_counts(n_splits, n_halves, min_consistency)
     names, codes = _read_trials(behaviour, "behaviour", max(n_splits, 4))
     right, kind = _read_target(target, names, pattern, n_splits)
@@ -150,6 +158,11 @@ def compare_behaviour(
                 f"{label}: expected the {len(names)} conditions and {own.mean.shape[1]} answers of "
                 f"behaviour, got {len(others_names)} and {one.sizes['neuroid']}. Drop what differs."
             )
+        if np.array_equal(one.values, behaviour.values):
+            raise AlignError(
+                f"{label}: expected trials of another subject, got those of behaviour. Leave it "
+                "out: nobody is a ceiling for itself."
+            )
         rivals.append(
             _Answers(one, names, numbers, n_halves, rng, lambda one: shape(one, known[:, None]))
         )
@@ -159,8 +172,9 @@ def compare_behaviour(
         "level": level, "seed": seed, "n_conditions": len(names),
     }  # fmt: skip
     columns, reliability = _correct(guesses, rivals, own, settings, rng)
+    blind = [name for name, one in zip(features, guesses, strict=True) if np.isnan(one).all()]
     return _tabulate(
-        columns, np.array([*performance, *[np.nan] * len(rivals)]), reliability, behaviour,
+        columns, blind, np.array([*performance, *[np.nan] * len(rivals)]), reliability, behaviour,
         {
             "predictor": [*features, *given],
             "source": ("predictor", ["model"] * len(guesses) + ["subject"] * len(rivals)),
@@ -265,8 +279,9 @@ def _take_last(one: xr.DataArray, names: Array, label: str) -> Array:
 
 
 def _tabulate(
-    columns: dict[str, Array], performance: Array, reliability: Array, behaviour: xr.DataArray,
-    labels: dict[str, Any], settings: dict[str, Any], hashes: dict[str, str],
+    columns: dict[str, Array], blind: list[str], performance: Array, reliability: Array,
+    behaviour: xr.DataArray, labels: dict[str, Any], settings: dict[str, Any],
+    hashes: dict[str, str],
 ) -> xr.Dataset:  # fmt: skip
     score = columns["consistency"]
     lines = [
@@ -274,6 +289,12 @@ def _tabulate(
             row, behaviour["neuroid"].values, settings["min_consistency"], f"answers by '{name}'"
         )
         for name, row in zip(labels["predictor"], score, strict=True)
+        if name not in blind
+    ]
+    lines += [
+        f"features['{name}']: expected held-out answers that change with the condition, got the "
+        "same in all. It tells nothing of target: its consistency is NaN."
+        for name in blind
     ]
     said = "\n".join(line for line in lines if line)
     answer = xr.Dataset(

@@ -56,6 +56,11 @@ class CheckpointFile:
 def _find(files: str | PathLike[str] | Iterable[str | PathLike[str]]) -> list[Path]:
     if not isinstance(files, str | PathLike):
         return [Path(one) for one in files]
+    if Path(files).is_dir():
+        raise LoadError(
+            f"files: expected files, got the folder '{fspath(files)}'. Write "
+            f"'{(Path(files) / '*.pt').as_posix()}'."
+        )
     found = sorted(glob.glob(fspath(files), recursive=True))
     if not found:
         raise LoadError(
@@ -97,7 +102,9 @@ def list_checkpoints(
         When nothing matches, a name holds no step, two files have the same one, or a file does not
         hold the weights of the network: names and shapes of all are looked at here.
     ValueError
-        For a pattern without a group.
+        For a pattern without a group, or that is no regular expression.
+    TypeError
+        For a class in place of a network.
 
     Examples
     --------
@@ -111,7 +118,19 @@ def list_checkpoints(
     >>> list(found)
     [1.0, 10.0, 100.0]
     """
-    known = re.compile(pattern)
+    if isinstance(model, type) or not hasattr(model, "state_dict"):
+        what = model if isinstance(model, type) else type(model)
+        raise TypeError(
+            f"model: expected a torch.nn.Module, got {'the class ' * (what is model)}"
+            f"{what.__name__}. Pass the network that was trained, with any weights."
+        )
+    try:
+        known = re.compile(pattern)
+    except re.error as error:
+        raise ValueError(
+            f"pattern: expected a regular expression, got '{pattern}' ({error}). Write "
+            "r'step-(\\d+)'."
+        ) from error
     if known.groups < 1:
         raise ValueError(
             f"pattern: expected a group around the step, got '{pattern}'. Write r'step-(\\d+)'."

@@ -42,7 +42,7 @@ def measure_distances(
         Straight to the centroid of the origin in the same hemisphere (in either, where none is
         named), or along the edges of the white surface from its nearest vertex.
     hierarchy : mapping of roi to rank, optional
-        Adds ``hierarchy``; NaN for regions that it lacks.
+        Adds ``hierarchy``; NaN for regions that it lacks, which ``attrs['warnings']`` names.
     mesh : str
 
     Returns
@@ -83,16 +83,26 @@ def measure_distances(
         measured[kind] = ("neuroid", values, {"units": "mm"})
         if full is not None:
             measured[f"{kind}_map"] = ("place", full, {"units": "mm"})
+    said: dict[str, str] = {}
     if hierarchy is not None:
+        said = _warn_ranks(hierarchy, neuroids["roi"].values)
         ranks = [float(hierarchy.get(str(roi), np.nan)) for roi in neuroids["roi"].values]
         measured["hierarchy"] = ("neuroid", np.array(ranks), {"units": "rank"})
     coords = {key: one for key, one in neuroids.coords.items() if one.dims == ("neuroid",)}
     attrs = {
         "kind": "estimate",
         "method": "measure_distances",
+        "headline": next(iter(measured), ""),
+        "verdict": f"distance from {origin}: "
+        + "; ".join(
+            _say(name, one[1], one[2]["units"])
+            for name, one in measured.items()
+            if one[0] == "neuroid"
+        ),
         "origin": origin,
         "mesh": mesh,
         "history": str(neuroids.attrs.get("history", "")),
+        **said,
         "provenance": provenance.collect(
             {"origin": origin, "kinds": list(kinds), "mesh": mesh},
             {
@@ -104,6 +114,25 @@ def measure_distances(
     }
     result = xr.Dataset(measured, coords=coords, attrs=attrs)
     return check_estimate(copy_geometry(neuroids, result))
+
+
+def _say(name: str, values: Array, units: str) -> str:
+    known = values[np.isfinite(values)]
+    if not len(known):
+        return f"{name} not defined"
+    return f"{name} {known.min():.4g} to {known.max():.4g} {units}, median {np.median(known):.4g}"
+
+
+def _warn_ranks(hierarchy: Mapping[str, float], regions: Array) -> dict[str, str]:
+    present = {str(one) for one in regions} - {""}
+    lost, unused = sorted(present - set(hierarchy)), sorted(set(hierarchy) - present)
+    if not lost:
+        return {}
+    more = f", and ranks of {some(unused)}, which no neuroid has" if unused else ""
+    return {
+        "warnings": f"hierarchy: expected a rank for every region, got none for {some(lost)}{more}."
+        " Their rank is NaN: add them, or write regions as neuroids do."
+    }
 
 
 def _check_origin(neuroids: xr.DataArray | xr.Dataset, origin: str) -> None:

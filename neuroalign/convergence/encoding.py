@@ -44,9 +44,10 @@ def encoding_score(
     -------
     Dataset
         Over (statistic,): ``score``, ``lower``, ``upper``, ``normalized`` (over the ceiling; NaN
-        where it is unknown). Statistics: ``best_of_mean``, the layer with the highest mean, the
-        same for all neuroids; ``mean_of_best``, each neuroid at the layer that is best in the other
-        folds; ``mean``, over layers. ``by_layer`` (layer), and ``n_neuroids``.
+        where it is unknown, in ``attrs['n_without_ceiling']`` neuroids). Statistics:
+        ``best_of_mean``, the layer with the highest mean, the same for all neuroids;
+        ``mean_of_best``, each neuroid at the layer that is best in the other folds; ``mean``, over
+        layers. ``by_layer`` (layer), and ``n_neuroids``.
 
     Raises
     ------
@@ -82,6 +83,10 @@ def encoding_score(
                 "Compute it from the same responses."
             )
         chosen = kept.sel(neuroid=scores["neuroid"].values).values.astype(bool)
+        if not chosen.any():
+            raise AlignError(
+                f"kept: expected True for a neuroid or more, got none of {len(chosen)}. Keep some."
+            )
         scores, folds = scores[:, chosen], folds[:, :, chosen]
         result = result.isel(neuroid=chosen)
     top = _read_ceiling(result, min_ceiling)
@@ -117,6 +122,7 @@ def encoding_score(
             "metric": str(result.attrs.get("metric", "")),
             "level": level,
             "n_neuroids": n,
+            "n_without_ceiling": int(np.isnan(top).reshape(n, -1).all(axis=1).sum()),
             "headline": "score",
             "verdict": "; ".join(
                 state(f"encoding score ({name.replace('_', ' ')})", *row[:3])

@@ -26,7 +26,7 @@ from neuroalign.convergence._courses import (
 from neuroalign.convergence._futures import correlate_halves, draw_orders
 from neuroalign.convergence._trials import check_counts, find_rows, name_conditions
 from neuroalign.encoders.ridge import Ridge
-from neuroalign.errors import AlignError, some
+from neuroalign.errors import AlignError, SchemaError, some
 from neuroalign.evaluate._halves import (
     describe_unreliable,
     divide,
@@ -145,7 +145,7 @@ def compare_futures(
     """
     model = Ridge() if encoder is None else encoder
     check_counts(n_splits, n_halves, min_consistency)
-    given = dict(others or {})
+    given = {} if others is None else others
     _check_names(features, given)
     names, codes = name_conditions(responses, "responses", COURSES, max(n_splits, 4))
     rng = np.random.default_rng(seed)
@@ -165,6 +165,7 @@ def compare_futures(
         )  # fmt: skip
         halves = [(first[rows], second[rows]) for first, second in every.halves]
         sources[name] = Courses(every.full[rows], halves, every.growth)
+        _check_apart(sources[name].full, target.full, label)
     frames = find_frames([target, *sources.values()])
     shown = len(np.unique(frames.condition))
     if shown < max(n_splits, 4):
@@ -202,7 +203,13 @@ def compare_futures(
     )  # fmt: skip
 
 
-def _check_names(features: Mapping[str, xr.DataArray], others: Mapping[str, Any]) -> None:
+def _check_names(features: Any, others: Any) -> None:
+    if not isinstance(features, Mapping) or not isinstance(others, Mapping):
+        wrong = others if isinstance(features, Mapping) else features
+        raise SchemaError(
+            "features, others: expected a mapping of name to DataArray, got "
+            f"{type(wrong).__name__}. Pass {{'model': features}}."
+        )
     twice = sorted(set(features) & set(others))
     if not features and not others:
         raise ValueError("features: expected a predictor or more, got none. Pass {name: features}.")
@@ -210,6 +217,24 @@ def _check_names(features: Mapping[str, xr.DataArray], others: Mapping[str, Any]
         raise ValueError(
             f"others: expected names that no predictor has, got {some(twice)}. Rename them."
         )
+
+
+def _check_apart(ours: Array, theirs: Array, label: str) -> None:
+    """Refuse neuroids that are in both: noise that both have would be taken for signal."""
+    known, other = (
+        {one.tobytes() for one in np.moveaxis(course.astype(np.float32), 2, 0) if _moves(one)}
+        for course in (ours, theirs)
+    )
+    if known & other:
+        raise AlignError(
+            f"{label}: expected neuroids of another animal, got {len(known & other)} with the data "
+            "of responses. Leave it out: nobody is a ceiling for itself."
+        )
+
+
+def _moves(course: Array) -> bool:
+    known = course[np.isfinite(course)]
+    return bool(len(known) and np.ptp(known) > 0)
 
 
 def _read_windows(
@@ -270,13 +295,7 @@ def _tabulate(
         columns["null"] = (("permutation", *middle), middles.swapaxes(0, 1))
         p_value = permutation_p(count, columns["median"][1], null.shape[1])
         columns["p_value"] = (middle, p_value)
-    said = [
-        describe_unreliable(score[row, column], responses["neuroid"].values, least,
-                            f"responses by '{predictor}' in window '{window}'")
-        for row, predictor in enumerate(labels["predictor"])
-        for column, window in enumerate(labels["window"])
-    ]  # fmt: skip
-    lines = [line for line in said if line]
+    lines = _describe_missing(score, data[0], labels, responses["neuroid"].values, least)
     kept = {k: c for k, c in responses.coords.items() if c.dims == ("neuroid",)}
     result = xr.Dataset(
         columns,
@@ -304,6 +323,36 @@ def _tabulate(
         more = f" And {len(lines) - 1} more such lines in attrs['warnings']." if lines[1:] else ""
         warn_unreliable(lines[0] + more, depth=4)
     return schema.check_estimate(copy_geometry(responses, result))
+
+
+def _describe_missing(
+    score: Array, data: Array, labels: Mapping[str, Any], names: Array, least: float
+) -> list[str]:
+    """Say which neuroids have no score (predictor, window, neuroid), and whether frames are too
+    few, the responses (window, neuroid) say little, or a predictor does."""
+    empty = np.asarray(np.isnan(data).all(axis=1))
+    lines = [
+        f"windows['{window}']: expected two frames or more that are known everywhere in held-out "
+        "films, got fewer in every split. It has no score: mark more frames, or leave it out."
+        for window, none in zip(labels["window"], empty, strict=True)
+        if none
+    ]
+    for row, predictor in enumerate(labels["predictor"]):
+        for column, window in enumerate(labels["window"]):
+            one, whose = score[row, column], f"by '{predictor}' in window '{window}'"
+            missing = np.isnan(one)
+            if empty[column] or not missing.any():
+                continue
+            if (data[column][missing] >= max(least, 1e-12)).all():
+                lines.append(
+                    f"predictions {whose}: expected maps to both halves of the trials to agree "
+                    f"above {least:g} in every neuroid, got {int(missing.sum())} of {missing.size} "
+                    f"without ({some(names[missing])}). The responses are reliable: there the "
+                    "predictor says nothing of them; read 'raw'."
+                )
+            else:
+                lines.append(describe_unreliable(one, names, least, f"responses {whose}"))
+    return lines
 
 
 def _mean_known(values: Array, axis: int) -> Array:

@@ -15,6 +15,7 @@ from neuroalign.convergence._correlation import (
     draw_weights,
     find_bounds,
     naive_p,
+    state,
 )
 from neuroalign.convergence.spins import draw_spins, read_places, spread_map
 from neuroalign.errors import AlignError, SchemaError, choose, some
@@ -26,6 +27,8 @@ BASES: dict[str, Callable[[Array], Array]] = {
     "zero": lambda course: np.zeros_like(course[0]),
     "first": lambda course: course[0],
 }
+# Fewer regions have no order that chance could not give.
+LEAST_ORDERED = 4
 # What is drawn anew: neuroids of a region, folds (which hold other stimuli), or both.
 OVER = {"neuroid": (True, False), "fold": (False, True), "both": (True, True)}
 
@@ -80,8 +83,9 @@ def find_half_times(
         Over ``by`` (``all`` when None): ``half_time`` in steps with ``lower`` and ``upper``;
         ``relative``, the share of training; ``first`` and ``final`` scores; ``n_neuroids``. NaN
         where a score does not end above its baseline. Where it begins above half of its end, the
-        first step stands, and the truth lies before it. Neuroids that lack a score at a step or
-        fold where others have one are left out, and counted in ``attrs['n_left_out']``.
+        first step stands, and the truth lies before it: ``attrs['warnings']`` names those regions.
+        Neuroids that lack a score at a step or fold where others have one are left out, and counted
+        in ``attrs['n_left_out']``.
 
     Raises
     ------
@@ -134,6 +138,9 @@ def find_half_times(
         rows.append([time, low, high, time / steps[-1], course[0], course[-1], n])
     columns = ("half_time", "lower", "upper", "relative", "first", "final", "n_neuroids")
     dim = by or "all"
+    early = [
+        name for name, row in zip(names, rows, strict=True) if row[5] > 0 and row[0] == steps[0]
+    ]
     result = xr.Dataset(
         {name: (dim, column) for name, column in zip(columns, np.transpose(rows), strict=True)},
         coords={dim: names},
@@ -146,10 +153,13 @@ def find_half_times(
             "n_resamples": n_resamples,
             "headline": "half_time",
             "verdict": "half-times [steps]: "
-            + ", ".join(f"{name} {row[0]:.3g}" for name, row in zip(names[:8], rows, strict=False))
+            + ", ".join(
+                f"{name} {say_step(row[0])}" for name, row in zip(names[:8], rows, strict=False)
+            )
             + (f" and {len(names) - 8} more" if len(names) > 8 else ""),
             "n_undefined": int(np.isnan(np.transpose(rows)[0]).sum()),
             "n_left_out": int((~whole & (codes >= 0)).sum()),
+            **_warn_early(early, len(names), steps[0]),
             "seed": seed,
             "provenance": provenance.collect(
                 {
@@ -165,6 +175,21 @@ def find_half_times(
         },
     )
     return check_estimate(result)
+
+
+def say_step(step: float) -> str:
+    """Write a half-time."""
+    return "does not rise" if np.isnan(step) else f"{step:.3g}"
+
+
+def _warn_early(early: list[str], n: int, first: float) -> dict[str, str]:
+    if not early:
+        return {}
+    return {
+        "warnings": f"scores: expected courses that begin below half of where they end, got "
+        f"{len(early)} of {n} above it at step {first:g} ({some(early)}). Their half-time lies "
+        "before: use baseline='first' for half of the rise, or add earlier checkpoints."
+    }
 
 
 def _read_courses(scores: xr.DataArray) -> Array:
@@ -213,7 +238,7 @@ def compare_order(
 
     Parameters
     ----------
-    half_times : DataArray (roi,)
+    half_times : DataArray (roi,), or (region,) of a result of `trace`
     maps : Dataset
         Variables (roi,), such as peak times of MEG; or (neuroid,) on vertices of the whole cortex,
         as `neuroalign.loaders.load_cortical_maps` gives, averaged over the vertices of each region.
@@ -228,7 +253,9 @@ def compare_order(
     -------
     Dataset
         Over (map,): ``score``, Pearson r; ``spearman``; ``p_spin`` of r (NaN for maps of regions),
-        ``p_shuffled`` of r, ``p_naive``, all two-sided; ``n_regions``.
+        ``p_shuffled`` of r, ``p_naive``, all two-sided; ``n_regions``. p are NaN with fewer than
+        4 regions, and r with fewer than 3; ``attrs['warnings']`` says so, and names regions that
+        a map has no value for.
 
     Raises
     ------
@@ -246,25 +273,49 @@ def compare_order(
     >>> round(float(compare_order(times, latency)["score"].item()), 6)
     1.0
     """
+    if half_times.dims == ("region",):
+        # As `trace` calls them, whose neuroids have a coord 'roi' already.
+        half_times = half_times.rename(region="roi")
     if half_times.dims != ("roi",):
         raise SchemaError(
             f"half_times: expected dims ('roi',), got {half_times.dims}. Pass "
-            "find_half_times(scores, by='roi')['half_time']."
+            "find_half_times(scores, by='roi')['half_time'], or trace(...)['half_time']."
         )
     regions, times = half_times["roi"].values.tolist(), half_times.values.astype(np.float64)
     rng = np.random.default_rng(seed)
-    rows = []
+    rows: list[list[float]] = []
+    notes: list[str] = []
     for name in maps.data_vars:
         values, turned = _average_map(maps[name], regions, neuroids, n_spins, mesh, seed)
         known = np.isfinite(times) & np.isfinite(values)
         x, y = times[known], values[known]
+        lost = np.array(regions)[np.isfinite(times) & ~known]
+        if len(lost):
+            notes.append(
+                f"maps['{name}']: expected a value for every region of half_times, got none for "
+                f"{len(lost)} of {len(regions)} ({some(lost)}). They are left out."
+            )
+        if len(x) < LEAST_ORDERED:
+            notes.append(
+                f"maps['{name}']: expected {LEAST_ORDERED} regions or more with a half-time, got "
+                f"{len(x)}. Their order says nothing: p is NaN. Take finer regions."
+            )
+            r = correlate(x, y) if len(x) > 2 else np.nan
+            rank = float(METRICS["spearman"](x, y)) if len(x) > 2 else np.nan
+            rows.append([r, rank, np.nan, np.nan, np.nan, len(x)])
+            continue
         r = correlate(x, y)
+        if np.ptp(x) == 0:
+            notes.append(
+                "half_times: expected steps that differ between regions, got the same in all "
+                f"{len(x)}. They have no order: add checkpoints, or use baseline='first'."
+            )
         orders = rng.permuted(np.tile(x, (n_shuffles, 1)), axis=1)
-        null = correlate_maps(y[None], orders)[:, 0] if len(x) else np.array([])
+        null = correlate_maps(y[None], orders)[:, 0]
         p_spin = np.nan
         if turned is not None and len(turned) and np.isfinite(r):
             p_spin = count_two_sided(r, correlate_maps(x[None], turned[:, known])[:, 0])
-        rank = float(METRICS["spearman"](x, y)) if len(x) > 1 else np.nan
+        rank = float(METRICS["spearman"](x, y))
         rows.append([r, rank, p_spin, count_two_sided(r, null), naive_p(x, y), known.sum()])
     columns = ("score", "spearman", "p_spin", "p_shuffled", "p_naive", "n_regions")
     result = xr.Dataset(
@@ -275,6 +326,12 @@ def compare_order(
             "method": "compare_order",
             "metric": "pearson",
             "headline": "score",
+            "verdict": "order of half-times (Pearson): "
+            + "; ".join(
+                state(str(name), row[0], np.nan, np.nan) + f" over {int(row[5])} regions"
+                for name, row in zip(maps.data_vars, rows, strict=True)
+            ),
+            **({"warnings": "\n".join(dict.fromkeys(notes))} if notes else {}),
             "n_spins": n_spins,
             "n_shuffles": n_shuffles,
             "seed": seed,
@@ -309,6 +366,12 @@ def _average_map(
         raise SchemaError(
             f"neuroids: expected an array with 'roi', 'hemisphere' and 'vertex' to average "
             f"maps['{brain_map.name}'] over regions, got none. Pass the responses."
+        )
+    unknown = sorted(set(regions) - set(neuroids["roi"].values.tolist()))
+    if unknown:
+        raise AlignError(
+            f"half_times: expected regions that neuroids have, got {some(unknown)} without any. "
+            "Pass the responses that were encoded, or drop those regions."
         )
     places = read_places(neuroids, mesh, "neuroids")
     full = spread_map(brain_map, mesh, f"maps['{brain_map.name}']")

@@ -1,6 +1,8 @@
 """Encode the same responses from every layer of a model, doing once what layers share."""
 
+import warnings
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,7 @@ from neuroalign import provenance, schema, scores
 from neuroalign._arrays import copy_geometry, describe
 from neuroalign.convergence._shared import make_design, score_layers
 from neuroalign.encoders.ridge import Ridge
-from neuroalign.errors import SchemaError
+from neuroalign.errors import NeuroalignWarning, SchemaError
 from neuroalign.evaluate._ceilings import find_ceiling
 from neuroalign.evaluate._checks import (
     check_arguments,
@@ -103,6 +105,7 @@ def encode_layers(
     folds, labels = split_rows(responses, group, n_splits, gap, n_repeats, seed)
     check_overlap(first, responses, folds, allow_shared_stimuli)
     messages: list[str] = []
+    turned = _check_depth(features)
     if isinstance(encoder, Ridge) and encoder.alpha_per == "neuroid" and not missing:
         design = make_design(encoder, features, responses, folds, find_inner(responses, group))
         found, messages = score_layers(encoder, features, responses, design, metric, progress)
@@ -129,6 +132,7 @@ def encode_layers(
         parts = {name: np.stack([one[name].values for one in results]) for name in names}
         edges, n_fitted = None, responses.sizes["sample"]
         messages = list(dict.fromkeys(str(one.attrs["warnings"]) for one in results))
+    messages += turned
 
     names = list(features)
     result = xr.Dataset(
@@ -191,6 +195,25 @@ def _judge(scores: xr.DataArray, metric: str) -> str:
         f"{len(means)} layers, {scores.sizes['neuroid']} neuroids: mean {metric} highest at "
         f"'{scores['layer'].values[best]}', {means[best]:.3f}."
     )
+
+
+def _check_depth(features: Mapping[str, xr.DataArray]) -> list[str]:
+    """Say that layers of one network do not stand as the network lists them."""
+    marks = [one.attrs.get("layer_order", np.nan) for one in features.values()]
+    if len({one.attrs.get("model") for one in features.values()}) > 1:
+        return []
+    names = list(features)
+    for place, (one, two) in enumerate(pairwise(map(float, marks))):
+        # Features without a mark are NaN, and never less.
+        if two < one:
+            said = (
+                f"features: expected layers in order of depth, got '{names[place]}' before "
+                f"'{names[place + 1]}', which the network lists first. Spatial and temporal scores "
+                "take the order given for depth: sort the layers if it is not meant."
+            )
+            warnings.warn(said, NeuroalignWarning, stacklevel=3)
+            return [said]
+    return []
 
 
 def _check_layers(features: Mapping[str, xr.DataArray]) -> None:

@@ -175,7 +175,7 @@ def map_places(
         Standard deviation of the smoothing, in units of position; 0 for none. Sums and time are
         smoothed apart.
     min_samples : int
-        Places visited less are NaN.
+        Places visited less are NaN; where all are, ``attrs['warnings']`` says so.
     n_shuffles : int
         Draws of the null of ``information``: responses shifted in time against position, within
         runs. 0 skips the test.
@@ -221,6 +221,11 @@ def map_places(
     n_cells, steps = len(labels) * n_places, np.diff(edges)
     if width > 0 and not np.allclose(steps, steps[0]):
         raise ValueError("width: expected 0 with bins of unequal length, got more. Use equal bins.")
+    if width >= edges[-1] - edges[0]:
+        raise ValueError(
+            f"width: expected less than the track, {edges[-1] - edges[0]:g}, got {width:g}. Give "
+            "it in units of position."
+        )
     cell = np.where(number >= 0, code * n_places + number, -1)
     values, weights = responses.values.astype(np.float64), count(responses)
     rates, weight = _average(values, weights, cell, n_cells, n_places, width / steps[0])
@@ -276,6 +281,12 @@ def map_places(
         ),
     }
     found.attrs["verdict"] = _judge(found)
+    rare = int((visits < min_samples).sum())
+    if rare == n_cells:
+        found.attrs["warnings"] = (
+            f"min_samples: expected a place with {min_samples} samples or more, got "
+            f"{int(visits.max())} at most. All maps are NaN: lower it, or use fewer bins."
+        )
     return check_estimate(copy_geometry(responses, found))
 
 

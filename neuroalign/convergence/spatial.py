@@ -29,6 +29,8 @@ from neuroalign.errors import AlignError, SchemaError, choose, some
 from neuroalign.schema import check_estimate
 
 Array = npt.NDArray[Any]
+# Fewer regions have no interval or p worth the name.
+LEAST_REGIONS = 5
 UNITS = {"neuroid": "neuroid", "roi": "roi"}
 FOUND = (
     "score",
@@ -85,7 +87,9 @@ def spatial_score(
         Over (distance, rule, unit): ``score``, Pearson r, with ``lower`` and ``upper``;
         ``p_spin``, ``null_mean`` and ``null_sd`` of spins (NaN for distances without a map);
         ``p_shuffled``, of layers in random order; ``p_naive``, which takes places for independent
-        and is reported to be held against ``p_spin``; ``n_units``. All p are two-sided.
+        and is reported to be held against ``p_spin``; ``n_units``. All p are two-sided. With fewer
+        than 5 regions as units interval and p are NaN: ``attrs['n_without_interval']`` counts these
+        scores, and ``attrs['warnings']`` says so.
         ``preferred_depth`` (rule, neuroid). The interval resamples regions: with the neuroids in
         them, or neuroids alone where none has a region (``attrs['resampled']``).
 
@@ -139,6 +143,7 @@ def spatial_score(
     shape = (len(kinds), len(rules), len(units))
     table = {name: np.full(shape, np.nan) for name in FOUND}
     depth = np.asarray(scores["depth"].values, dtype=np.float64)
+    least = {"roi": LEAST_REGIONS, "neuroid": 0}
     for column, unit in enumerate(units):
         for row, rule in enumerate(rules):
             prefers = find_preferred_depth(result, rule=rule, by=unit, min_score=min_score)
@@ -151,7 +156,7 @@ def spatial_score(
                     turned = None if turned is None else _average(turned, regions, names)
                 found = _judge(
                     prefers.values, far, turned, shuffled,
-                    regions if unit == "neuroid" else None, n_resamples, level, seed,
+                    regions if unit == "neuroid" else None, least[unit], n_resamples, level, seed,
                 )  # fmt: skip
                 for name, value in found.items():
                     table[name][number, row, column] = value
@@ -169,6 +174,7 @@ def spatial_score(
             "level": level,
             "headline": "score",
             "verdict": _say(table, kinds, rules, units),
+            **_warn_few(table["n_units"], units, min_score),
             "n_spins": n_spins,
             "n_shuffles": n_shuffles,
             "n_resamples": n_resamples,
@@ -204,6 +210,24 @@ def _say(
         spin = table["p_spin"][at]
         said.append(text + (f", spin p = {spin:.3g}" if np.isfinite(spin) else ""))
     return f"spatial score ({rules[0]} layer, {units[0]}s): {'; '.join(said)}"
+
+
+def _warn_few(counts: Array, units: Sequence[str], min_score: float) -> dict[str, Any]:
+    few = (counts < LEAST_REGIONS) & (np.array(units) == "roi")
+    lines = []
+    if few.any():
+        lines.append(
+            f"units: expected {LEAST_REGIONS} regions or more with a preferred depth and a "
+            f"distance, got {int(counts[few].min())}. Interval and p of {int(few.sum())} scores "
+            "are NaN: take finer regions, or units=('neuroid',)."
+        )
+    if (counts == 0).any():
+        lines.append(
+            f"min_score: expected neuroids with a score above {min_score:g} and a distance, got "
+            f"none for {int((counts == 0).sum())} scores, which are NaN. Lower it."
+        )
+    said = {"warnings": "\n".join(lines)} if lines else {}
+    return {"n_without_interval": int(few.sum()), **said}
 
 
 def _read(
@@ -271,6 +295,7 @@ def _judge(
     turned: Array | None,
     shuffled: Array,
     groups: Array | None,
+    least: int,
     n_resamples: int,
     level: float,
     seed: int,
@@ -279,7 +304,10 @@ def _judge(
     known = np.isfinite(prefers) & np.isfinite(far)
     x, y = prefers[known], far[known]
     r = correlate(x, y)
-    found = {"score": r, "p_naive": naive_p(x, y), "n_units": float(known.sum())}
+    found = {"score": r, "n_units": float(known.sum())}
+    if len(x) < least:
+        return found
+    found["p_naive"] = naive_p(x, y)
     codes = np.arange(len(x))
     if groups is not None:
         codes = np.unique(groups[known], return_inverse=True)[1]

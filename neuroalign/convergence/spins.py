@@ -141,6 +141,12 @@ def spin_test(
     """
     if n_spins < 1:
         raise ValueError(f"n_spins: expected at least 1, got {n_spins}. 1000 is usual.")
+    for name, one in (("values", values), ("brain_map", brain_map)):
+        if not isinstance(one, xr.DataArray):
+            raise SchemaError(
+                f"{name}: expected a DataArray with dim 'neuroid', got {type(one).__name__}. "
+                "Select one of its variables."
+            )
     if values.dims[-1:] != ("neuroid",) or values.ndim > 2 or brain_map.dims != ("neuroid",):
         raise SchemaError(
             f"values: expected dims ('neuroid',) or ('map', 'neuroid') and a brain_map of "

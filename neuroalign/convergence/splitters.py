@@ -201,6 +201,12 @@ def _average_trials(
         )
     n_places, n_cells = len(edges) - 1, len(trials) * (len(edges) - 1)
     on = number >= 0
+    if not on.any():
+        raise SchemaError(
+            f"limits: expected a path that samples pass, got none from {edges[0]:g} to "
+            f"{edges[-1]:g}; positions run from {np.nanmin(where):g} to {np.nanmax(where):g}. "
+            "Give limits in units of position."
+        )
     cell = code[on] * n_places + number[on]
     counts = np.bincount(cell, minlength=n_cells).reshape(len(trials), n_places)
     kept = (counts > 0).all(axis=1)

@@ -82,6 +82,8 @@ def temporal_score(
         weighted by what exceeds half of the peak, and statistics ``pearson`` and ``spearman``:
         ``score``, ``lower``, ``upper``, ``p_shuffled`` (two-sided), ``n_layers``. ``latency``
         (rule, layer) [s] with ``latency_lower`` and ``latency_upper``; ``course`` (layer, time).
+        An interval is NaN where half of the draws have no score, or more: the peaks of all layers
+        then fall on the same time point, or a layer predicts nothing. Read ``centroid`` there.
 
     Raises
     ------
@@ -175,7 +177,8 @@ def temporal_score(
             "n_neuroids": n_neuroids,
             "headline": "score",
             "verdict": state(
-                "temporal score", *(table[name][0, 0] for name in ("score", "lower", "upper"))
+                "temporal score (peak, Pearson)",
+                *(table[name][0, 0] for name in ("score", "lower", "upper")),
             ),
             "n_shuffles": n_shuffles,
             "n_resamples": n_resamples,

@@ -17,11 +17,16 @@ from tqdm import tqdm
 from neuroalign import provenance
 from neuroalign._arrays import copy_geometry
 from neuroalign.convergence._checkpoints import Job, Request, do_job, sign_stimuli, sort_steps
-from neuroalign.convergence._trace_scores import judge, score_checkpoint, time_courses
+from neuroalign.convergence._trace_scores import (
+    collect_warnings,
+    judge,
+    score_checkpoint,
+    time_courses,
+)
 from neuroalign.convergence._workers import run_jobs
-from neuroalign.convergence.half_times import find_half_times
+from neuroalign.convergence.half_times import BASES, OVER, find_half_times
 from neuroalign.encoders.ridge import Ridge
-from neuroalign.errors import SchemaError, some
+from neuroalign.errors import SchemaError, choose, some
 from neuroalign.evaluate._ceilings import find_ceiling
 from neuroalign.schema import check_estimate, check_responses
 
@@ -109,9 +114,11 @@ def trace(
         rule, unit); with time ``temporal_*`` (step, latency_rule) and ``latency`` (step,
         latency_rule, layer); ``half_time``, ``half_time_lower``, ``half_time_upper``,
         ``half_time_relative``, ``half_time_final`` (region), the labels of ``by``;
-        ``course_half_time`` (course) of the encoding, spatial and temporal scores themselves,
-        without interval; ``control_encoding`` and ``control_spatial``. `tabulate_trace` lays it
-        out.
+        ``course_half_time`` (course) of the encoding score (``mean_of_best``), the spatial ones
+        (rule ``best``, unit ``neuroid``) and the temporal one (rule ``peak``), without interval;
+        ``control_encoding`` and ``control_spatial``. `tabulate_trace` lays it out.
+        ``attrs['warnings']`` says where half-times, intervals or the ceiling mean little, and when
+        the control scores as well as the trained network.
 
     Raises
     ------
@@ -141,6 +148,11 @@ def trace(
     True
     """
     check_responses(responses)
+    for name, value in (("n_spins", n_spins), ("n_resamples", n_resamples)):
+        if value < 0:
+            raise ValueError(f"{name}: expected 0 or more, got {value}. 0 spares it.")
+    choose(BASES, baseline, "baseline")
+    choose(OVER, over, "over")
     if by is not None and (by not in responses.coords or responses[by].dims != ("neuroid",)):
         raise SchemaError(
             f"by: expected a coord on 'neuroid' of responses, got '{by}' (there are "
@@ -209,8 +221,8 @@ def trace(
         "headline": "encoding_score",
         "verdict": judge(found),
         "history": str(results[-1].attrs.get("history", "")),
-        "warnings": "\n".join(
-            dict.fromkeys(filter(None, (str(one.attrs["warnings"]) for one in results)))
+        "warnings": collect_warnings(
+            found, [*results, *scored, times], None if ceiling is None else str(said["ceiling"])
         ),
         "provenance": provenance.collect(
             said | {

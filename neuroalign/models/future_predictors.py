@@ -54,8 +54,8 @@ class FuturePredictor(BaseEstimator):  # type: ignore[misc]
     dt, tau : float
         Step and time constant of ``ctrnn``, in frames.
     plan : TrainingPlan or None
-        None: 100 epochs of 32 windows, rate 1e-3. Published are 1e-4 and 1024 units, for far more
-        films.
+        `neuroalign.encoders.readouts.TrainingPlan`. None: 100 epochs of 32 windows, rate 1e-3.
+        Published are 1e-4 and 1024 units, for far more films.
     checkpoint : path, optional
         Folder for the state of training; a run that was stopped goes on from it to the same
         weights.
@@ -89,7 +89,7 @@ class FuturePredictor(BaseEstimator):  # type: ignore[misc]
     Examples
     --------
     >>> from neuroalign.loaders import simulate_scenes
-    >>> from neuroalign._training import TrainingPlan
+    >>> from neuroalign.encoders.readouts import TrainingPlan
     >>> films = simulate_scenes(n_conditions=8, occluder=None).encoder
     >>> net = FuturePredictor("ctrnn", n_units=16, plan=TrainingPlan(epochs=2)).fit(films)
     >>> found = net.simulate(films, start=15)

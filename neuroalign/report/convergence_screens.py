@@ -44,7 +44,8 @@ def _show_half_times(result: xr.Dataset) -> list[Part]:
     return [
         picture(
             "Half-times", "Training steps at half of the final score, by region.",
-            f"Lines: {_name_interval(result)} bootstrap intervals. At most {MOST_REGIONS} regions.",
+            f"Lines: {_name_interval(result)} bootstrap intervals. At most {MOST_REGIONS} regions. "
+            "At the first step: the score begins above half of its end, and the truth lies before.",
             lambda: plot_half_times(result),
         )
     ]  # fmt: skip
@@ -55,7 +56,8 @@ def _show_spatial(result: xr.Dataset) -> list[Part]:
         picture(
             "Spatial scores", "Correlations by distance, rule and unit, with intervals.",
             f"Correlation of preferred depth with distance. Lines: {_name_interval(result)} "
-            f"intervals over {result.attrs.get('resampled', 'regions')}. "
+            f"intervals over {result.attrs.get('resampled', 'regions')}; none with fewer than 5 "
+            "regions as units. "
             "Filled: below .05 by spins of the cortex. The published score is 'euclidean · best'.",
             lambda: plot_spatial_scores(result),
         )

@@ -9,6 +9,7 @@ from scipy.stats import pearsonr
 
 from neuroalign import schema, storage
 from neuroalign.convergence import compare_behaviour
+from neuroalign.convergence._behaviour import DECODERS
 from neuroalign.errors import AlignError, NeuroalignWarning, SchemaError
 from neuroalign.loaders import from_arrays
 
@@ -170,3 +171,40 @@ def test_faults_are_named(rng: np.random.Generator) -> None:
         compare_behaviour(features, target, behaviour, others={"o": _answer(rng, right[:9], 1.0)})
     with pytest.raises(SchemaError, match=r"features\['m'\]: expected finite features of every"):
         compare_behaviour({"m": features["m"] * np.nan}, target, behaviour)
+
+
+def test_who_knows_nothing_is_not_consistent_the_other_way_round(rng: np.random.Generator) -> None:
+    found = [
+        DECODERS["numbers"](rng.normal(size=(25, 2)), rng.normal(size=25), 5, seed)[1]
+        for seed in range(30)
+    ]
+    # -0.3, were the means of training conditions left in.
+    assert abs(np.nanmean(found)) < 0.12
+
+
+def test_an_answer_that_is_always_the_same_is_named(rng: np.random.Generator) -> None:
+    right = rng.normal(size=40)
+    features = {"blind": _features(np.ones((40, 3))), "knows": _features(right[:, None])}
+    with pytest.warns(NeuroalignWarning, match=r"features\['blind'\]: expected held-out answers"):
+        result = compare_behaviour(
+            features, _target(right), _answer(rng, right, 0.5), n_resamples=9
+        )
+    assert np.isnan(result["performance"].values).tolist() == [True, False]
+    assert np.isnan(result["consistency"].values[:, 0]).tolist() == [True, False]
+    assert "'blind'" in result.attrs["warnings"]
+    assert "split halves" not in result.attrs["warnings"]
+
+
+def test_a_subject_is_no_ceiling_for_itself(rng: np.random.Generator) -> None:
+    right = rng.normal(size=40)
+    own = _answer(rng, right, 0.5)
+    with pytest.raises(AlignError, match=r"others\['me'\]: expected trials of another subject"):
+        compare_behaviour(
+            {"knows": _features(right[:, None])}, _target(right), own, others={"me": own}
+        )
+
+
+def test_classes_from_features_that_never_vary_have_no_consistency() -> None:
+    guess, right = DECODERS["classes"](np.ones((30, 2)), np.array(["a", "b"] * 15), 3, 0)
+    assert np.isnan(guess).all()
+    assert right == pytest.approx(0.5)

@@ -11,7 +11,7 @@ import xarray as xr
 from safetensors.torch import save_file
 
 from neuroalign.convergence import list_checkpoints, trace
-from neuroalign.errors import LoadError
+from neuroalign.errors import AlignError, LoadError, SchemaError
 from neuroalign.loaders import from_arrays
 
 
@@ -113,3 +113,36 @@ def test_faulty_files_are_named_before_any_is_used(files: Path) -> None:
 def test_a_step_that_is_no_number_is_told(files: Path) -> None:
     with pytest.raises(LoadError, match="expected a name with the training step"):
         list_checkpoints(f"{files}/*.pt", make_net(0), pattern="(step)")
+
+
+def test_what_is_no_network_or_pattern_is_named(files: Path) -> None:
+    with pytest.raises(TypeError, match=r"model: expected a torch\.nn\.Module, got the class Sequ"):
+        list_checkpoints(f"{files}/*.pt", torch.nn.Sequential)
+    with pytest.raises(ValueError, match=r"pattern: expected a regular expression, got '\(\\d\+'"):
+        list_checkpoints(f"{files}/*.pt", make_net(0), pattern=r"(\d+")
+    with pytest.raises(
+        LoadError, match=r"files: expected files, got the folder .*Write '.*\*\.pt'"
+    ):
+        list_checkpoints(files, make_net(0))
+    stimuli, responses = show()
+    with pytest.raises(
+        SchemaError, match=r"got the path 'step-0\.pt'. Pass what convergence\.list"
+    ):
+        trace({0: "step-0.pt", 1: "step-1.pt"}, stimuli, responses, by=None)
+
+
+def test_a_checkpoint_that_diverged_is_named_with_its_step_file_and_layer(files: Path) -> None:
+    state = make_net(5).state_dict()
+    state["2.weight"] *= np.nan
+    torch.save(state, files / "step-5.pt")
+    stimuli, responses = show()
+    found = list_checkpoints(f"{files}/*.pt", make_net(0))
+    with pytest.raises(ValueError, match=r"checkpoints\[step-5\] \(.*5\.pt\): .* in layer '2'"):
+        trace(found, stimuli, responses, ["1", "2"], by=None)
+
+
+def test_advice_names_only_what_trace_can_do(files: Path) -> None:
+    stimuli, responses = show()
+    found = list_checkpoints(f"{files}/*.pt", make_net(0))
+    with pytest.raises(AlignError, match="Show those stimuli too, or drop those samples"):
+        trace(found, stimuli[5:], responses, ["1", "2"], by=None)

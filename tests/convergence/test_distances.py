@@ -106,3 +106,12 @@ def test_what_is_missing_is_named(
 def test_the_origin_must_be_a_region(planted: Planted) -> None:
     with pytest.raises(AlignError, match="origin: expected one of the regions"):
         measure_distances(planted[0], "MT")
+
+
+def test_regions_without_a_rank_are_named(planted: Planted) -> None:
+    ranks = {"V1": 0, "V2": 1, "V4": 2, "LO": 3, "TI": 4}
+    found = measure_distances(planted[1], kinds=("euclidean",), hierarchy=ranks)
+    assert "got none for 'IT', and ranks of 'TI', which no neuroid has" in found.attrs["warnings"]
+    assert "; hierarchy 0 to 3 rank, median 1.5" in found.attrs["verdict"]
+    whole = measure_distances(planted[1], kinds=("euclidean",), hierarchy=ranks | {"IT": 4})
+    assert "warnings" not in whole.attrs

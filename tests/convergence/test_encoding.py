@@ -5,8 +5,9 @@ import pytest
 import xarray as xr
 
 from neuroalign import schema
-from neuroalign.convergence import encoding_score
+from neuroalign.convergence import encode_layers, encoding_score
 from neuroalign.errors import AlignError
+from neuroalign.loaders import simulate_linear
 
 Planted = tuple[xr.Dataset, xr.DataArray]
 
@@ -81,3 +82,13 @@ def test_kept_must_name_the_neuroids(planted: Planted) -> None:
     kept = (planted[0]["roi"] == "V1").isel(neuroid=slice(3))
     with pytest.raises(AlignError, match="kept: expected the neuroids"):
         encoding_score(planted[0], kept=kept)
+
+
+def test_no_neuroid_kept_is_an_error_and_those_without_a_ceiling_are_counted() -> None:
+    data = simulate_linear(n_neuroids=4)
+    layers = {"early": data.features[:, :9], "late": data.features}
+    result = encode_layers(layers, data.responses, ceiling=None)
+    assert encoding_score(result, n_resamples=5).attrs["n_without_ceiling"] == 4
+    kept = xr.zeros_like(result["mean_score"][0], dtype=bool)
+    with pytest.raises(AlignError, match="kept: expected True for a neuroid or more, got none of"):
+        encoding_score(result, kept=kept)

@@ -237,6 +237,14 @@ def test_order_of_films_and_trials_makes_no_difference(rng: np.random.Generator)
     xr.testing.assert_equal(one["corrected"], two["corrected"])
 
 
+def test_an_animal_is_no_ceiling_for_itself(rng: np.random.Generator) -> None:
+    features, responses = _plant(rng, 3.0, n=8, t=3, repeats=2)
+    with pytest.raises(
+        AlignError, match=r"others\['me'\]: expected neuroids of another an.* got 2"
+    ):
+        compare_futures({"m": features}, responses, others={"me": responses[:, 1:]}, n_halves=1)
+
+
 def test_results_survive_storage(tmp_path: Path, rng: np.random.Generator) -> None:
     features, responses = _plant(rng, 0.01, n=20, t=3, repeats=2)
     with pytest.warns(NeuroalignWarning):
@@ -267,3 +275,23 @@ def test_faults_are_named(rng: np.random.Generator) -> None:
         compare_futures({"m": features.where(features["stimulus"] < "film-003")}, responses)
     with pytest.raises(SchemaError, match=r"windows\['w'\]: expected bool"):
         compare_futures({"m": features}, responses, windows={"w": features[:, 0]})
+
+
+def test_a_predictor_that_says_nothing_is_told_from_noisy_responses() -> None:
+    scenes = simulate_scenes(20, 4, n_repeats=2, snr=10.0, seed=3)
+    responses = scenes.responses["sub-01"]
+    hidden = scenes.encoder.copy(data=np.zeros(scenes.encoder.shape, dtype="float32"))
+    none = xr.zeros_like(scenes.encoder[:, 0], dtype=bool)
+    with pytest.warns(NeuroalignWarning, match="And 1 more such lines"):
+        result = compare_futures(
+            {"blind": hidden}, responses, windows={"none": none}, n_halves=1, n_resamples=5
+        )
+    empty, blind = result.attrs["warnings"].split("\n")
+    assert empty.startswith("windows['none']: expected two frames or more")
+    assert blind.startswith("predictions by 'blind' in window 'all': expected maps to both halves")
+
+
+def test_predictors_must_be_named(rng: np.random.Generator) -> None:
+    features, responses = _plant(rng, 1.0, n=8, t=2, repeats=2)
+    with pytest.raises(SchemaError, match="features, others: expected a mapping of name to DataAr"):
+        compare_futures(features, responses)  # type: ignore[arg-type]

@@ -156,3 +156,38 @@ def test_faults_are_named() -> None:
         compare_order(times, load_cortical_maps(("area",)))
     with pytest.raises(AlignError, match="expected the regions of half_times"):
         compare_order(times, xr.Dataset({"meg": times[:2]}))
+
+
+def test_a_course_that_begins_above_half_is_named() -> None:
+    scores = xr.DataArray(
+        [[0.3, 0.0], [0.35, 0.2], [0.4, 0.4]],
+        dims=("step", "neuroid"), coords={"step": [0, 10, 20], "roi": ("neuroid", ["V1", "IT"])},
+    )  # fmt: skip
+    found = find_half_times(scores, n_resamples=0)
+    assert "got 1 of 2 above it at step 0 ('V1')" in found.attrs["warnings"]
+    assert "baseline='first'" in found.attrs["warnings"]
+    assert "warnings" not in find_half_times(scores, baseline="first", n_resamples=0).attrs
+
+
+def test_few_regions_and_equal_half_times_are_said_to_have_no_order() -> None:
+    maps = xr.Dataset({"rank": ("roi", np.arange(5.0))}, {"roi": list(TRUE)})
+    times = xr.DataArray([1.0, np.nan, 2.0, 3.0, np.nan], dims="roi", coords={"roi": list(TRUE)})
+    few = compare_order(times, maps)
+    assert np.isnan([few["p_shuffled"].item(), few["p_naive"].item()]).all()
+    assert "expected 4 regions or more with a half-time, got 3" in few.attrs["warnings"]
+    assert np.isnan(compare_order(times[:3], maps)["score"].item())
+    equal = compare_order(xr.ones_like(times), maps)
+    assert "rank not defined over 5 regions" in equal.attrs["verdict"]
+    assert "got the same in all 5" in equal.attrs["warnings"]
+
+
+def test_regions_without_a_place_or_a_value_are_named(planted: Planted) -> None:
+    result, _ = planted
+    times = xr.DataArray([1.0, 2.0, 5.0, 6.0], dims="region", coords={"region": list(TRUE)[:4]})
+    maps = xr.Dataset({"rank": ("roi", [0.0, 1.0, np.nan, 3.0])}, {"roi": list(TRUE)[:4]})
+    assert "got none for 1 of 4 ('V4')" in compare_order(times, maps).attrs["warnings"]
+    wrong = times.assign_coords(region=["V1", "V2", "V4", "Area 51"])
+    with pytest.raises(
+        AlignError, match="half_times: expected regions that neuroids have, got 'Ar"
+    ):
+        compare_order(wrong, load_cortical_maps(("thickness",)), result)

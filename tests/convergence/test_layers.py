@@ -9,7 +9,7 @@ import xarray as xr
 from neuroalign import storage
 from neuroalign.convergence import encode_layers
 from neuroalign.encoders import BandedRidge, Ridge
-from neuroalign.errors import AlignError, SchemaError
+from neuroalign.errors import AlignError, NeuroalignWarning, SchemaError
 from neuroalign.evaluate import cross_validate
 from neuroalign.loaders import features_from_arrays, from_arrays
 
@@ -175,3 +175,17 @@ def test_banded_features_run_through_their_own_encoder() -> None:
         {"a": banded}, responses[:, :2], BandedRidge(n_candidates=3), ceiling=None
     )
     assert np.isfinite(result["score"]).all()
+
+
+def test_layers_against_the_order_of_the_network_are_named() -> None:
+    layers, responses = simulate(n_stimuli=36, widths=(4, 4), n_neuroids=3)
+    marked = {
+        name: one.assign_attrs(model="net", layer_order=place)
+        for place, (name, one) in enumerate(layers.items())
+    }
+    turned = dict(reversed(marked.items()))
+    with pytest.warns(NeuroalignWarning, match="got 'layer1' before 'layer0', which the network"):
+        result = encode_layers(turned, responses, ceiling=None)
+    assert "in order of depth" in result.attrs["warnings"]
+    said = encode_layers(marked, responses, ceiling=None).attrs["warnings"]
+    assert "in order of depth" not in said

@@ -159,3 +159,12 @@ def test_responses_must_be_flat_and_finite() -> None:
         map_places(data.expand_dims("time", -1), where)
     with pytest.raises(ValueError, match="expected finite numbers"):
         map_places(data.where(data > 0), where)
+
+
+def test_smoothing_wider_than_the_track_is_refused_and_maps_without_samples_are_said() -> None:
+    data, where = walk(200)
+    with pytest.raises(ValueError, match="width: expected less than the track, .*, got 50"):
+        map_places(data, where, width=50.0)
+    found = map_places(data, where, min_samples=10**6)
+    assert np.isnan(found["map"]).all()
+    assert "min_samples: expected a place with 1000000 samples or more" in found.attrs["warnings"]

@@ -111,3 +111,22 @@ def test_faults_are_named(planted: Planted, distances: xr.Dataset) -> None:
         spatial_score(result, distances[["geodesic_map"]].assign_coords(neuroid=result.neuroid))
     with pytest.raises(SchemaError, match="without 'time'"):
         spatial_score(result.expand_dims(time=[0.0], axis=-1), distances)
+
+
+def test_few_regions_have_no_interval_and_no_p(planted: Planted, distances: xr.Dataset) -> None:
+    result = planted[0]
+    kept = result["roi"].isin(["V1", "V2", "IT"]).reset_coords(drop=True)
+    found = spatial_score(result, distances, kept=kept, n_spins=5, n_shuffles=5, n_resamples=9)
+    few = found.sel(unit="roi")
+    assert np.isfinite(few["score"]).all()
+    for name in ("lower", "upper", "p_spin", "p_naive", "p_shuffled"):
+        assert np.isnan(few[name]).all()
+        assert name == "p_spin" or np.isfinite(found[name].sel(unit="neuroid")).all()
+    assert found.attrs["n_without_interval"] == few["score"].size
+    assert "expected 5 regions or more" in found.attrs["warnings"]
+
+
+def test_a_threshold_that_none_passes_is_said(planted: Planted, distances: xr.Dataset) -> None:
+    found = spatial_score(planted[0], distances, min_score=2.0, n_spins=0, units=("neuroid",))
+    assert (found["n_units"] == 0).all()
+    assert "min_score: expected neuroids with a score above 2" in found.attrs["warnings"]

@@ -136,5 +136,7 @@ def test_dims_and_counts_are_checked(maps: xr.Dataset) -> None:
     known = maps["area"].dropna("neuroid")[:5]
     with pytest.raises(SchemaError, match="expected dims"):
         spin_test(known.rename(neuroid="place"), maps["area"])
+    with pytest.raises(SchemaError, match="brain_map: expected a DataArray .*, got Dataset"):
+        spin_test(known, maps)
     with pytest.raises(ValueError, match="n_spins: expected at least 1"):
         spin_test(known, maps["area"], n_spins=0)

@@ -152,6 +152,8 @@ def test_arguments_are_checked() -> None:
         maze._replace(side=np.where(maze.where > 0.5, maze.side, "left")[:]).index()
     with pytest.raises(SchemaError, match="expected two types with trials that pass every stretch"):
         maze._replace(side=np.full(len(maze.side), "left")).index()
+    with pytest.raises(SchemaError, match="limits: expected a path that samples pass, got none"):
+        maze.index(limits=(5, 6))
     with pytest.raises(SchemaError, match="'a', 'b', 'c' in 12 of 12"):
         maze._replace(side=np.array(["a", "b", "c"])[maze.lap % 3]).index()
     with pytest.raises(ValueError, match="limits: expected None where bins are edges"):

@@ -104,3 +104,8 @@ def test_faults_are_named() -> None:
         temporal_score(result, share=0.0)
     with pytest.raises(ValueError, match="window: expected two time points"):
         temporal_score(result, window=(5.0, 6.0))
+
+
+def test_the_verdict_says_rule_and_statistic() -> None:
+    found = temporal_score(make([0.1, 0.2, 0.3]), n_shuffles=0, n_resamples=9)
+    assert found.attrs["verdict"].startswith("temporal score (peak, Pearson) 1.0")

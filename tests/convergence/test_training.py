@@ -15,6 +15,7 @@ from neuroalign import convergence, features, report, schema, storage
 from neuroalign._training import TrainingPlan, fit_module
 from neuroalign.convergence import compare_order, measure_distances, tabulate_trace, trace
 from neuroalign.convergence._checkpoints import _sign_checkpoint, sign_stimuli
+from neuroalign.convergence._trace_scores import collect_warnings
 from neuroalign.errors import NeuroalignWarning, SchemaError
 from neuroalign.loaders import from_arrays, simulate_layered_cortex
 from tests.report.reading import read
@@ -341,3 +342,30 @@ def test_a_net_trained_on_the_spot_converges_on_a_cortex_that_reads_its_late_lay
     drawn = [attrs["alt"] for attrs in page.find("img") if attrs["src"].startswith("data:image")]
     assert any("Courses of scores over training steps" in alt for alt in drawn)
     assert not [text for text in page.text["p"] + page.text["li"] if "left out" in text]
+
+
+def test_what_a_trace_cannot_tell_is_said(layers: Layers, cortex: xr.DataArray) -> None:
+    noise = {name: one.copy(data=one.values[::-1]) for name, one in layers.items()}
+    once = cortex[cortex["repeat"].values == 0]
+    found = trace(
+        {0: layers, 1: layers, 2: noise}, None, once, by=None, n_resamples=5, control=False,
+        baseline="first",
+    )  # fmt: skip
+    assert "the encoding score does not rise" in found.attrs["verdict"]
+    missing = f"got none for {once.sizes['neuroid']} of {once.sizes['neuroid']}, as without rep"
+    assert missing in found.attrs["warnings"]
+    flat = trace({0: layers, 1: layers}, None, cortex, by=None, n_resamples=5, control=False)
+    assert "is above half of its end from step 0, the first" in flat.attrs["verdict"]
+    assert "got 1 of 1 above it at step 0 ('all')" in flat.attrs["warnings"]
+    with pytest.raises(ValueError, match="n_spins: expected 0 or more, got -1"):
+        trace({0: layers, 1: layers}, None, cortex, n_spins=-1)
+
+
+def test_a_control_as_good_as_the_trained_network_is_named() -> None:
+    score = xr.DataArray([[0.7, 0.78]], dims=("statistic", "step"), coords={"step": [0, 1]})
+    score = score.assign_coords(statistic=["mean_of_best"])
+    found = xr.Dataset({"encoding_score": score, "ceiling": ("neuroid", [1.0])})
+    for control, told in ((0.779, True), (0.2, False)):
+        chance = score[:, 0].copy(data=[control]).drop_vars("step")
+        said = collect_warnings(found.assign(control_encoding=chance), [], "split_half")
+        assert ("got 0.780 against 0.779" in said) == told
