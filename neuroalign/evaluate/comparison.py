@@ -135,6 +135,7 @@ def compare_models(
         {key: template.copy(data=col.reshape(template.shape)) for key, col in columns.items()},
         attrs={
             "kind": "estimate",
+            "headline": "difference",
             "method": f"compare_models (over {over})",
             "metric": result_a.attrs["metric"],
             "model_a": str(result_a.attrs["model"]),

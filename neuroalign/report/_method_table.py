@@ -24,7 +24,7 @@ ENCODERS = {
     "PLS": Method("partial least squares regression", ("wold2001",)),
     "PoissonGLM": Method("Poisson regression of spike counts", ("truccolo2005", "pillow2008")),
     "PrincipalComponents": Method("principal components of the training rows"),
-    "Ridge": Method("ridge regression", ("hoerl1970", "dupre2022")),
+    "Ridge": Method("ridge regression", ("hoerl1970",)),
     "SparseProjection": Method("a sparse random projection"),
     "StackedRidge": Method("stacked ridge regressions", ("breiman1996",)),
     "StandardScaler": Method("features standardised on the training rows", ("sklearn",)),

@@ -1,5 +1,6 @@
 """The few numbers that figures, tables and verdicts share."""
 
+import ast
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -12,6 +13,8 @@ from neuroalign.errors import SchemaError, some
 
 Array = npt.NDArray[Any]
 ALPHA = 0.05
+# A least p above this lets few tests, or none, pass however strong the effect.
+COARSE_P = 0.01
 
 
 class Interval(NamedTuple):
@@ -114,6 +117,51 @@ def name_metric(result: xr.Dataset) -> str:
     names = {"pearson": "Pearson r", "r2": "R²"}
     metric = str(result.attrs.get("metric", "score"))
     return names.get(metric, metric)
+
+
+def find_least_p(result: xr.Dataset | xr.DataArray) -> float | None:
+    """Least p that the permutations of a result can give; None where it names no number of them.
+
+    Where all sign flips of ``n_units`` are listed, the observed one and its mirror are among them.
+    """
+    n, units = (result.attrs.get(name) for name in ("n_permutations", "n_units"))
+    if not isinstance(n, int | float | np.number) or not np.isfinite(n) or n < 1:
+        return None
+    if isinstance(units, int | np.integer) and 0 < units < 60 and n == 2 ** int(units):
+        return 2 / float(n)
+    return 1 / (1 + float(n))
+
+
+def warn_of_coarse_p(least: float | None) -> str:
+    """Say what p cannot go below, where that is near enough to 0.05 to decide what passes."""
+    return "" if least is None or least <= COARSE_P else f" (least p they can give: {least:.2g})"
+
+
+def describe_model(model: str) -> str:
+    """Name a model as its steps, ``First(), then Second()``; as it was written if it has none."""
+    try:
+        tree = ast.parse(model.strip(), mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return model
+    steps = _list_steps(tree)
+    return ", then ".join(map(ast.unparse, steps)) if steps else model
+
+
+def _list_steps(node: ast.expr) -> list[ast.expr]:
+    """The steps of a pipeline of scikit-learn, those of pipelines in it among them."""
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
+        return []
+    if node.func.id != "Pipeline":
+        return []
+    given = {word.arg: word.value for word in node.keywords}.get("steps")
+    if not isinstance(given, ast.List):
+        return []
+    found: list[ast.expr] = []
+    for pair in given.elts:
+        if not isinstance(pair, ast.Tuple) or len(pair.elts) != 2:
+            return []
+        found += _list_steps(pair.elts[1]) or [pair.elts[1]]
+    return found
 
 
 def summarise(values: np.ndarray) -> tuple[float, float, float, int]:

@@ -1,4 +1,3 @@
-
 "use strict";
 {
   const N = 10242, { min, max, floor, ceil, round, abs, hypot } = Math;
@@ -20,16 +19,6 @@
 .cx-ends { display: flex; justify-content: space-between; gap: 1rem; }
 .cx-chips { gap: .9rem; }
 .cx-chips i { display: inline-block; width: .8rem; height: .8rem; margin-right: .35rem; }
-.cx-cells { overflow-x: auto; }
-.cx-cells th { padding: .3rem .6rem; }
-.cx-cells td { padding: 2px; border: 0; }
-.cx-cells button { width: 100%; min-width: 4.2rem; padding: .45rem; border: 0; font: inherit; cursor: pointer; }
-.cx-cells button[aria-pressed="true"] { outline: 3px solid var(--accent); }
-.cx-cells .best { box-shadow: inset 0 0 0 3px #c8553d; }
-.cx-detail { margin-top: .8rem; font-size: .88rem; }
-.cx-hist { position: relative; display: flex; gap: 1px; align-items: flex-end; height: 7rem; border-bottom: 1px solid; }
-.cx-hist i { flex: 1; background: var(--accent); }
-.cx-hist b { position: absolute; top: 0; bottom: 0; border-left: 2px dashed; }
 @media print { .cortex-live { display: none !important; } .cortex-still { display: block !important; } }
   `);
   document.adoptedStyleSheets = [...document.adoptedStyleSheets, sheet];
@@ -163,7 +152,7 @@
     where.forEach((vertex, n) => { place[vertex] = n; });
     const regions = payload.regions ? shorts(payload.regions.codes) : null;
     const metrics = payload.metrics.map((m) => ({ ...m, maps: m.maps.map(unpack) }));
-    const state = { metric: 0, step: payload.start, cut: 0, view: "lateral", yaw: 0, pitch: 0, flat: false };
+    const state = { metric: 0, step: payload.start, cut: 0, view: payload.view, yaw: 0, pitch: 0, flat: false };
     const most = max(...metrics.map((m) => m.maps.length));
     const bar = make("div", live, "", { class: "cx-bar" });
     const control = (text, tag, traits) => {
@@ -174,7 +163,7 @@
     metrics.forEach((m, n) => make("option", select, m.name, { value: n }));
     const [step, stepSaid, stepLabel] = control(payload.along, "input", { type: "range", min: 0, max: most - 1, value: payload.start });
     stepLabel.hidden = most === 1;
-    const [cut, cutSaid] = control("threshold", "input", { type: "range", min: 0, max: 100, value: 0 });
+    const [cut, cutSaid, cutLabel] = control("threshold", "input", { type: "range", min: 0, max: 100, value: 0 });
     const views = make("div", bar, "", { class: "cx-set", role: "group", "aria-label": "view" });
     const buttons = Object.keys(VIEWS).map((name) => {
       const button = make("button", views, name, { type: "button", "aria-pressed": name === state.view });
@@ -190,9 +179,11 @@
     let seen = new Int32Array(0);
 
     const current = () => {
-      const metric = metrics[state.metric], index = min(state.step, metric.maps.length - 1);
-      const limit = metric.categories ? 0 : (state.cut / 100) * max(abs(metric.low), abs(metric.high));
-      return { metric, index, map: metric.maps[index], limit };
+      const metric = metrics[state.metric], index = min(state.step, metric.maps.length - 1), map = metric.maps[index];
+      // Categories are as large as the score of their own step.
+      const by = metric.categories ? metrics[metric.by] : metric;
+      const size = (n) => abs(by && by !== metric ? by.maps[map[n]]?.[n] : map[n]);
+      return { metric, index, map, by, size, limit: by ? (state.cut / 100) * max(abs(by.low), abs(by.high)) : 0 };
     };
     const tell = (vertex) => {
       state.told = vertex;
@@ -226,13 +217,13 @@
       const width = round(min(wide, 1000) * sharp), panel = stacked ? width : floor(width / 2);
       const tall = round(panel / 1.48), height = stacked ? 2 * tall : tall;
       if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
-      const { metric, map, limit } = current();
+      const { metric, map, limit, size } = current();
       const rgb = new Uint8Array(6 * N), known = new Uint8Array(2 * N);
       for (let n = 0; n < 2 * N; n++) {
         const value = place[n] < 0 ? NaN : map[place[n]];
         known[n] = Number.isFinite(value) ? 1 : 0;
         const grey = meshes[n < N ? 0 : 1].grey[n % N];
-        const c = !(abs(value) >= limit) ? [grey, grey, grey]
+        const c = !(size(place[n]) >= limit) ? [grey, grey, grey]
           : metric.categories ? metric.colors[value] : shade(metric, value);
         rgb.set(c, 3 * n);
       }
@@ -254,12 +245,13 @@
     let waiting = 0;
     const draw = () => { cancelAnimationFrame(waiting); waiting = requestAnimationFrame(render); };
     const update = () => {
-      const { metric, index, limit } = current(), name = payload.steps[index] ?? "";
+      const { metric, index, limit, by } = current(), name = payload.steps[index] ?? "";
       step.disabled = metric.maps.length === 1;
-      cut.disabled = Boolean(metric.categories);
+      cutLabel.hidden = !by;
+      peak.hidden = by !== metric;
       stepSaid.textContent = step.disabled ? "all" : name;
       mark(step, "aria-valuetext", stepSaid.textContent);
-      cutSaid.textContent = metric.categories ? "none" : metric.log ? `${metric.log} ≤ ${write(10 ** -limit)}` : `|value| ≥ ${write(limit)}`;
+      cutSaid.textContent = metric.log ? `${metric.log} ≤ ${write(10 ** -limit)}` : `|${by === metric ? "value" : by?.name}| ≥ ${write(limit)}`;
       mark(cut, "aria-valuetext", cutSaid.textContent);
       buttons.forEach((b) => mark(b, "aria-pressed", !state.flat && b.textContent === state.view));
       mark(flat, "aria-pressed", state.flat);

@@ -28,6 +28,8 @@ MOST_STEPS = 24
 N_COLORS = 41
 # Neighbours on the flat cortex are at most this far apart [mm]; farther ones were cut apart.
 LONGEST_EDGE = 12.0
+# Another view than the usual one comes first where it shows so many times as much.
+MUCH_MORE = 1.1
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class Metric:
     ``signed`` is drawn around 0, ``share`` from 0, ``range`` from the smallest to the largest,
     ``probability`` (p and q values) as -log10, and ``category`` holds indices into ``categories``.
     Colours of the first two end at ``limit``, or at the 98th percentile of what is drawn.
+    Of categories ``by`` names the metric, with one step for each, whose size is thresholded.
     """
 
     name: str
@@ -44,6 +47,7 @@ class Metric:
     form: Form = "signed"
     categories: tuple[str, ...] = ()
     limit: float | None = None
+    by: str = ""
 
 
 def _encode(array: Array) -> str:
@@ -134,6 +138,50 @@ def pack_mesh() -> dict[str, Any]:
     }  # fmt: skip
 
 
+@cache
+def _find_normals() -> Array:
+    """Outward unit normals (vertex, axis) of both inflated hemispheres, left first."""
+    normals = []
+    for side in HEMISPHERES.values():
+        mesh = load_mesh(side)
+        a, b, c = (np.asarray(mesh.points, dtype=np.float64)[mesh.faces[:, n]] for n in range(3))
+        across = np.cross(b - a, c - a)
+        total = np.zeros((N_VERTICES, 3))
+        for corner in range(3):
+            np.add.at(total, mesh.faces[:, corner], across)
+        normals.append(total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-12))
+    return np.concatenate(normals)
+
+
+def choose_view(vertices: Array, values: Array) -> str:
+    """Name the view that shows most of what is drawn.
+
+    Parameters
+    ----------
+    vertices : array of int (value,)
+        Those of the right hemisphere come after the 10242 of the left one.
+    values : array (value,)
+        Weighed by their part above 0, or counted where none is above 0.
+
+    Returns
+    -------
+    str
+        ``lateral``, unless ``medial`` or ``ventral`` shows a tenth more.
+    """
+    weight = np.where(np.isfinite(values) & (values > 0), values, 0.0)
+    weight = weight if weight.any() else np.isfinite(values).astype(np.float64)
+    normals = _find_normals()[vertices]
+    outward = np.where(vertices < N_VERTICES, -1.0, 1.0)
+    facing = {
+        "lateral": outward * normals[:, 0],
+        "medial": -outward * normals[:, 0],
+        "ventral": -normals[:, 2],
+    }
+    shown = {name: float(np.clip(one, 0, None) @ weight) for name, one in facing.items()}
+    best = max(shown, key=lambda name: shown[name])
+    return best if shown[best] > MUCH_MORE * shown["lateral"] else "lateral"
+
+
 def sample_colors(name: str, n: int, low: float = 0.0, high: float = 1.0) -> list[list[int]]:
     """Take evenly spaced colours (red, green, blue from 0 to 255) from a colour map."""
     rgb = np.asarray(colormaps[name](np.linspace(low, high, n)))[:, :3]
@@ -221,18 +269,24 @@ def build_cortex(
         )
     n_bytes = 2 * sum(values.size for _, values in drawn)
     bits = 16 if n_bytes <= WIDE_BYTES else 8
+    start = int(np.argmax(np.nan_to_num(average(np.abs(drawn[0][1]), 1))))
     payload: dict[str, Any] = {
         "form": "maps",
         "along": clean(along),
         "steps": [clean(step) for step in steps or [""]],
-        "start": int(np.argmax(np.nan_to_num(average(np.abs(drawn[0][1]), 1)))),
+        "start": start,
+        "view": choose_view(vertices, drawn[0][1][start]),
         "vertices": _encode(vertices.astype(np.uint16)),
         "metrics": [_pack_metric(one, values, bits) for one, values in drawn],
     }
+    names = [one.name for one, _ in drawn]
+    for (one, _), packed in zip(drawn, payload["metrics"], strict=True):
+        if one.by in names:
+            packed["by"] = names.index(one.by)
     if "roi" in places.coords and places["roi"].dims == ("neuroid",):
-        names, codes = np.unique(places["roi"].values.astype(str)[neuroids], return_inverse=True)
+        rois, codes = np.unique(places["roi"].values.astype(str)[neuroids], return_inverse=True)
         payload["regions"] = {
-            "names": [clean(name) for name in names], "codes": _encode(codes.astype(np.uint16)),
+            "names": [clean(roi) for roi in rois], "codes": _encode(codes.astype(np.uint16)),
         }  # fmt: skip
     return Cortex(title, payload, fallback, caption)
 

@@ -184,12 +184,14 @@ def map_layers(result: xr.Dataset) -> Block:
         f"best layer of {n} neuroids drawn on the inflated fsaverage5 cortex.", data=numbers,
         pixels_per_inch=STILL_PIXELS_PER_INCH,
     )  # fmt: skip
-    metrics = [Metric("best layer", index.values, "category", tuple(layers))]
+    name = f"mean {name_metric(result)}"
+    metrics = [Metric("best layer", index.values, "category", tuple(layers), by=name)]
     if "neuroid_score" in result:
         scores = result["neuroid_score"].transpose("layer", "neuroid").values
-        metrics.insert(0, Metric(f"mean {name_metric(result)}", scores))
-    for name in beside:
-        metrics.append(Metric(BESIDE[name][0], result[name].values, BESIDE[name][1]))
+        metrics.insert(0, Metric(name, scores))
+    for variable in beside:
+        said, form = BESIDE[variable]
+        metrics.append(Metric(said, result[variable].values, form))
     if "region" in result.coords and "roi" not in index.coords:
         index = index.assign_coords(roi=("neuroid", result["region"].values))
     caption = f"{n} neuroids. {words} {TURN}"

@@ -130,9 +130,23 @@ def _say_ceiling(result: Result, draft: Draft) -> None:
     if how in CEILINGS:
         draft.say(f"The noise ceiling is {draft.name(CEILINGS, how, 'ceiling')}.")
     elif how in ("DataArray", "Dataset"):
-        draft.say("A noise ceiling that was computed beforehand was passed in.")
+        draft.say(_describe_given(result, draft))
     else:
         draft.unknown.append(f"ceiling '{how}'" if how else "a ceiling whose method is not named")
+
+
+def _describe_given(result: Result, draft: Draft) -> str:
+    """A ceiling that was passed in: how it was made, where its attrs or the history tell."""
+    attrs = result["ceiling"].attrs
+    said = [str(attrs.get("method", "")), *str(attrs.get("history", "")).split("\n")]
+    said += [line for line in str(result.attrs.get("history", "")).split("\n") if "ceiling" in line]
+    for how, method in CEILINGS.items():
+        if any(re.search(rf"\b{how}\b", line) for line in said):
+            return (
+                f"The noise ceiling is {method.words}{draft.cite(method.cites)}; it was computed "
+                "beforehand."
+            )
+    return "The noise ceiling was computed beforehand, by a method that the result does not name."
 
 
 def _say_null(result: Result, draft: Draft) -> None:

@@ -13,7 +13,7 @@ from neuroalign.errors import SchemaError
 from neuroalign.report._blocks import Cell, Table
 from neuroalign.report._parts import Part, picture
 from neuroalign.report._style import ACCENT, INK, LINE, MUTED, SECOND, new_figure, tidy, write_label
-from neuroalign.report._summaries import ALPHA
+from neuroalign.report._summaries import ALPHA, find_least_p
 from neuroalign.report.figure_data import lay_out, to_cell
 
 Array = npt.NDArray[Any]
@@ -178,9 +178,9 @@ def plot_p_values(result: xr.Dataset) -> Figure:
     )
     permutations = int(result.attrs.get("n_permutations", 0))
     if permutations:
-        finest = np.log10(permutations + 1)
+        least = find_least_p(result) or 1 / (permutations + 1)
         right.axhline(
-            finest, color=INK, linewidth=1, linestyle=":", label=f"p = 1/{permutations + 1}"
+            -np.log10(least), color=INK, linewidth=1, linestyle=":", label=f"p = 1/{1 / least:.0f}"
         )
     right.set_xlabel("expected -log10 p")
     right.set_ylabel("observed -log10 p")
@@ -213,7 +213,10 @@ def tabulate_null(result: xr.Dataset) -> Table:
     permutations = int(attrs.get("n_permutations", 0))
     if permutations:
         rows += [("permutations", permutations)]
-        rows += [("resolution of p, 1 / (permutations + 1)", to_cell(1 / (permutations + 1)))]
+        least, drawn = find_least_p(result), 1 / (permutations + 1)
+        listed = least is not None and least > drawn
+        said = "all sign flips, 2 / flips" if listed else "1 / (permutations + 1)"
+        rows += [(f"resolution of p, {said}", to_cell(least or drawn))]
     scheme = str(attrs.get("permutation_scheme", attrs.get("scheme", "")))
     if scheme:
         rows.append(("what is exchanged", f"{scheme}: {SCHEMES.get(scheme, 'not described')}"))
@@ -226,7 +229,7 @@ def tabulate_null(result: xr.Dataset) -> Table:
         if name in result:
             rows.append((said, int((result[name].values < ALPHA).sum())))
     caption = "Tests of neuroids that share noise are not independent."
-    return Table("Null", ("what", "value"), tuple(rows), caption)
+    return Table("Table of the null", ("what", "value"), tuple(rows), caption)
 
 
 def list_null_parts(result: xr.Dataset) -> list[Part]:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 import xarray as xr
 
-from neuroalign.report._summaries import average, name_metric
+from neuroalign.report._summaries import average, describe_model, find_least_p, name_metric
 from neuroalign.report.tables import read_provenance
 
 Result = xr.DataArray | xr.Dataset
@@ -31,6 +31,8 @@ SIGNS: dict[State, tuple[str, str]] = {
 # Dims whose size says how large a study is, and how one is called.
 COUNTED = {"neuroid": "neuroid", "subject": "subject", "roi": "region"}
 BOUNDS = {"ceiling": "", "ceiling_lower": "lower bound, "}
+# Kinds whose ceiling is a share of variance, whatever the metric of their scores.
+SHARES = ("encoding", "layers")
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ def _say_data(result: Result) -> list[str]:
 
 
 def _say_model(result: Result) -> list[str]:
-    said = [str(_get(result, name) or "") for name in ("model", "layer")]
+    said = [describe_model(str(_get(result, "model") or "")), str(_get(result, "layer") or "")]
     method = str(result.attrs.get("method", ""))
     return [line for line in (*said, method) if line]
 
@@ -131,12 +133,18 @@ def _say_ceiling(result: Result) -> list[str]:
         return []
     names = [name for name in BOUNDS if name in result]
     how = str(_parameters(result).get("ceiling", ""))
+    metric = result.attrs.get("metric")
     lines = []
     for name in names:
         values = np.asarray(result[name].values, dtype=np.float64)
         finite = values[np.isfinite(values)]
         if finite.size:
-            text = f"{BOUNDS[name]}median {np.median(finite):.3f} of {_count(finite.size, 'value')}"
+            middle = float(np.median(finite))
+            text = f"{BOUNDS[name]}median {middle:.3f}"
+            if name == "ceiling" and result.attrs.get("kind") in SHARES:
+                text += " of the variance"
+                text += f" (r {np.sqrt(max(middle, 0)):.3f})" if metric == "pearson" else ""
+            text += f", {_count(finite.size, 'value')}"
             given = how in ("DataArray", "Dataset")
             lines.append(text + (", given" if given else f", {how}" if how else ""))
     return lines
@@ -147,7 +155,10 @@ def _say_null(result: Result) -> list[str]:
     if not n:
         return []
     scheme = result.attrs.get("permutation_scheme", "")
-    return [f"{int(n):,} permutations{f' ({scheme})' if scheme else ''}, least p {1 / (1 + n):.2g}"]
+    return [
+        f"{int(n):,} permutations{f' ({scheme})' if scheme else ''}, "
+        f"least p {find_least_p(result) or 1 / (1 + n):.2g}"
+    ]
 
 
 def _say_score(result: Result) -> list[str]:
@@ -179,6 +190,11 @@ def _check_labels(result: Result) -> Finding | None:
     )
 
 
+def _miss(result: Result, text: str) -> Finding | None:
+    """Say that it is unknown; nothing of a result that is made of others."""
+    return None if result.attrs.get("kind") in DERIVED else Finding("unknown", text)
+
+
 def _check_dropped(result: Result) -> Finding | None:
     lines = str(result.attrs.get("history", "")).split("\n")
     dropped = [
@@ -187,7 +203,7 @@ def _check_dropped(result: Result) -> Finding | None:
     if dropped:
         return Finding("look", "; ".join(dict.fromkeys(dropped)))
     if not any(lines):
-        return Finding("unknown", "the result has no history")
+        return _miss(result, "the result has no history")
     return Finding("good", "its history names none that were dropped")
 
 
@@ -221,7 +237,7 @@ def _check_null(result: Result) -> Finding | None:
         return None
     if n == 0:
         return Finding("look", "no permutations: scores stand without their null")
-    least = 1 / (1 + n)
+    least = find_least_p(result) or 1 / (1 + n)
     return Finding("good" if least < 0.05 else "look", f"least p that can be reached {least:.2g}")
 
 
@@ -236,7 +252,7 @@ def _check_inputs(result: Result) -> Finding | None:
     inputs = read_provenance(result).get("inputs")
     if isinstance(inputs, dict) and inputs:
         return Finding("good", f"hashes of {_count(len(inputs), 'input')}")
-    return Finding("unknown", "no hashes of inputs in the result")
+    return _miss(result, "no hashes of inputs in the result")
 
 
 def _check_threads(result: Result) -> Finding | None:
@@ -269,7 +285,9 @@ CHECKS: dict[str, Callable[[Result], Finding | None]] = {
 }
 
 # What no result need carry: the check stands only where some result says it.
-OPTIONAL = ("BLAS threads", "Code version")
+OPTIONAL = ("Samples kept", "Inputs hashed", "BLAS threads", "Code version")
+# Often computed from other results of the page, which tell of their own inputs and samples.
+DERIVED = ("estimate", "layers")
 
 
 def make_cards(results: Mapping[str, Result]) -> list[Card]:

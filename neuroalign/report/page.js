@@ -82,6 +82,24 @@ for (const button of document.querySelectorAll("button[data-copy]")) {
   });
 }
 
+// Once the other scripts have made their tables too: what is wider than its place says so.
+addEventListener("DOMContentLoaded", () => {
+  for (const box of document.querySelectorAll(".scroll, .cx-cells")) {
+    const more = document.createElement("p");
+    more.className = "more live";
+    more.ariaHidden = "true";
+    box.before(more);
+    const look = () => {
+      const left = box.scrollLeft > 1, right = box.scrollWidth - box.clientWidth - box.scrollLeft > 1;
+      more.hidden = !left && !right;
+      more.textContent = right ? "scroll →" : "← scroll";
+    };
+    box.addEventListener("scroll", look);
+    new ResizeObserver(look).observe(box);
+    look();
+  }
+});
+
 const theme = document.getElementById("theme");
 const system = matchMedia("(prefers-color-scheme: dark)");
 const paint = () => {

@@ -97,7 +97,7 @@ def tabulate_rois(result: xr.Dataset) -> Table:
     columns = ("region", "n", f"mean {metric}", "95 % low", "95 % high")
     return Table(
         "Regions",
-        (*columns, "ceiling", "score / ceiling", "share q < 0.05"),
+        (*columns, f"ceiling, as {metric}", "score / ceiling", "share q < 0.05"),
         tuple(rows),
         "n counts neuroids with a finite score. The interval is a t-interval over neuroids, which "
         "share noise: it does not speak about other subjects.",

@@ -8,11 +8,15 @@ import xarray as xr
 
 from neuroalign.errors import SchemaError, choose, some
 from neuroalign.report._summaries import (
+    ALPHA,
     compute_interval,
+    describe_model,
+    find_least_p,
     get_ceiling,
     get_scores,
     name_metric,
     summarise,
+    warn_of_coarse_p,
 )
 from neuroalign.report.latent_verdicts import judge_fit, judge_latents, judge_states
 from neuroalign.report.rsa_verdicts import judge_fusion, judge_generalization, judge_rsa
@@ -29,7 +33,7 @@ def _judge_encoding(result: xr.Dataset) -> str:
         text += f", ceiling {compute_interval(ceiling).mean:.3f}"
     if "q_value" in result and result["q_value"].dims == ("neuroid",):
         passed = int((result["q_value"].values < 0.05).sum())
-        text += f", {passed} of {n} with q < 0.05"
+        text += f", {passed} of {n} with q < 0.05{warn_of_coarse_p(find_least_p(result))}"
     return text + "."
 
 
@@ -60,10 +64,44 @@ def _judge_rdm(rdm: xr.DataArray) -> str:
     return f"{n_panels} RDM{'s' if n_panels > 1 else ''} of {of} ({distance})."
 
 
+def _judge_comparison(result: xr.Dataset) -> str:
+    """Which of two models predicts better on average, and in how many tests either way."""
+    difference = np.asarray(result["difference"].values, dtype=np.float64)
+    mean, _, _, n = compute_interval(difference)
+    if not n:
+        return "Models compared: no difference is known."
+    better = {1: "model a predicts better on average", -1: "model b predicts better on average"}
+    which = better.get(int(np.sign(mean)), "both predict alike")
+    text = f"Mean difference {mean:+.3f} in {name_metric(result)} (model a minus model b)"
+    per_test = "neuroid" in result["difference"].dims
+    if per_test:
+        what = "neuroids" if result["difference"].dims == ("neuroid",) else "tests"
+        text += f" over {n} {what}: {which}"
+    else:
+        text += f": {which}"
+        ends = [float(result[end].mean()) for end in ("lower", "upper") if end in result]
+        if n == 1 and len(ends) == 2:
+            text += f" [{ends[0]:.3f}, {ends[1]:.3f}]"
+    if "q_value" in result:
+        low = np.asarray(result["q_value"].values) < ALPHA
+        if n == 1:
+            text += f", p = {float(result['p_value'].mean()):.2g}" if "p_value" in result else ""
+        else:
+            above, below = ((low & (sign * difference > 0)).sum() / n for sign in (1, -1))
+            text += f"; q < 0.05 for a in {above:.1%}, for b in {below:.1%}"
+        text += warn_of_coarse_p(find_least_p(result))
+    names = {key: describe_model(str(result.attrs.get(f"model_{key}", ""))) for key in "ab"}
+    if names["a"] != names["b"] and all(names.values()):
+        text += f". a: {names['a']}; b: {names['b']}"
+    return text + "."
+
+
 def _judge_estimate(result: xr.Dataset) -> str:
     if "verdict" in result.attrs:
         meaning = str(result.attrs.get("meaning", ""))
         return f"{result.attrs['verdict']}: {meaning}" if meaning else str(result.attrs["verdict"])
+    if str(result.attrs.get("method", "")).startswith("compare_models") and "difference" in result:
+        return _judge_comparison(result)
     said = judge_fit(result)
     if said is not None:
         return said

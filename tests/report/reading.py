@@ -112,7 +112,7 @@ def assert_inert(page: Reader) -> None:
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Figures are made but not rendered, which takes long and reaches the page as pixels."""
 
-    monkeypatch.setattr(_style, "render_png", lambda figure: b"png")
+    monkeypatch.setattr(_style, "render_png", lambda *_: b"png")
 
 
 def make_responses() -> xr.DataArray:

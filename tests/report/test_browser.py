@@ -265,6 +265,21 @@ def test_print_shows_everything_and_nothing_to_press(encoding: xr.Dataset, show:
     assert page.evaluate("document.documentElement.scrollWidth") == 720
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_table_wider_than_a_phone_says_that_it_scrolls(
+    encoding: xr.Dataset, show: Any, scheme: str
+) -> None:
+    tab = show(encoding, color_scheme=scheme, viewport=PHONE)
+    box = tab.page.locator(".scroll:has(#result-1-1-data)")
+    hint = tab.page.locator(".more:has(+ .scroll #result-1-1-data)")
+    assert hint.inner_text() == "scroll →"
+    box.evaluate("one => { one.scrollLeft = one.scrollWidth; }")
+    hint.filter(has_text="← scroll").wait_for()
+    assert "gradient" in box.evaluate("one => getComputedStyle(one).backgroundImage")
+    tab.page.set_viewport_size(DESK)
+    hint.wait_for(state="hidden")
+
+
 def test_without_scripts_all_content_is_there(blocks: xr.DataArray, show: Any) -> None:
     tab = show(blocks, java_script_enabled=False)
     assert tab.page.locator("#result-1-1-data tbody tr").count() == 4

@@ -14,6 +14,7 @@ from neuroalign.report.cortex_block import (
     LONGEST_EDGE,
     Metric,
     build_cortex,
+    choose_view,
     pack_mesh,
     quantise,
     sample_colors,
@@ -147,6 +148,38 @@ def test_a_range_ends_at_its_extremes() -> None:
     )
     metric = made.payload["metrics"][0]
     assert (metric["low"], metric["high"]) == (2, 5)
+
+
+@pytest.mark.parametrize(
+    ("axis", "sign", "view"),
+    [(0, -1, "lateral"), (0, 1, "medial"), (2, -1, "ventral"), (2, 1, "lateral")],
+)
+def test_the_first_view_shows_most_of_what_is_drawn(axis: int, sign: int, view: str) -> None:
+    place = np.asarray(load_mesh("left").points)[:, axis] * sign
+    vertex = np.argsort(place)[-500:]
+    payload = build_cortex(on_vertices(vertex), [Metric("score", np.ones(500))], STILL).payload
+    assert payload["view"] == view
+    mirrored = sign if axis else -sign
+    right = np.argsort(np.asarray(load_mesh("right").points)[:, axis] * mirrored)[-500:]
+    assert choose_view(right + N_VERTICES, np.full(500, -1.0)) == view
+
+
+def test_a_whole_cortex_and_large_values_decide_the_view() -> None:
+    vertex = np.arange(2 * N_VERTICES)
+    values = np.ones(2 * N_VERTICES)
+    assert choose_view(vertex, values) == "lateral"
+    low = np.asarray(load_mesh("left").points)[:, 2].argsort()[:800]
+    values[low] = 100
+    assert choose_view(vertex, values) == "ventral"
+
+
+def test_categories_name_the_score_by_which_they_are_thresholded() -> None:
+    score, best = np.ones((2, 3)), np.array([0.0, 1.0, 1.0])
+    metrics = [Metric("score", score), Metric("best", best, "category", ("a", "b"), by="score")]
+    found = build_cortex(on_vertices(np.arange(3)), metrics, STILL, steps=["a", "b"]).payload
+    assert found["metrics"][1]["by"] == 0
+    alone = build_cortex(on_vertices(np.arange(3)), metrics[1:], STILL).payload
+    assert "by" not in alone["metrics"][0]
 
 
 def test_nothing_to_draw_is_said() -> None:

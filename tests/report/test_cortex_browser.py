@@ -129,6 +129,25 @@ def test_threshold_hides_what_lies_below(page: Any) -> None:
     assert said == "|value| ≥ 0.9"
 
 
+def test_best_layers_are_thresholded_by_their_score(page: Any) -> None:
+    get_map(page).locator("select").select_option(label="best layer")
+    before = count(page)
+    move(page, 1, 50)
+    assert count(page) == before
+    move(page, 1, 100)
+    assert get_map(page).locator("output").nth(2).text_content() == "|mean Pearson r| ≥ 0.9"
+    assert not get_map(page).get_by_role("button", name="find largest").is_visible()
+
+
+def test_best_layers_without_scores_have_no_threshold(browser: Any, tmp_path: Path) -> None:
+    bare = make_layers().drop_vars("neuroid_score")
+    opened = browser.new_page()
+    opened.goto(report.write_html(bare, tmp_path / "bare.html").as_uri())
+    assert count(opened)["colored"] > 1000
+    assert not get_map(opened).locator("label", has_text="threshold").is_visible()
+    opened.close()
+
+
 def test_views_the_flat_cortex_and_metrics_change_the_picture(page: Any) -> None:
     seen = {count(page)["sum"]}
     for name in ("medial", "ventral", "dorsal", "flat"):

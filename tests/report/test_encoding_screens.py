@@ -24,7 +24,7 @@ def test_order_of_reading(encoding: xr.Dataset) -> None:
     blocks = show_encoding(encoding.assign_attrs(n_permutations=99))
     assert [block.title for block in blocks if block.shape != "note"] == [
         "Regions", "Scores by region", "Cortical map", "Distribution of scores",
-        "Scores under the noise ceiling", "Null", "Null", "Folds", "Provenance",
+        "Scores under the noise ceiling", "Null", "Table of the null", "Folds", "Provenance",
     ]  # fmt: skip
 
 

@@ -58,8 +58,8 @@ def test_nothing_is_said_that_the_result_does_not_say(encoding: xr.Dataset) -> N
     bare.attrs = {"kind": "encoding", "model": "Ridge()"}
     found = describe(bare)
     assert found.sentences == (
-        "Responses of 40 neuroids were predicted by ridge regression (Hoerl & Kennard, 1970; "
-        "Dupré la Tour et al., 2022). Scores come from 3 folds.",
+        "Responses of 40 neuroids were predicted by ridge regression (Hoerl & Kennard, 1970). "
+        "Scores come from 3 folds.",
     )
     for word in ("permutation", "ceiling", "false discovery", "Computed"):
         assert word not in "".join(found.sentences)
@@ -81,6 +81,16 @@ def test_groups_gaps_and_repeats_are_told(encoding: xr.Dataset) -> None:
 def test_ceilings_are_told_by_their_provenance(encoding: xr.Dataset, given: str, said: str) -> None:
     record = json.dumps({"parameters": {"ceiling": given}})
     assert said in describe(encoding.assign_attrs(provenance=record)).sentences[0]
+
+
+def test_a_given_ceiling_is_told_by_the_history_where_that_tells(encoding: xr.Dataset) -> None:
+    given = encoding.assign_attrs(provenance=json.dumps({"parameters": {"ceiling": "DataArray"}}))
+    assert "by a method that the result does not name." in describe(given).sentences[0]
+    told = "(Spearman, 1910; Brown, 1910); it was computed beforehand."
+    named = given.assign_attrs(history="responses: loaded\nceiling: split_half")
+    assert told in describe(named).sentences[0]
+    given["ceiling"].attrs["method"] = "split_half"
+    assert told in describe(given).sentences[0]
 
 
 def test_pipelines_are_described_step_by_step(encoding: xr.Dataset) -> None:

@@ -75,6 +75,14 @@ def test_table_says_what_was_exchanged_and_how_fine_p_is(encoding: xr.Dataset) -
     assert rows["p < 0.05"] == int((encoding["p_value"] < 0.05).sum())
 
 
+def test_a_list_of_all_sign_flips_has_its_own_least_p(encoding: xr.Dataset) -> None:
+    listed = encoding.assign_attrs(n_permutations=64, n_units=6)
+    assert ("resolution of p, all sign flips, 2 / flips", 0.03125) in tabulate_null(listed).rows
+    right = plot_p_values(listed).axes[1]
+    assert right.lines[-1].get_ydata()[0] == pytest.approx(np.log10(32))
+    assert "p = 1/32" in [text.get_text() for text in right.get_legend().get_texts()]
+
+
 def test_a_decoding_with_permutations_shows_its_null(rng: np.random.Generator) -> None:
     shown, runs = ["face", "house"] * 20, np.repeat(["r1", "r2", "r3", "r4"], 10)
     values = rng.normal(size=(40, 6)) + np.outer([1, -1] * 20, [1, 0, 0, 0, 0, 1])

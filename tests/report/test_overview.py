@@ -45,9 +45,49 @@ def test_what_a_result_does_not_say_is_unknown(computed: xr.Dataset) -> None:
     bare = computed.copy()
     bare.attrs = {"kind": "encoding", "metric": "pearson"}
     found = check(bare)
-    for title in ("Labels matched", "Seed", "Inputs hashed"):
+    for title in ("Labels matched", "Seed"):
         assert found[title][0] == "unknown", title
-    assert "Null" not in found
+    assert not {"Null", "Samples kept", "Inputs hashed"} & set(found)
+    told = computed.assign_attrs(history="loaded")
+    both = {one.title: one for one in run_checks({"a": told, "b": bare})}
+    assert both["Inputs hashed"].state == both["Samples kept"].state == "unknown"
+
+
+def test_what_is_made_of_other_results_needs_no_hashes_of_its_own(computed: xr.Dataset) -> None:
+    made = xr.Dataset({"difference": 1.0}, attrs={"kind": "estimate", "method": "m"})
+    told = computed.assign_attrs(history="loaded")
+    found = {one.title: one.state for one in run_checks({"a": told, "b": made})}
+    assert found["Inputs hashed"] == found["Samples kept"] == "good"
+
+
+def test_a_ceiling_names_its_units(encoding: xr.Dataset) -> None:
+    cards = {card.title: card.lines for card in make_cards({"a": encoding})}
+    assert cards["Noise ceiling"] == ("median 0.640 of the variance (r 0.800), 40 values",)
+    plain = {
+        card.title: card.lines for card in make_cards({"a": encoding.assign_attrs(metric="r2")})
+    }
+    assert plain["Noise ceiling"] == ("median 0.640 of the variance, 40 values",)
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        (
+            "Pipeline(steps=[('a', PrincipalComponents(n_components=100)), ('ridge', Ridge())])",
+            "PrincipalComponents(n_components=100), then Ridge()",
+        ),
+        ("Pipeline(steps=[('a', Pipeline(steps=[('b', A()), ('c', B())])), ('d', C())])",
+         "A(), then B(), then C()"),
+        ("Pipeline(steps=[('a', <cut", "Pipeline(steps=[('a', <cut"),
+        ("Pipeline(steps=x)", "Pipeline(steps=x)"),
+        ("SmallConvNet", "SmallConvNet"),
+    ],
+)  # fmt: skip
+def test_a_pipeline_is_named_by_its_steps(encoding: xr.Dataset, model: str, said: str) -> None:
+    cards = {
+        card.title: card.lines for card in make_cards({"a": encoding.assign_attrs(model=model)})
+    }
+    assert cards["Model and method"] == (said,)
 
 
 def test_threads_and_commit_stand_only_where_some_result_says_them(encoding: xr.Dataset) -> None:

@@ -4,6 +4,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from neuroalign.encoders import Ridge
+from neuroalign.evaluate import compare_models, cross_validate
+from neuroalign.loaders import simulate_linear
 from neuroalign.report.verdicts import state_verdict
 from neuroalign.rsa import from_matrix
 
@@ -12,6 +15,47 @@ def test_encoding_states_score_ceiling_and_null(encoding: xr.Dataset) -> None:
     said = state_verdict(encoding)
     assert said.startswith(f"Pearson r {float(encoding['score'].mean()):.3f} on average over 40")
     assert "ceiling 0.800, 20 of 40 with q < 0.05." in said
+
+
+def test_few_permutations_are_named_beside_what_passes(encoding: xr.Dataset) -> None:
+    coarse = state_verdict(encoding.assign_attrs(n_permutations=20))
+    assert coarse.endswith("20 of 40 with q < 0.05 (least p they can give: 0.048).")
+    assert "least p" not in state_verdict(encoding.assign_attrs(n_permutations=99))
+
+
+def compared(over: str, n_neuroids: int = 20) -> xr.Dataset:
+    """A comparison in which the first model is better in the first neuroids."""
+    data = simulate_linear(n_samples=60, n_features=5, n_neuroids=n_neuroids)
+    whole, part = (
+        cross_validate(Ridge(1.0), x, data.responses, ceiling=None, progress=False)
+        for x in (data.features, data.features[:, :2])
+    )
+    return compare_models(whole, part, over=over, n_permutations=200, n_resamples=20)
+
+
+def test_a_comparison_states_the_difference_its_direction_and_who_passes() -> None:
+    found = compared("fold")
+    mean = float(found["difference"].mean())
+    said = state_verdict(found)
+    start = f"Mean difference {mean:+.3f} in Pearson r (model a minus model b) over 20 neuroids: "
+    assert said.startswith(f"{start}model a predicts better on average; q < 0.05 for a in 0.0%")
+    assert "(least p they can give: 0.12)" in said
+    sure = found.assign(q_value=found["q_value"] * 0).assign_attrs(n_permutations=999)
+    share = float((found["difference"] < 0).mean())
+    assert state_verdict(sure).endswith(f"for a in {1 - share:.1%}, for b in {share:.1%}.")
+    turned = state_verdict(sure.assign(difference=-sure["difference"]))
+    assert f"{-mean:+.3f} in Pearson r" in turned
+    assert ": model b predicts better" in turned
+
+
+def test_a_comparison_over_neuroids_states_one_test() -> None:
+    found = compared("neuroid")
+    assert found.attrs["headline"] == "difference"
+    low, high = float(found["lower"]), float(found["upper"])
+    said = state_verdict(found.assign_attrs(model_b="Lasso()"))
+    assert f": model a predicts better on average [{low:.3f}, {high:.3f}], p = 0.005" in said
+    assert said.endswith("; b: Lasso().")
+    assert "upper" not in said
 
 
 def test_layers_state_recovery_or_the_best(layers: xr.Dataset) -> None:
