@@ -17,6 +17,7 @@ from . import scores as scores
 from . import similarity as similarity
 from . import stats as stats
 from . import storage as storage
+from . import study as study
 from . import topology as topology
 
 __version__: str
@@ -40,5 +41,6 @@ __all__ = [
     "similarity",
     "stats",
     "storage",
+    "study",
     "topology",
 ]

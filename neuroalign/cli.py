@@ -31,6 +31,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="Neural data and brain-model alignment: load, align, features, fit, score, report.",
+    epilog="Exit codes: 0 done, 1 the run failed, 2 wrong usage, 3 bad data, 130 interrupted.",
 )
 
 
@@ -66,13 +67,21 @@ def demo(
     from neuroalign.study.demo import run_demo  # noqa: PLC0415
 
     layers, page = run_demo(out, seed=seed, progress=not quiet, update=update)
-    typer.echo(f"{'ROI':<8} {'planted':<10} {'recovered':<10} {'mean r':>7}")
+    rows = []
     for roi in layers["roi"].values.tolist():
         row = layers.sel(roi=roi)
         planted, best = str(row["planted_layer"].item()), str(row["best_layer"].item())
         score = float(row["score"].sel(layer=best))
-        mark = "" if planted == best else "  <- differs"
-        typer.echo(f"{roi:<8} {planted:<10} {best:<10} {score:>7.3f}{mark}")
+        rows.append(
+            {
+                "ROI": roi,
+                "planted": planted,
+                "recovered": best,
+                "mean r": f"{score:>6.3f}",
+                "": "" if planted == best else "<- differs",
+            }
+        )
+    print_result(None, lay_out(rows))
     typer.echo(f"report: {page}")
 
 
@@ -81,7 +90,8 @@ def info(
     path: Annotated[
         Path,
         typer.Argument(
-            help="A file or folder that a loader reads: images, recordings, spikes, events, BIDS."
+            help="A file or folder that a loader reads: images, recordings, spikes, events, BIDS; "
+            "or the results of a study."
         ),
     ],
 ) -> None:

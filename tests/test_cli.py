@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
 import yaml
 
 from neuroalign import cli
@@ -58,6 +59,7 @@ def test_help_loads_no_numerical_library() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip().endswith("[]")
     assert "demo" in done.stdout
+    assert "Exit codes: 0 done, 1 the run failed" in " ".join(done.stdout.split())
 
 
 def test_help_imports_little_of_others() -> None:
@@ -110,6 +112,29 @@ def test_ctrl_c_ends_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("neuroalign.study.config.read_study", interrupt)
     done = run("run", "study.yaml")
     assert (done.returncode, done.stderr) == (130, "interrupted: run it again to go on\n")
+
+
+def test_the_table_of_the_demo_stands_in_columns(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    layers = xr.Dataset(
+        {
+            "planted_layer": ("roi", ["stages.stage1", "s2"]),
+            "best_layer": ("roi", ["stages.stage1", "stages.stage3"]),
+            "score": (("layer", "roi"), [[0.5, 0.1], [0.25, 0.75]]),
+        },
+        {"roi": ["V1", "LO"], "layer": ["stages.stage1", "stages.stage3"]},
+    )
+    monkeypatch.setattr(
+        "neuroalign.study.demo.run_demo", lambda *given, **more: (layers, tmp_path / "page.html")
+    )
+    lines = run("demo", "--out", str(tmp_path)).stdout.splitlines()
+    assert [line.split() for line in lines[:3]] == [
+        ["ROI", "planted", "recovered", "mean", "r"],
+        ["V1", "stages.stage1", "stages.stage1", "0.500"],
+        ["LO", "s2", "stages.stage3", "0.750", "<-", "differs"],
+    ]
+    assert lines[0].index("recovered") == lines[1].rindex("stages") == lines[2].index("stages")
 
 
 def test_info_describes_a_store(tmp_path: Path) -> None:
@@ -193,13 +218,18 @@ def test_a_study_is_planned_run_verified_and_reproduced(study: Path) -> None:
     assert plan.returncode == 0
     assert plan.stdout.count("to do") == 4
     done = run("run", str(study), "--json")
-    assert json.loads(done.stdout) == {"report": str(study.parent / "results" / "report.html")}
+    told = json.loads(done.stdout)
+    assert told["report"] == str(study.parent / "results" / "report.html")
+    assert told["results"]["ridge"]["verdict"].startswith("Pearson r ")
     out = str(study.parent / "results")
     assert run("verify", out).stdout.splitlines()[-1] == "rdm: whole"
     page = Path(out) / "report.html"
     page.unlink()
     assert run("report", out).stdout == f"report: {page}\n"
     assert page.exists()
+    about = run("info", out)
+    assert about.stdout.startswith("results: results of the study 'small', whole\ntasks: 4 (1 data")
+    assert about.returncode == 0
     again = run("reproduce", out)
     assert again.returncode == 0
     assert again.stdout.count("the same bits") == 4
@@ -209,6 +239,9 @@ def test_a_study_is_planned_run_verified_and_reproduced(study: Path) -> None:
     assert spoilt.returncode == 3
     assert "rdm: " in spoilt.stdout
     assert "c/0/0" in spoilt.stdout
+    about = run("info", out)
+    assert about.returncode == 3
+    assert "1 of 4 results damaged" in about.stdout
     mended = run("run", str(study))
     assert "rdm: corrupt, computed anew" in mended.stdout
     assert run("verify", out).returncode == 0
@@ -234,7 +267,7 @@ def test_a_study_that_fails_names_its_entry_and_one_without_a_page_says_so(tmp_p
     path = tmp_path / "study.yaml"
     path.write_text(text)
     assert run("run", str(path)).stdout.splitlines()[-1].startswith("no report: no entry")
-    assert json.loads(run("run", str(path), "--json").stdout) == {"report": None}
+    assert json.loads(run("run", str(path), "--json").stdout) == {"report": None, "results": {}}
     path.write_text(text + "rsa: {r: {call: rsa.compute_rdm, with: {responses: '@brain', by: x}}}")
     failed = run("run", str(path))
     assert failed.stderr.endswith("(in rsa.r)\n")

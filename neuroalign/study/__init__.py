@@ -31,19 +31,36 @@ the study, ``{use: room.name, ...}`` is an object such as an encoder, and
 networks. ``each: features`` calls once for every member of what ``features`` names, such as the
 layers of a network. Sections: ``data``, ``features``, ``encoding``, ``rsa``, ``similarity``,
 ``latents``, ``decoding``, ``convergence``, ``statistics``. What Python writes in a line has a name
-here: ``study.chain`` (steps and an encoder), ``study.fit_latents``, ``study.summarise_layers``,
-``study.cut_images``.
+here: ``study.select_samples`` (by conditions, runs, sessions), ``study.chain`` (steps and an
+encoder), ``study.fit_latents``, ``study.summarise_layers``, ``study.cut_images``.
+
+Conditions and runs are left out by ``study.select_samples``; entries below read ``"@task"``::
+
+    task:
+      call: study.select_samples
+      with: {data: "@brain", drop: {stimulus: rest, run: [run-03, run-07]}}
 
 What is done is kept: results are named by what goes into them. So each plan reads every file that
 the study names once, to hash it; ``--dry-run`` too. A folder of results belongs to the
 study file that filled it: that file may be edited, another one is refused unless ``--update`` is
 given (see `neuroalign.study.records`). A task whose inputs alone are more than ``memory_budget`` is
-refused before any work (see `neuroalign.study.memory`). Calls of ``convergence`` that are killed go
-on from the last checkpoint.
+refused: before any work where they are files, files opened by ``storage.load`` or stored results,
+else when its turn comes, before it computes (see `neuroalign.study.memory`). Calls of
+``convergence`` that are killed go on from the last checkpoint.
 
 ``neuroalign encode``, ``rsa``, ``compare``, ``latents`` and ``demo`` write such a file into their
 ``--out`` and run it. ``neuroalign converge`` runs the section ``convergence`` alone.
+Exit codes of the commands: 0 done, 1 the run failed, 2 wrong usage, 3 bad data or a bad study, 130
+interrupted. With ``--json`` one object is printed: ``report`` is the path of the page, ``results``
+holds for each entry on it the ``verdict`` that the terminal shows and its ``numbers``.
+
+In Python: `read_study`, `plan_study`, `run_study`, `verify_study`, `reproduce_study`.
+
 Executors: ``serial``, ``processes``, ``dask``, ``slurm``. To add one: a function and its row in
 ``executors.EXECUTORS``; to add a piece of a study: a function in ``pieces`` and its row in
 ``calls.DIRECT``; to add a command: see ``commands``.
 """
+
+import lazy_loader as _lazy
+
+__getattr__, __dir__, __all__ = _lazy.attach_stub(__name__, __file__)

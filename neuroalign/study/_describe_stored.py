@@ -1,11 +1,21 @@
 """What the library itself stored: schema objects, folders of features and of fits."""
 
+from collections import Counter
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
 
 from neuroalign import schema, storage
 from neuroalign._chunks import count_done
 from neuroalign.errors import require, some
 from neuroalign.study._findings import WRONG
+from neuroalign.study.memory import say_bytes
+
+# Values of larger arrays are not read.
+MOST_BYTES = 200 * 10**6
+PLURALS = {"stimulus": "stimuli", "run": "runs", "session": "sessions", "subject": "subjects"}
 
 
 def describe_stored(path: Path) -> list[str]:
@@ -16,9 +26,32 @@ def describe_stored(path: Path) -> list[str]:
     sizes = ", ".join(f"{dim} {size}" for dim, size in array.sizes.items())
     lines = [f"{path.name}: {array.attrs.get('kind', 'of no kind')}", f"sizes: {sizes}"]
     lines.append(f"coords: {some(list(array.coords), limit=30)}")
+    lines += _count(array)
     return lines + [
         f"{key}: {value}" for key, value in array.attrs.items() if key not in ("kind", "provenance")
     ]
+
+
+def _count(array: Any) -> list[str]:
+    """How many stimuli, repeats and runs, and how many values are missing."""
+    lines = []
+    labels = {
+        name: array[name].values.tolist()
+        for name in ("stimulus", "run", "session", "subject")
+        if name in array.coords and array[name].dims == ("sample",)
+    }
+    for name, values in labels.items():
+        counts = Counter(values).values()
+        each = f"{min(counts)}" if len(set(counts)) == 1 else f"{min(counts)} to {max(counts)}"
+        lines.append(f"{PLURALS[name]}: {len(counts)}, each in {each} samples")
+    if not isinstance(array, xr.DataArray) or array.dtype.kind != "f":
+        return lines
+    if array.nbytes > MOST_BYTES:
+        return [*lines, f"missing values: not counted in {say_bytes(array.nbytes)}"]
+    missing = int(np.isnan(array.values).sum())
+    endless = int(np.isinf(array.values).sum())
+    lines.append(f"missing values: {missing} of {array.size}")
+    return [*lines, f"infinite values: {endless}"] if endless else lines
 
 
 def describe_features(path: Path) -> list[str]:

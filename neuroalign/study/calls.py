@@ -18,7 +18,7 @@ from neuroalign.loaders import load_events
 
 # Section of a study -> rooms whose functions it may call.
 SECTIONS: dict[str, tuple[str, ...]] = {
-    "data": ("loaders", "align", "storage"),
+    "data": ("loaders", "align", "storage", "study"),
     "features": ("features", "align", "loaders", "storage", "study"),
     "encoding": ("evaluate", "align", "encoders", "ceilings", "study"),
     "rsa": ("rsa",),
@@ -34,6 +34,7 @@ DIRECT: dict[str, str] = {
     "study.chain": "neuroalign.study.pieces",
     "study.cut_images": "neuroalign.study.pieces",
     "study.fit_latents": "neuroalign.study.pieces",
+    "study.select_samples": "neuroalign.study.pieces",
     "study.summarise_layers": "neuroalign.study.pieces",
 }
 # Rooms whose objects may stand inside options, as ``{use: encoders.Ridge, alphas: 1.0}``.
@@ -78,7 +79,8 @@ def find(name: str, rooms: tuple[str, ...], where: str) -> Callable[..., Any]:
     thing: Any = import_module(f"neuroalign.{room}")
     direct = [one.removeprefix(f"{room}.") for one in DIRECT if one.startswith(f"{room}.")]
     for part in rest.split("."):
-        public = getattr(thing, "__all__", direct)
+        # Studies do not run studies: of what is no room, only the rows of the table.
+        public = direct or getattr(thing, "__all__", [])
         if part not in public:
             raise SchemaError(
                 f"{where}: expected a public name of '{room}', got '{name}'."
@@ -164,9 +166,19 @@ def check_values(
                 )
             if types <= NUMBERS:
                 wanted = "true or false" if bool in types else "a number"
+                advice = "Take quotes away" if _is_quoted(text) else f"Give {wanted}"
                 raise SchemaError(
-                    f"{at}.{name}: expected {wanted}, got the text '{text}'. Take quotes away."
+                    f"{at}.{name}: expected {wanted}, got the text '{text}'. {advice}."
                 )
+
+
+def _is_quoted(text: str) -> bool:
+    """Tell whether a text would be a number or a truth without its quotes."""
+    try:
+        float(text)
+    except ValueError:
+        return text.lower() in ("true", "false", "null")
+    return True
 
 
 def _find_one(pattern: str, folder: Path) -> list[Path]:

@@ -9,7 +9,7 @@ import xarray as xr
 
 from neuroalign.errors import DataCorruptionError, NeuroalignError
 from neuroalign.study._seals import read_record
-from neuroalign.study.records import RECORD
+from neuroalign.study.records import RECORD, check_place
 from neuroalign.study.results import Results
 from neuroalign.study.runner import read_study_folder, run_study
 from neuroalign.study.tasks import Task
@@ -32,7 +32,19 @@ def verify_study(out: Path | str) -> dict[str, str]:
     ------
     NeuroalignError
         When the folder holds no finished study.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from neuroalign.study import read_study
+    >>> text = "data: {sim: {call: loaders.simulate_linear, with: {n_samples: 20}}}"
+    >>> with TemporaryDirectory() as folder:
+    ...     written = Path(folder, "study.yaml").write_text(text)
+    ...     page = run_study(read_study(Path(folder, "study.yaml")))
+    ...     verify_study(page.parent)
+    {'sim': ''}
     """
+    check_place(Path(out))
     record = Path(out) / RECORD
     try:
         keys = read_record(record, "the record of a finished study")["tasks"]
@@ -69,6 +81,17 @@ def reproduce_study(out: Path | str) -> dict[str, float]:
     ------
     NeuroalignError
         When the folder holds no finished study, or what it read has changed since.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from neuroalign.study import read_study
+    >>> text = "data: {sim: {call: loaders.simulate_linear, with: {n_samples: 20}}}"
+    >>> with TemporaryDirectory() as folder:
+    ...     written = Path(folder, "study.yaml").write_text(text)
+    ...     page = run_study(read_study(Path(folder, "study.yaml")))
+    ...     reproduce_study(page.parent)
+    {'sim': 0.0}
     """
     study, tasks = read_study_folder(out)
     before = Results(out)

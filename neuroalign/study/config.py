@@ -221,6 +221,15 @@ def read_study(path: Path | str) -> Study:
         For an unknown key, a wrong type, an unknown function or option, and a reference to
         nothing; the message names the place and the nearest known name.
     LoadError, FileNotFoundError
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> text = "data: {sim: {call: loaders.simulate_linear, with: {n_samples: 20}}}"
+    >>> with TemporaryDirectory() as folder:
+    ...     written = Path(folder, "study.yaml").write_text(text)
+    ...     list(read_study(Path(folder, "study.yaml")).entries())
+    ['sim']
     """
     path = Path(path).absolute()
     return make_study(read_yaml(path), path)
@@ -265,4 +274,6 @@ def _describe(error: ValidationError) -> str:
     if isinstance(fault.get("ctx", {}).get("error"), SchemaError):
         return str(fault["ctx"]["error"])
     wanted = fault["msg"].removeprefix("Input should be ")
-    return f"{where}: expected {wanted}, got {fault['input']!r}. Mend it."
+    options = re.findall(r"'([^']+)'", wanted) if fault["type"] == "literal_error" else []
+    advice = suggest(str(fault["input"]), options) or " Mend it."
+    return f"{where}: expected {wanted}, got {fault['input']!r}.{advice}"

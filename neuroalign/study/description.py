@@ -61,6 +61,8 @@ FILES: dict[str, str] = {
 
 # What a folder holds -> function, from the package on; the first that fits is taken.
 FOLDERS: dict[str, str] = {
+    "study.json": "study._describe_results.describe_results",
+    "begun.json": "study._describe_results.describe_begun",
     "labels.nc": "study._describe_stored.describe_fit",
     "plan.json": "study._describe_stored.describe_features",
     "journal.json": "study._describe_stored.describe_features",
@@ -71,6 +73,7 @@ FOLDERS: dict[str, str] = {
     "spks.npy": "study._describe_spikes.describe_suite2p",
     "plane[0-9]*/*.npy": "study._describe_spikes.describe_suite2p",
     "*.*.npy": "study._describe_spikes.describe_alf",
+    "study.yaml": "study._describe_results.describe_home",
     "*": "study._describe_tables.describe_stimuli",
 }
 

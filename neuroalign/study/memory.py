@@ -6,9 +6,12 @@ that take ``memory_budget`` or ``memory``, and those that hand on what lies on d
 
 import inspect
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
-from neuroalign.errors import DataCorruptionError, NeuroalignError
-from neuroalign.study.calls import SECTIONS, find, list_references
+from neuroalign import storage
+from neuroalign.errors import LoadError, NeuroalignError
+from neuroalign.study.calls import SECTIONS, build, find, list_references
 from neuroalign.study.results import Results
 from neuroalign.study.tasks import Task
 
@@ -18,6 +21,10 @@ COPIES = 3
 BOUNDS = ("memory_budget", "memory")
 # Rooms whose calls give lazy arrays, or work block by block.
 LAZY_ROOMS = ("loaders", "align", "storage")
+# Calls of other rooms that do.
+LAZY_CALLS = ("study.select_samples",)
+# Opens a file without reading its values, so that its size is known before it has run.
+OPENS = "storage.load"
 FILES = "files"
 UNITS = ((10**12, "TB"), (10**9, "GB"), (10**6, "MB"), (10**3, "kB"), (1, "bytes"))
 
@@ -31,7 +38,30 @@ def say_bytes(size: float) -> str:
 def streams(task: Task) -> bool:
     """Whether a task takes its inputs part by part."""
     taken = inspect.signature(find(task.call, SECTIONS[task.section], task.name)).parameters
-    return any(one in taken for one in BOUNDS) or task.call.partition(".")[0] in LAZY_ROOMS
+    return any(one in taken for one in BOUNDS) or _hands_on(task)
+
+
+def _hands_on(task: Task) -> bool:
+    return task.call in LAZY_CALLS or task.call.partition(".")[0] in LAZY_ROOMS
+
+
+def _look_up(reference: str) -> Any:
+    raise LoadError(f"{reference}: expected a file, got a result. Wait for it.")
+
+
+def _open(task: Task, part: str, results: Results) -> Any:
+    """What a task gave or, where it opens a stored file, is going to give; None if unknown."""
+    try:
+        if results.place(task).exists():
+            return results.read(task, part, verify=False)
+        if task.call != OPENS or task.each:
+            return None
+        path = build(task.options.get("path"), _look_up, Path(task.folder))
+        made = storage.load(path, verify=False)
+        return made[part] if part else made
+    # Whether it is whole, and has such a part, is said when its turn comes.
+    except (LoadError, OSError, KeyError, ValueError):
+        return None
 
 
 def measure_inputs(
@@ -50,19 +80,16 @@ def measure_inputs(
     -------
     dict of str to int or None
         Reference (``net``, ``matched.features``) to its bytes in memory, the largest part of it
-        for an option in ``each``; None where the result is not there yet. ``"files"`` holds the
-        bytes on disk of the files.
+        for an option in ``each``; None where the result is not there yet and no stored file that
+        is merely opened. ``"files"`` holds the bytes on disk of the files.
     """
     sizes: dict[str, int | None] = {FILES: task.input_bytes} if task.input_bytes else {}
     for option, value in task.options.items():
         for reference in list_references(value):
             name, _, part = reference.partition(".")
             sizes[reference] = None
-            if not results.place(known[name]).exists():
-                continue
-            try:
-                made = results.read(known[name], part, verify=False)
-            except (DataCorruptionError, OSError):
+            made = _open(known[name], part, results)
+            if made is None:
                 continue
             parts = [one.nbytes for one in made.values()] if isinstance(made, dict) else []
             whole = max(parts, default=0) if option in task.each else sum(parts)

@@ -16,7 +16,8 @@ from sklearn.pipeline import Pipeline, make_pipeline
 
 from neuroalign.errors import SchemaError, some
 from neuroalign.provenance import collect, hash_array
-from neuroalign.schema import SCHEMA_VERSION, check_latents, check_layers
+from neuroalign.schema import SCHEMA_VERSION, add_history, check_latents, check_layers
+from neuroalign.study.calls import suggest
 from neuroalign.study.images import cut_natural_images
 
 Array = npt.NDArray[Any]
@@ -34,6 +35,11 @@ def cut_images(n_images: int = 240, size: int = 64, seed: int = 0) -> xr.DataArr
     -------
     DataArray (sample, channel, row, column)
         Named by ``stimulus``, values in 0 to 1; what `features.extract` takes.
+
+    Examples
+    --------
+    >>> cut_images(4, size=32).shape
+    (4, 3, 32, 32)
     """
     images = cut_natural_images(n_images, size, seed=seed)
     return xr.DataArray(
@@ -55,6 +61,18 @@ def chain(steps: Sequence[Any]) -> Pipeline:
     Returns
     -------
     Pipeline
+
+    Raises
+    ------
+    SchemaError
+        When there is no list of steps.
+
+    Examples
+    --------
+    >>> from neuroalign.encoders import Ridge
+    >>> from neuroalign.features import PrincipalComponents
+    >>> [name for name, _ in chain([PrincipalComponents(n_components=5), Ridge()]).steps]
+    ['principalcomponents', 'ridge']
     """
     if not isinstance(steps, Sequence) or isinstance(steps, str) or not steps:
         raise SchemaError(
@@ -81,6 +99,14 @@ def fit_latents(model: Any, responses: xr.DataArray) -> xr.DataArray:
     ------
     SchemaError
         When the model gives no latents of one population.
+
+    Examples
+    --------
+    >>> from neuroalign.latents import FactorAnalysis
+    >>> from neuroalign.loaders import simulate_linear
+    >>> responses = simulate_linear(n_samples=200, n_neuroids=8, snr=4.0).responses
+    >>> dict(fit_latents(FactorAnalysis(2), responses).sizes)
+    {'sample': 200, 'latent': 2}
     """
     found = model.fit(responses).transform(responses)
     name = type(model).__name__
@@ -93,6 +119,93 @@ def fit_latents(model: Any, responses: xr.DataArray) -> xr.DataArray:
         kind=str(found.attrs.get("kind", "latents")), model=name
     )
     return check_latents(found) if found.attrs["kind"] == "latents" else found
+
+
+def select_samples(
+    data: Any,
+    keep: Mapping[str, Any] | None = None,
+    drop: Mapping[str, Any] | None = None,
+) -> Any:
+    """Select samples by their labels: keep some conditions or runs, leave others out.
+
+    Parameters
+    ----------
+    data : DataArray or Dataset (sample, ...)
+        Responses, features, or both matched.
+    keep : mapping of str to value or list, optional
+        Coord of samples to the labels that stay; samples must fit all coords that are named.
+    drop : mapping of str to value or list, optional
+        Coord of samples to the labels that go; samples that fit any of them do.
+
+    Returns
+    -------
+    DataArray or Dataset (sample, ...)
+        In the order of before; as lazy as it came.
+
+    Raises
+    ------
+    SchemaError
+        For a coord or a label that the samples lack, and when no sample would be left.
+
+    Examples
+    --------
+    >>> from neuroalign.loaders import from_arrays
+    >>> stimuli = ["face", "rest", "house", "rest"]
+    >>> responses = from_arrays(np.eye(4), stimulus=stimuli, modality="fmri")
+    >>> select_samples(responses, drop={"stimulus": "rest"})["stimulus"].values.tolist()
+    ['face', 'house']
+    """
+    if not keep and not drop:
+        raise SchemaError(
+            "keep, drop: expected labels to keep or to drop, got none. Write drop: {stimulus: "
+            "rest}."
+        )
+    stays = np.ones(data.sizes.get("sample", 0), dtype=bool)
+    for coord, labels in _read_labels("keep", keep):
+        stays &= _find_labels(data, coord, labels, f"keep.{coord}")
+    for coord, labels in _read_labels("drop", drop):
+        stays &= ~_find_labels(data, coord, labels, f"drop.{coord}")
+    if not stays.any():
+        raise SchemaError(
+            f"keep, drop: expected samples to be left, got none of {len(stays)}. Keep more labels, "
+            "or drop fewer."
+        )
+    said = ", ".join(f"{how} {dict(one)}" for how, one in (("keep", keep), ("drop", drop)) if one)
+    return add_history(data.isel(sample=np.flatnonzero(stays)), f"select_samples: {said}")
+
+
+def _read_labels(argument: str, labels: Any) -> list[tuple[str, list[Any]]]:
+    if labels is None:
+        return []
+    if not isinstance(labels, Mapping):
+        raise SchemaError(
+            f"{argument}: expected a mapping of coords to labels, got '{labels}'. Write "
+            f"{argument}: {{stimulus: {labels}}}."
+        )
+    return [
+        (str(coord), [*found] if isinstance(found, list | tuple | set) else [found])
+        for coord, found in labels.items()
+    ]
+
+
+def _find_labels(data: Any, coord: str, labels: list[Any], where: str) -> npt.NDArray[np.bool_]:
+    """Which samples have one of the labels."""
+    known = [str(name) for name, one in data.coords.items() if one.dims == ("sample",)]
+    if coord not in known:
+        raise SchemaError(
+            f"{where}: expected a coord of samples, got '{coord}'.{suggest(coord, known)} There "
+            f"are: {', '.join(known) or 'none'}."
+        )
+    # YAML reads the name of a run such as 01 as a number, and a number in quotes as text.
+    values, wanted = data[coord].values.astype(str), [str(label) for label in labels]
+    lost = [label for label in wanted if label not in values]
+    if lost:
+        there = np.unique(values).tolist()
+        raise SchemaError(
+            f"{where}: expected labels of '{coord}', got {some(lost)}.{suggest(lost[0], there)} "
+            f"There are: {some(there, limit=10)}."
+        )
+    return np.isin(values, wanted)
 
 
 def _by_region(

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from neuroalign import storage
-from neuroalign.errors import NeuroalignError
+from neuroalign.errors import NeuroalignError, some
 from neuroalign.study._seals import redact, to_text
 from neuroalign.study.config import OURS, Study
 
@@ -174,6 +174,44 @@ def claim_folder(
     with storage.write_whole(out / BEGUN) as file:
         file.write_text(json.dumps(begun, indent=1), encoding="utf-8")
     return told
+
+
+def make_folder(out: Path) -> None:
+    """Make the folder of results.
+
+    Raises
+    ------
+    NeuroalignError
+        When it cannot be made.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        there = next((one for one in out.absolute().parents if one.exists()), Path("/"))
+        raise NeuroalignError(
+            f"{out}: expected a folder for results that can be made, got '{error.strerror}'. Give "
+            f"another with --out, or see who may write in {there}."
+        ) from error
+
+
+def check_place(out: Path) -> None:
+    """Check that the folder of a study is there.
+
+    Raises
+    ------
+    NeuroalignError
+        With the folders beside it.
+    """
+    if not out.is_dir():
+        what = "a file" if out.exists() else "no such folder"
+        place = out.absolute().parent
+        beside = (
+            sorted(one.parent.name for one in place.glob(f"*/{RECORD}")) if place.is_dir() else []
+        )
+        raise NeuroalignError(
+            f"{out}: expected the folder of a study's results, got {what}. Check the path. Such "
+            f"folders beside it: {some(beside) or 'none'}."
+        )
 
 
 def write_record(out: Path, record: Mapping[str, Any]) -> None:

@@ -25,8 +25,16 @@ from neuroalign.study.memory import (
     find_peak,
     measure_inputs,
     say_bytes,
+    streams,
 )
-from neuroalign.study.records import RECORD, claim_folder, describe_study, write_record
+from neuroalign.study.records import (
+    RECORD,
+    check_place,
+    claim_folder,
+    describe_study,
+    make_folder,
+    write_record,
+)
 from neuroalign.study.results import Results
 from neuroalign.study.safe_yaml import write_yaml
 from neuroalign.study.tasks import Task, list_tasks
@@ -96,6 +104,16 @@ def plan_study(
         When a file that the study names is not there.
     SchemaError
         When there is nothing in the section.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from neuroalign.study import read_study
+    >>> text = "data: {sim: {call: loaders.simulate_linear, with: {n_samples: 20}}}"
+    >>> with TemporaryDirectory() as folder:
+    ...     written = Path(folder, "study.yaml").write_text(text)
+    ...     [step.state for step in plan_study(read_study(Path(folder, "study.yaml")))]
+    ['to do']
     """
     results = Results(find_out(study, out))
     tasks = list_tasks(study if section is None else study.restrict(section))
@@ -157,10 +175,23 @@ def run_study(
     NeuroalignError
         When a task fails (the others' results stay), when its inputs alone are more than the
         budget, or when the folder belongs to another study.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from neuroalign.study import read_study
+    >>> text = "data: {sim: {call: loaders.simulate_linear, with: {n_samples: 20}}}"
+    >>> with TemporaryDirectory() as folder:
+    ...     written = Path(folder, "study.yaml").write_text(text)
+    ...     page = run_study(read_study(Path(folder, "study.yaml")), say=print)
+    ...     sorted(path.name for path in page.parent.iterdir())  # doctest: +ELLIPSIS
+    1 of 1 tasks to do (serial)
+    sim: done in ... s (1 of 1)
+    ['steps', 'study.json']
     """
     tell = say or (lambda line: None)
     out = find_out(study, out)
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     results = Results(out)
     for remnant in results.clear_remnants():
         tell(f"remnant of a killed run taken away: {remnant}")
@@ -313,6 +344,7 @@ def read_study_folder(out: Path | str) -> tuple[Study, list[Task]]:
     NeuroalignError
         When the folder holds no finished study.
     """
+    check_place(Path(out))
     path = Path(out) / RECORD
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
@@ -344,9 +376,16 @@ def describe_step(step: Step) -> dict[str, str]:
         "state": step.state,
         "reads": ", ".join(step.task.inputs) or ("files" if step.task.input_bytes else ""),
         "bytes": describe_inputs(step.sizes),
-        "memory": "" if memory is None else say_bytes(memory),
+        "memory": _say_memory(step) if memory is None else say_bytes(memory),
         "seconds": "" if step.seconds is None else f"{about}{step.seconds:.3g}",
     }
+
+
+def _say_memory(step: Step) -> str:
+    """Why a task to be done has no estimate of its memory."""
+    if step.state == "done":
+        return ""
+    return "part by part" if streams(step.task) else "not known yet"
 
 
 def forget(study: Study, out: Path | str | None = None, *, section: str | None = None) -> None:

@@ -85,6 +85,7 @@ def run_and_tell(
     """
     from neuroalign.report.verdicts import state_verdict  # noqa: PLC0415
     from neuroalign.study import runner  # noqa: PLC0415
+    from neuroalign.study._numbers import pick_numbers  # noqa: PLC0415
 
     if dry_run:
         steps = runner.plan_study(study, out, section=section)
@@ -101,13 +102,19 @@ def run_and_tell(
         section=section,
     )
     drawn = page.is_file()
-    if as_json:
-        print_result({"report": str(page) if drawn else None}, "")
-        return
-    if drawn and not quiet:
+    shown: dict[str, Any] = {}
+    if drawn and (as_json or not quiet):
         shown = runner.list_shown(*runner.read_study_folder(page.parent), page.parent)
-        for name, one in shown.items():
-            print_result(None, f"{name}: {' '.join(state_verdict(one).split())}")
+    verdicts = {name: " ".join(state_verdict(one).split()) for name, one in shown.items()}
+    if as_json:
+        results = {
+            name: {"verdict": said, "numbers": pick_numbers(shown[name])}
+            for name, said in verdicts.items()
+        }
+        print_result({"report": str(page) if drawn else None, "results": results}, "")
+        return
+    for name, said in verdicts.items():
+        print_result(None, f"{name}: {said}")
     print_result(None, f"report: {page}" if drawn else NO_PAGE)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from neuroalign import storage
 from neuroalign.errors import NeuroalignError
 from neuroalign.study.config import Study, make_study
-from neuroalign.study.records import check_folder, list_differences, set_aside
+from neuroalign.study.records import check_folder, list_differences, make_folder, set_aside
 from neuroalign.study.runner import find_out
 from neuroalign.study.safe_yaml import read_yaml, write_yaml
 
@@ -51,6 +51,7 @@ def write_study(content: Mapping[str, Any], folder: Path, *, update: bool = Fals
             )
         set_aside(path)
     check_folder(study, find_out(study), update=update)
+    make_folder(folder)
     text = write_yaml(content)
     head = "# A study: edit it, and run 'neuroalign run study.yaml' (see help(neuroalign.study)).\n"
     with storage.write_whole(path) as file:

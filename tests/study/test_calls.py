@@ -86,7 +86,8 @@ def test_text_stands_only_where_text_may_stand(tmp_path: Path) -> None:
         ({"bold": ["@run", "bold.nii"]}, "x.bold: .*got the plain text 'bold.nii'"),
         ({"events": "events.tsv"}, "x.events: .*a changed file is seen"),
         ({"detrend": "no"}, "x.detrend: expected true or false, got the text 'no'"),
-        ({"tr": "2s"}, "x.tr: expected a number, got the text '2s'. Take quotes away"),
+        ({"tr": "2s"}, "x.tr: expected a number, got the text '2s'. Give a number"),
+        ({"tr": "2.0"}, "x.tr: expected a number, got the text '2.0'. Take quotes away"),
     ]:
         with pytest.raises(SchemaError, match=message):
             calls.check_values(loaders.load_fmri, options, tmp_path, "x")
@@ -107,6 +108,10 @@ def test_pieces_of_studies_are_found_in_their_sections() -> None:
         calls.find("study.chain", calls.SECTIONS["rsa"], "x")
     with pytest.raises(SchemaError, match="Did you mean 'fit_latents'"):
         calls.find("study.fit_latent", ("study",), "x")
+    # Of what is public in Python, a study calls the pieces alone.
+    with pytest.raises(SchemaError, match="expected a public name of 'study', got"):
+        calls.find("study.run_study", ("study",), "x")
+    assert calls.find("study.select_samples", calls.SECTIONS["data"], "x") is pieces.select_samples
     for name in calls.DIRECT:
         assert callable(calls.find(name, (name.partition(".")[0],), "x"))
 

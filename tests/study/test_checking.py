@@ -10,7 +10,7 @@ import xarray as xr
 from neuroalign.errors import NeuroalignError
 from neuroalign.study.checking import compare, reproduce_study, verify_study
 from neuroalign.study.config import Study
-from neuroalign.study.runner import run_study
+from neuroalign.study.runner import run_study, write_page
 
 
 def test_a_flipped_bit_is_named(write_study: Callable[..., Study], tmp_path: Path) -> None:
@@ -42,6 +42,24 @@ def test_inputs_that_changed_since_are_named(
     (tmp_path / "features.nc").write_bytes((tmp_path / "features.nc").read_bytes() + b"x")
     with pytest.raises((NeuroalignError, ValueError), match=r"net|features\.nc"):
         reproduce_study(tmp_path / "results")
+
+
+def test_a_folder_that_is_not_there_is_named_with_what_is_beside(tmp_path: Path) -> None:
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "study.json").touch()
+    for ask in (verify_study, reproduce_study, write_page):
+        with pytest.raises(NeuroalignError, match=r"nosuch: .*got no such folder.*: 'results'"):
+            ask(tmp_path / "nosuch")
+        with pytest.raises(NeuroalignError, match=r"study.json: .*got a file. Check the path"):
+            ask(tmp_path / "results" / "study.json")
+
+
+def test_a_folder_that_cannot_be_made_is_named(write_study: Callable[..., Study]) -> None:
+    study = write_study()
+    blocked = study.folder / "features.nc" / "nope"
+    message = r"nope: expected a folder for results that can be made, got 'Not a dir.*Give another"
+    with pytest.raises(NeuroalignError, match=message):
+        run_study(study, blocked)
 
 
 def test_differences_are_measured() -> None:

@@ -59,7 +59,10 @@ def test_encodings_are_made_kept_and_compared(command: Command, tmp_path: Path) 
     assert command("verify", "b")[0] == 0
     options = ("--over", "stimulus", "--responses", "brain.nc", "--out", "c", "--json")
     code, said, _ = command("compare", "a", "b", *options)
-    assert (code, json.loads(said)) == (0, {"report": str(Path("c") / "report.html")})
+    told = json.loads(said)
+    assert (code, told["report"]) == (0, str(Path("c") / "report.html"))
+    verdict, numbers = told["results"]["a-vs-b"].values()
+    assert f"Mean difference {numbers['difference_mean']:+.3f}" in verdict
     assert "a-vs-b" in (tmp_path / "c" / "study.yaml").read_text()
 
 

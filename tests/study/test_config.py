@@ -21,6 +21,7 @@ def test_a_study_is_read(write_study: Callable[..., Study]) -> None:
         ("dta: {}", r"study.yaml: dta: expected a known key, got 'dta'. Did you mean 'data'"),
         ("run: {worker: 3}", "run.worker: .*Did you mean 'workers'"),
         ("run: {executor: slrum}", "run.executor: expected 'serial', 'processes'.* got 'slrum'"),
+        ("run: {executor: slurmm}", "run.executor: .*got 'slurmm'. Did you mean 'slurm'?"),
         ("run: {workers: 0}", "run.workers: expected greater than or equal to 1, got 0"),
         ("run: {memory_budget: much}", "expected a size such as '4GB', got 'much'"),
         ("seed: x", "seed: expected a valid integer"),

@@ -12,6 +12,7 @@ from neuroalign.study.config import Study
 from neuroalign.study.results import Results
 from neuroalign.study.runner import describe_step, plan_study, run_study
 from neuroalign.study.tasks import Task, list_tasks
+from tests.study.conftest import describe_study
 
 pytestmark = pytest.mark.usefixtures("plain_page")
 
@@ -32,8 +33,13 @@ def test_inputs_are_measured_once_they_are_there(
     study = write_study()
     tasks = {task.name: task for task in list_tasks(study)}
     results = Results(tmp_path / "results")
-    before = memory.measure_inputs(tasks["ridge"], tasks, results)
-    assert before == {"net": None, "brain": None}
+    # Files that are merely opened are known before; what is computed is not.
+    files_known = memory.measure_inputs(tasks["ridge"], tasks, results)
+    assert files_known == {"net": 24 * 5 * 4, "brain": 24 * 6 * 4}
+    computed = tasks | {"net": replace(tasks["net"], call="align.delay_features")}
+    before = memory.measure_inputs(tasks["ridge"], computed, results)
+    assert before == {"net": None, "brain": 24 * 6 * 4}
+    before["brain"] = None
     assert memory.describe_inputs(before) == ""
     run_study(study)
     after = memory.measure_inputs(tasks["ridge"], tasks, results)
@@ -92,11 +98,32 @@ def test_a_run_refuses_before_any_work_what_it_can_know(
     assert line["seconds"].startswith("about ")
 
 
-def test_what_is_known_late_is_refused_late(write_study: Callable[..., Study]) -> None:
+def test_files_on_disk_are_refused_before_any_work(
+    write_study: Callable[..., Study], tmp_path: Path
+) -> None:
     study = write_study(run={"memory_budget": "1 KB"})
+    rows = [describe_step(step) for step in plan_study(study)]
+    assert [row["memory"] for row in rows] == ["part by part"] * 2 + ["3.17 kB", "1.73 kB"]
     with pytest.raises(NeuroalignError, match="encoding.ridge: expected inputs within"):
         run_study(study)
-    assert [step.state for step in plan_study(study)] == ["done", "done", "to do", "to do"]
+    assert not [*(tmp_path / "results").glob("steps/*")]
+
+
+def test_what_is_known_late_is_refused_late(write_study: Callable[..., Study]) -> None:
+    matched = {"call": "align.match", "with": {"features": "@net", "responses": "@brain"}}
+    net = describe_study()["features"]["net"]
+    ridge = describe_study()["encoding"]["ridge"]
+    parts = {"features": "@matched.features", "responses": "@matched.responses"}
+    study = write_study(
+        features={"net": net, "matched": matched},
+        encoding={"ridge": ridge | {"with": ridge["with"] | parts}},
+        run={"memory_budget": "1 KB"},
+    )
+    assert describe_step(plan_study(study)[3])["memory"] == "not known yet"
+    with pytest.raises(NeuroalignError, match="encoding.ridge: expected inputs within"):
+        run_study(study)
+    states = [step.state for step in plan_study(study)]
+    assert states == ["done", "done", "done", "to do", "to do"]
 
 
 def test_tasks_side_by_side_share_the_budget(write_study: Callable[..., Study]) -> None:

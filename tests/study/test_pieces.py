@@ -55,6 +55,52 @@ def test_models_of_several_populations_are_refused() -> None:
         pieces.fit_latents(Several(), xr.DataArray(np.zeros(2)))
 
 
+def make_runs() -> xr.DataArray:
+    """Six samples: face, house and rest in each of two runs."""
+    return from_arrays(
+        np.arange(12.0).reshape(6, 2),
+        stimulus=["face", "rest", "house"] * 2,
+        run=["01"] * 3 + ["02"] * 3,
+        modality="fmri",
+    )
+
+
+def test_conditions_and_runs_are_left_out() -> None:
+    responses = make_runs()
+    found = pieces.select_samples(responses, drop={"stimulus": "rest", "run": ["02"]})
+    np.testing.assert_array_equal(found, responses[[0, 2]])
+    assert found.attrs["history"].endswith(
+        "select_samples: drop {'stimulus': 'rest', 'run': ['02']}"
+    )
+    kept = pieces.select_samples(
+        responses, keep={"stimulus": ["face", "house"]}, drop={"run": "01"}
+    )
+    assert kept["stimulus"].values.tolist() == ["face", "house"]
+    assert kept["run"].values.tolist() == ["02", "02"]
+    numbered = responses.assign_coords(repeat=("sample", [0, 0, 0, 1, 1, 1]))
+    for one in (1, "1"):
+        assert pieces.select_samples(numbered, keep={"repeat": one}).sizes["sample"] == 3
+    lazy = pieces.select_samples(responses.chunk(), drop={"stimulus": "rest"})
+    assert lazy.chunks is not None
+    both = pieces.select_samples(xr.Dataset({"responses": responses}), keep={"run": "01"})
+    assert both.sizes["sample"] == 3
+
+
+@pytest.mark.parametrize(
+    ("keep", "drop", "message"),
+    [
+        (None, None, "keep, drop: expected labels to keep or to drop, got none"),
+        ({"stimulis": "face"}, None, "keep.stimulis: .*Did you mean 'stimulus'.*There are: .*run"),
+        (None, {"stimulus": "rset"}, "drop.stimulus: .*got 'rset'. Did you mean 'rest'.*'face'"),
+        (None, "rest", "drop: expected a mapping of coords to labels, got 'rest'. Write drop: {s"),
+        (None, {"run": ["01", "02"]}, "expected samples to be left, got none of 6"),
+    ],
+)
+def test_labels_that_are_not_there_are_named(keep: Any, drop: Any, message: str) -> None:
+    with pytest.raises(SchemaError, match=message):
+        pieces.select_samples(make_runs(), keep=keep, drop=drop)
+
+
 def make_result(scores: list[float], p: list[float] | None = None) -> xr.Dataset:
     """Two folds that differ by 0.2 around the scores of three neuroids in two regions."""
     values = np.array([scores, scores], dtype="float32") + np.array([[-0.1], [0.1]], "float32")

@@ -5,10 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import xarray as xr
 
 from neuroalign.errors import SchemaError
 from neuroalign.study import terminal
+from neuroalign.study._numbers import pick_numbers
 from neuroalign.study.config import Study
 
 
@@ -61,7 +64,34 @@ def test_a_study_is_planned_run_and_told(
     terminal.run_and_tell(study, quiet=True)
     assert len(capsys.readouterr().out.splitlines()) == 1
     terminal.run_and_tell(study, as_json=True, resume=False)
-    assert json.loads(capsys.readouterr().out)["report"].endswith("report.html")
+    told = json.loads(capsys.readouterr().out)
+    assert told["report"].endswith("report.html")
+    assert f"ridge: {told['results']['ridge']['verdict']}" == lines[5]
+    assert told["results"]["ridge"]["numbers"]["score_mean"] == pytest.approx(
+        float(lines[5].split("Pearson r ")[1].split()[0]), abs=6e-4
+    )
+
+
+def test_numbers_are_picked_as_json_holds_them() -> None:
+    made = xr.Dataset(
+        {
+            "d": 0.5,
+            "p": np.nan,
+            "score": (("fold", "neuroid"), [[1.0, 3.0], [np.nan, 2.0]]),
+            "weight": ("roi", [1.0, 2.0]),
+            "curve": ("lag", [0.5, np.inf]),
+            "long": ("t", np.zeros(99)),
+            "q_value": ("neuroid", [0.1, 0.2]),
+            "ceiling": ("neuroid", [0.25, 0.75]),
+            "name": ("roi", ["a", "b"]),
+        },
+        {"roi": ["V1", "V2"]},
+    )
+    assert pick_numbers(made) == {
+        **{"d": 0.5, "p": None, "score_mean": 2.0, "ceiling_mean": 0.5},
+        **{"weight": {"V1": 1.0, "V2": 2.0}, "curve": [0.5, None]},
+    }
+    assert pick_numbers(made["weight"]) == {}
 
 
 @pytest.mark.usefixtures("plain_page")
