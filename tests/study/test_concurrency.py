@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import dask
 import numpy as np
 import pytest
 import xarray as xr
@@ -27,7 +28,7 @@ N_RUNS = 8
 def run_at_once(calls: list[Callable[[], Any]], folder: Path) -> list[str]:
     """Run each call in a fork of this process, all at once; what each raised.
 
-    Threads do not survive a fork: what starts some is done in forks alone.
+    Threads do not survive a fork, and dask would wait for those that an earlier test started.
     """
     start, children = folder / "start", []
     for number, call in enumerate(calls):
@@ -35,6 +36,7 @@ def run_at_once(calls: list[Callable[[], Any]], folder: Path) -> list[str]:
         if child == 0:
             text = ""
             try:
+                dask.config.set(scheduler="synchronous")
                 while not start.exists():
                     os.sched_yield()
                 call()
