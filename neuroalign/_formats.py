@@ -7,6 +7,7 @@ format: a writer and a reader, and their rows in ``storage.WRITERS`` and ``stora
 import hashlib
 import io
 import json
+import os
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -261,3 +262,18 @@ def read_netcdf(path: Path, verify: bool) -> xr.Dataset:
                 "Restore or recompute the file."
             )
     return packed
+
+
+def is_running(process: int) -> bool:
+    """Tell whether a process of this machine lives; one that only waits to be buried does not."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    try:
+        stat = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return True
+    return not stat.rpartition(")")[2].strip().startswith(("Z", "X"))

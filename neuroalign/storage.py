@@ -25,6 +25,7 @@ import zarr
 
 from neuroalign._formats import (
     MANIFEST,
+    is_running,
     pack,
     read_netcdf,
     read_zarr,
@@ -108,13 +109,7 @@ def is_abandoned(path: Path, owner: str) -> bool:
         return False
     if int(process) == os.getpid():
         return not session.startswith(SESSION)
-    try:
-        os.kill(int(process), 0)
-    except ProcessLookupError:
-        return True
-    except (PermissionError, OverflowError):
-        return False
-    return False
+    return not is_running(int(process))
 
 
 @contextmanager

@@ -118,7 +118,9 @@ def find_children(pid: int) -> list[int]:
 def start_call(kept: Path, seconds: float) -> subprocess.Popen[bytes]:
     """Trace in a process of its own, which two workers serve."""
     code = (
-        "import sys; sys.path.insert(0, '.')\n"
+        "import signal, sys; sys.path.insert(0, '.')\n"
+        # A shell that starts tests in the background hands down that interrupts are ignored.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "if __name__ == '__main__':\n"
         "    from pathlib import Path\n"
         "    from tests.convergence import test_trace_executors as own\n"
