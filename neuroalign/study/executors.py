@@ -6,6 +6,7 @@ that it started goes on computing.
 """
 
 import concurrent.futures
+import logging
 import multiprocessing
 import os
 import re
@@ -218,6 +219,8 @@ def _connect(run: Run) -> Iterator[Any]:
             memory_limit=run.budget // run.workers + LIBRARIES,
             # Not the well-known port, where another cluster may be, and not open to the network.
             dashboard_address="127.0.0.1:0",
+            # What fails is told by this module; the log of a cluster that ends is for nobody.
+            silence_logs=logging.CRITICAL,
         )
 
     def release() -> None:
