@@ -15,7 +15,7 @@ from neuroalign.report.course_figures import (
 
 
 @pytest.fixture
-def tested(timed: xr.Dataset) -> xr.Dataset:
+def with_tests(timed: xr.Dataset) -> xr.Dataset:
     q = xr.full_like(timed["score"].isel(fold=0, drop=True), 0.5)
     q[:20, 2] = 0.01
     # One of twenty: too few.
@@ -24,25 +24,25 @@ def tested(timed: xr.Dataset) -> xr.Dataset:
     return timed.assign(q_value=q, ceiling=ceiling)
 
 
-def test_ceilings_of_regions_are_roots_of_variance_shares(tested: xr.Dataset) -> None:
-    lines = report.plot_time_course(tested).axes[0].lines
+def test_ceilings_of_regions_are_roots_of_variance_shares(with_tests: xr.Dataset) -> None:
+    lines = report.plot_time_course(with_tests).axes[0].lines
     drawn = [line.get_ydata() for line in lines if line.get_gid() == "ceiling"]
     np.testing.assert_allclose(drawn, np.repeat([[0.8], [0.6]], 6, axis=1))
 
 
-def test_squares_stand_where_enough_neuroids_pass(tested: xr.Dataset) -> None:
-    lines = report.plot_time_course(tested).axes[0].lines
+def test_squares_stand_where_enough_neuroids_pass(with_tests: xr.Dataset) -> None:
+    lines = report.plot_time_course(with_tests).axes[0].lines
     marks = [line.get_xdata() for line in lines if line.get_gid() == "passed"]
     np.testing.assert_allclose(marks[0], [0.1])
     assert len(marks[1]) == 0
 
 
-def test_table_holds_what_is_drawn(tested: xr.Dataset) -> None:
-    table = tabulate_courses(tested)
+def test_table_holds_what_is_drawn(with_tests: xr.Dataset) -> None:
+    table = tabulate_courses(with_tests)
     assert len(table.rows) == 12
     region, time, mean, _, _, ceiling, passes = table.rows[2]
     assert (region, time, ceiling, passes) == ("V1", pytest.approx(0.1), 0.8, 1)
-    course = summarise_courses(tested)[0]
+    course = summarise_courses(with_tests)[0]
     assert mean == pytest.approx(course.bounds[2, 0], rel=1e-5)
 
 
