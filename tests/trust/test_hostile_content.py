@@ -1,5 +1,6 @@
 """Links, names, patterns and servers made to lead elsewhere: refused, and nothing else is read."""
 
+import ast
 import hashlib
 import json
 import re
@@ -277,7 +278,37 @@ def test_tutorials_run_no_shell_and_carry_no_outputs(path: Path) -> None:
         assert not cell["outputs"], f"{path.name}: strip the outputs"
         assert cell["execution_count"] is None
         assert not re.search(r"^\s*[!%]", source, re.M), f"{path.name}: {source[:60]}"
-        assert not re.search(r"\b(eval|exec|os\.system|subprocess|urlopen|requests)\b", source)
+        assert not list(reaches_out(source)), path.name
+
+
+FORBIDDEN = {"eval", "exec", "compile", "__import__", "get_ipython", "os.system", "os.popen"}
+
+
+def reaches_out(source: str) -> Iterator[str]:
+    """What in a cell runs text as code, starts a shell or another program, or calls a host."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            named = [getattr(node, "module", None) or "", *(each.name for each in node.names)]
+            yield from {"requests", "urllib", "http", "socket"} & {n.split(".")[0] for n in named}
+        elif isinstance(node, ast.Call):
+            called = ast.unparse(node.func)
+            yield from {called} & FORBIDDEN
+            yield from ("shell=" for keyword in node.keywords if keyword.arg == "shell")
+            if called.startswith("subprocess.") and "sys.executable" not in source:
+                yield called
+
+
+def test_cells_that_reach_out_are_seen() -> None:
+    assert not list(reaches_out("net.eval()\nsubprocess.run([sys.executable, '-m', 'neuroalign'])"))
+    for bad in (
+        "eval('1')",
+        "os.system('ls')",
+        "subprocess.run(['curl', 'x'])",
+        "subprocess.run([sys.executable], shell=True)",
+        "from urllib.request import urlopen",
+        "import requests",
+    ):
+        assert list(reaches_out(bad)), bad
 
 
 def test_every_refusal_is_one_of_ours() -> None:
