@@ -15,6 +15,8 @@ from neuroalign.schema import check_features, check_responses
 Array = npt.NDArray[Any]
 Custom = Callable[[Array], Array]
 NAN = ("raise", "omit", "propagate")
+# Coords that a presentation has, not what was presented.
+PRESENTED = frozenset(("run", "session", "subject", "repeat", "onset", "duration"))
 
 
 class Distance(NamedTuple):
@@ -112,6 +114,23 @@ def find_labels(responses: xr.DataArray, by: str) -> Array:
             "Name another coord."
         )
     return np.asarray(names[np.sort(place)])
+
+
+def describe_conditions(responses: xr.DataArray, labels: Array, by: str) -> dict[str, Array]:
+    """What all rows of each condition agree on and no presentation sets: its category, a rating."""
+    names = responses[by].values
+    order = np.argsort(labels)
+    codes = order[np.searchsorted(labels, names, sorter=order)]
+    first = np.unique(codes, return_index=True)[1]
+    known = {}
+    for key, coord in responses.coords.items():
+        if coord.dims != ("sample",) or key == by or key in PRESENTED:
+            continue
+        column = coord.values
+        expected = column[first][codes]
+        if ((column == expected) | ((column != column) & (expected != expected))).all():
+            known[str(key)] = column[first]
+    return known
 
 
 def make_rows(responses: xr.DataArray, labels: Array, job: Job) -> Rows:

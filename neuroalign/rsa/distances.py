@@ -39,6 +39,7 @@ from neuroalign.rsa._jobs import (
     Job,
     adapt_function,
     check_job,
+    describe_conditions,
     find_labels,
     make_rows,
     read_responses,
@@ -49,6 +50,7 @@ from neuroalign.schema import SCHEMA_VERSION
 
 Array = npt.NDArray[Any]
 FORMS = ("square", "condensed")
+ENDS = (("first",), ("second",))
 
 
 DISTANCES: dict[str, Distance] = {
@@ -127,7 +129,9 @@ def compute_rdm(
     -------
     DataArray (..., first, second) or (..., pair)
         attrs ``kind`` 'dissimilarity', ``distance``, ``n_channels``, ``noise``. Conditions are in
-        the order of their first appearance. Negative cross-validated distances are kept.
+        the order of their first appearance. Negative cross-validated distances are kept. What all
+        rows of each condition agree on, such as ``category``, is kept for both ends of a pair
+        (``first_category``, ``second_category``), by which figures sort and colour.
 
     Raises
     ------
@@ -242,7 +246,7 @@ def _stack(
                 f"responses['{key}']: expected the conditions of the first array, got "
                 f"{some(sorted(differing))} in one only. Keep those that all have."
             )
-    arrays = [rdm.sel(first=order, second=order) for rdm in made.values()]
+    arrays = _agree([rdm.sel(first=order, second=order) for rdm in made.values()])
     dim = xr.Variable((over[0],), np.array(list(made)))
     stacked = xr.concat(
         arrays,
@@ -253,6 +257,17 @@ def _stack(
         combine_attrs="drop_conflicts",
     )
     return stacked.assign_coords({over[0]: np.array(list(made))})
+
+
+def _agree(rdms: list[xr.DataArray]) -> list[xr.DataArray]:
+    """Drop what is known of the conditions of some only, or differently."""
+    ends = [{key for key, c in rdm.coords.items() if c.dims in ENDS} for rdm in rdms]
+    same = {
+        key
+        for key in set.intersection(*ends)
+        if all(np.array_equal(rdm[key], rdms[0][key]) for rdm in rdms)
+    }
+    return [rdm.drop_vars(known - same) for rdm, known in zip(rdms, ends, strict=True)]
 
 
 def _split(responses: xr.DataArray, over: tuple[str, ...]) -> dict[str, tuple[str, Array]]:
@@ -294,7 +309,7 @@ def _compute(responses: xr.DataArray, job: Job, over: tuple[str, ...], kind: str
         coords |= {"time": responses["time"]} if "time" in responses.coords else {}
     else:
         stack, dims = stack[..., 0, :, :], lead
-    rdm = wrap_square(stack, labels, dims, coords)
+    rdm = wrap_square(stack, labels, dims, coords, describe_conditions(responses, labels, job.by))
     rdm = rdm.transpose(*over, "first", "second")
     noise = "none" if job.noise is None else job.noise
     attrs: dict[str, Any] = {"kind": kind, "distance": job.name, "schema_version": SCHEMA_VERSION}

@@ -6,7 +6,8 @@ import xarray as xr
 from scipy.spatial.distance import squareform
 
 from neuroalign.errors import AlignError, SchemaError
-from neuroalign.rsa import align_rdms, to_condensed, to_square
+from neuroalign.loaders import from_arrays
+from neuroalign.rsa import align_rdms, compute_rdm, to_condensed, to_square
 from neuroalign.rsa.rdms import find_conditions
 
 
@@ -100,3 +101,33 @@ def test_an_asymmetric_rdm_without_kind_is_refused(rng: np.random.Generator) -> 
     lopsided = make(rng).copy(data=rng.random((2, 4, 4))).drop_attrs()
     with pytest.raises(SchemaError, match="expected a symmetric RDM, got two triangles"):
         to_condensed(lopsided)
+
+
+def test_what_a_condition_is_stays_known(rng: np.random.Generator) -> None:
+    data = from_arrays(
+        rng.normal(size=(6, 4)),
+        modality="fmri",
+        stimulus=["cat", "hut", "dog"] * 2,
+        run=[*"aaabbb"],
+    )
+    data = data.assign_coords(
+        category=("sample", ["animal", "place", "animal"] * 2),
+        rating=("sample", [1.0, np.nan, 3.0] * 2),
+        mood=("sample", [*"xyzzyx"]),
+    )
+    rdm = compute_rdm(data)
+    assert rdm["first_category"].values.tolist() == ["animal", "place", "animal"]
+    assert np.array_equal(rdm["second_rating"], [1.0, np.nan, 3.0], equal_nan=True)
+    assert not {"first_mood", "first_run", "first_repeat"} & set(rdm.coords)
+    pairs = compute_rdm(data, form="condensed")
+    assert pairs["second_category"].values.tolist() == ["place", "animal", "animal"]
+
+
+def test_subjects_keep_what_they_agree_on(rng: np.random.Generator) -> None:
+    one = from_arrays(rng.normal(size=(3, 4)), modality="fmri", stimulus=["cat", "hut", "dog"])
+    kinds = one.assign_coords(category=("sample", ["animal", "place", "animal"]))
+    other = kinds.isel(sample=[2, 0, 1]).assign_coords(mood=("sample", [*"xyz"]))
+    both = compute_rdm({"s1": kinds, "s2": other}, over="subject")
+    assert both["first_category"].values.tolist() == ["animal", "place", "animal"]
+    assert "first_mood" not in both.coords
+    assert "first_category" not in compute_rdm({"s1": one, "s2": kinds}, over="subject").coords
