@@ -1,5 +1,6 @@
 """Find by how many seconds marked events and measured responses are apart."""
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,13 +12,15 @@ from neuroalign._folds import make_folds
 from neuroalign._gram import factorise_folds
 from neuroalign._linalg import shrink
 from neuroalign.align.resampling import check_timed, convolve_hrf
-from neuroalign.errors import AlignError
+from neuroalign.errors import AlignError, NeuroalignWarning
 from neuroalign.scores import pearson
 
 Array = npt.NDArray[Any]
 # Penalties tried, in units of the mean eigenvalue of the regressors.
 PENALTIES = (1e-3, 1.0, 1e3)
 REACH = 10.0
+# [s] by which the best lag may differ between runs left out, as of half a haemodynamic delay.
+SPREAD = 3.0
 
 
 def estimate_lag(
@@ -59,10 +62,16 @@ def estimate_lag(
         With fewer than two runs, or without times.
     ValueError
 
+    Warns
+    -----
+    NeuroalignWarning
+        When the best lag is at an end of ``lags``, or changes by more than `SPREAD` seconds with
+        the run that is left out, as it does in two of three recordings of mere noise.
+
     Notes
     -----
     The fit at each lag is ridge regression, leaving one run out, at the one of three penalties
-    that predicts best. A best lag at an end of ``lags`` is a warning sign: widen them.
+    that predicts best.
 
     Examples
     --------
@@ -118,20 +127,41 @@ def estimate_lag(
     chosen = best[int(best.mean(axis=1).max(axis=1).argmax())]
     others = (chosen.sum(axis=0) - chosen) / (len(folds) - 1)
     names = ["+".join(np.unique(run[test]).tolist()) for _, test in folds]
+    fold_lag, lag = tried[others.argmax(axis=1)], float(tried[chosen.mean(axis=0).argmax()])
+    _warn_unsure(tried, lag, fold_lag, float(chosen.mean(axis=0).max()))
     return xr.Dataset(
         {
             "score": (("fold", "lag"), chosen),
-            "fold_lag": ("fold", tried[others.argmax(axis=1)]),
+            "fold_lag": ("fold", fold_lag),
         },
         coords={"fold": names, "lag": tried},
         attrs={
             "kind": "estimate",
             "method": "estimate_lag",
-            "lag": float(tried[chosen.mean(axis=0).argmax()]),
+            "lag": lag,
             "hrf": hrf,
             "n_best": n_best,
         },
     )
+
+
+def _warn_unsure(tried: Array, lag: float, fold_lag: Array, score: float) -> None:
+    """Say so where the best lag may lie beyond those tried, or nowhere."""
+    if len(tried) > 1 and lag in (tried.min(), tried.max()):
+        warnings.warn(
+            f"lags: expected the best lag between {tried.min():g} and {tried.max():g} s, got "
+            f"{lag:g} s at the end (r = {score:.2f}). Pass wider lags, or check the onsets.",
+            NeuroalignWarning,
+            stacklevel=3,
+        )
+    low, high = float(fold_lag.min()), float(fold_lag.max())
+    if high - low > SPREAD:
+        warnings.warn(
+            f"responses: expected runs to agree on the lag, got {low:g} to {high:g} s (r = "
+            f"{score:.2f}). Check onsets and labels, or pass neuroids that answer the stimuli.",
+            NeuroalignWarning,
+            stacklevel=3,
+        )
 
 
 def _default_lags(responses: xr.DataArray) -> Array:

@@ -127,5 +127,6 @@ def list_notes(found: dict[str, Any]) -> str:
         pairs = ", ".join(f"{a} {b}" for a, b in value.items()) if isinstance(value, dict) else ""
         lines.append(f"{key}: {pairs or value}")
     for name, there in found["extras"].items():
-        lines.append(f"extra {name}: " + ("there" if there else f"pip install neuroalign[{name}]"))
+        way = "there" if there else f"pip install 'neuroalign[{name}]'"
+        lines.append(f"extra {name}: {way}")
     return "\n".join(lines)

@@ -15,14 +15,16 @@ from neuroalign.align import (
     resample,
 )
 from neuroalign.encoders import Ridge
-from neuroalign.errors import AlignError
+from neuroalign.errors import AlignError, NeuroalignWarning
 from neuroalign.evaluate import cross_validate
 from neuroalign.loaders import from_arrays, load_events, load_fmri
 from neuroalign.schema import check
 
 
-@pytest.mark.parametrize("planted", [-4.0, 0.0, 6.0])
-def test_the_planted_lag_comes_back(planted: float, rng: np.random.Generator) -> None:
+def simulate(
+    planted: float, snr: float, rng: np.random.Generator
+) -> tuple[xr.DataArray, xr.DataArray]:
+    """Events of four runs, and 30 voxels of which 10 answer them after the lag."""
     n, runs = 100, 4
     tables = [
         pd.DataFrame(
@@ -43,12 +45,31 @@ def test_the_planted_lag_comes_back(planted: float, rng: np.random.Generator) ->
     )
     course = convolve_hrf(events, responses, lag=planted).values
     weights = rng.normal(size=(5, 30)) * (np.arange(30) < 10)
-    responses = responses.copy(data=course @ weights + rng.normal(size=(n * runs, 30)) * 0.3)
+    noise = rng.normal(size=(n * runs, 30)) * 0.3
+    return events, responses.copy(data=snr * course @ weights + noise)
+
+
+@pytest.mark.parametrize("planted", [-4.0, 0.0, 6.0])
+def test_the_planted_lag_comes_back(planted: float, rng: np.random.Generator) -> None:
+    events, responses = simulate(planted, 1.0, rng)
     curve = estimate_lag(events, responses, n_best=5)
     assert curve.attrs["lag"] == planted
     check(curve)
     np.testing.assert_array_equal(curve["fold_lag"], planted)
     assert curve["lag"].values.tolist() == np.arange(-10, 11, 2.0).tolist()
+
+
+def test_a_lag_at_the_end_of_those_tried_is_a_warning(rng: np.random.Generator) -> None:
+    events, responses = simulate(6.0, 1.0, rng)
+    with pytest.warns(NeuroalignWarning, match="between -4 and 4 s, got 4 s at the end"):
+        estimate_lag(events, responses, lags=[-4, -2, 0, 2, 4], n_best=5)
+    assert estimate_lag(events, responses, lags=[6], n_best=5).attrs["lag"] == 6.0
+
+
+def test_runs_that_disagree_on_the_lag_are_a_warning(rng: np.random.Generator) -> None:
+    events, responses = simulate(0.0, 0.0, rng)
+    with pytest.warns(NeuroalignWarning, match="expected runs to agree on the lag, got -6 to 10 s"):
+        estimate_lag(events, responses, n_best=10)
 
 
 def test_faults_are_named() -> None:

@@ -42,7 +42,7 @@ def test_the_doctor_is_laid_out() -> None:
     assert terminal.list_notes(found).splitlines() == [
         "python: 3",
         "libraries: numpy 2",
-        "extra meg: pip install neuroalign[meg]",
+        "extra meg: pip install 'neuroalign[meg]'",
         "extra fmri: there",
     ]
 
