@@ -72,11 +72,15 @@ def as_labels(values: Any, name: str) -> npt.NDArray[np.str_]:
         missing = item is None or (isinstance(item, str) and item in NO_LABELS)
         missing = missing or (not isinstance(item, str) and str(item) in NO_LABELS)
         if missing or not isinstance(item, str):
+            way = (
+                "Name every row; read tables with dtype=str and keep_default_na=False."
+                if missing
+                else f"Turn numbers into names, numpy.asarray({name}).astype(str); read tables "
+                "with dtype=str, where '001' is not 1."
+            )
             raise SchemaError(
                 f"{name}: expected strings, got {'a missing value' if missing else repr(item)} "
-                f"({type(item).__name__}) in row {row}. "
-                "Read tables with dtype=str and keep_default_na=False, and name every row; turn "
-                "numbers into names with .astype(str)."
+                f"({type(item).__name__}) in row {row}. {way}"
             )
     return np.array(items, dtype=np.str_) if items else np.empty(0, dtype="<U1")
 

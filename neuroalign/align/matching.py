@@ -79,6 +79,12 @@ def _guess_cause(wanted: Sequence[str], known: Sequence[str]) -> str:
     def meets(change: Any) -> bool:
         return bool({change(label) for label in wanted} & {change(label) for label in known})
 
+    if set(wanted) == {"rest"}:
+        return (
+            " Volumes between events are named 'rest': leave them out by "
+            "responses[responses['stimulus'] != 'rest'], or keep all volumes and bring the "
+            "features in by align.convolve_hrf."
+        )
     if meets(lambda label: label.rsplit(".", 1)[0]):
         return " They meet without file endings: strip '.png' and the like on one side."
     if meets(lambda label: label.lstrip("0")):

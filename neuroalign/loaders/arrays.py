@@ -61,6 +61,21 @@ def _warn_long(name: str, column: npt.NDArray[Any]) -> None:
         )
 
 
+def _check_turned(
+    array: npt.NDArray[Any], samples: Mapping[str, Any], columns: Mapping[str, Any]
+) -> None:
+    """Say so when labels fit the other axis: recordings often come as (channel, trial)."""
+    n_rows, n_columns = array.shape[:2]
+    rows = {len(labels) for labels in samples.values() if labels is not None}
+    across = {len(labels) for labels in columns.values() if labels is not None}
+    if n_rows != n_columns and rows == {n_columns} and across <= {n_rows}:
+        turned = "values.T" if array.ndim == 2 else "values.swapaxes(0, 1)"
+        raise SchemaError(
+            f"values: expected one row for each of {n_columns} samples, got shape {array.shape}, "
+            f"whose second axis they fit. Pass {turned}."
+        )
+
+
 def _check_modality(modality: str) -> None:
     """Refuse a modality that is none, and name the one that is meant."""
     meant = str(modality).casefold()
@@ -190,6 +205,7 @@ def from_arrays(
             "Reshape it."
         )
     n_samples, n_neuroids = array.shape[:2]
+    _check_turned(array, {"stimulus": stimulus, "run": run, "onset": onset}, {"neuroid": neuroid})
     if repeat is None and stimulus is not None:
         repeat = _number_repeats(stimulus)
     if neuroid is None:
@@ -275,6 +291,7 @@ def features_from_arrays(
         raise SchemaError(
             f"values: expected (sample, feature), got shape {array.shape}. Reshape it."
         )
+    _check_turned(array, {"stimulus": stimulus, "run": run, "onset": onset}, {"space": space})
     samples = {"stimulus": stimulus, "run": run, "onset": onset, "duration": duration}
     coords = _coords(samples, "sample", len(array))
     if space is not None:

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from neuroalign.errors import LoadError, some
+from neuroalign.loaders._npy import open_npy
 from neuroalign.loaders._tables import read_table
 from neuroalign.loaders.events import load_events
 from neuroalign.loaders.stimuli import KINDS, list_stimuli
@@ -74,6 +75,19 @@ def describe_words(path: Path) -> list[str]:
         *_describe_span(words),
         f"first: {some(words['stimulus'], 8)}",
     ]
+
+
+def describe_array(path: Path) -> list[str]:
+    """Describe a bare array, and say who gives it labels."""
+    values = open_npy(path)
+    lines = [
+        title(path, f"array {values.shape}, {values.dtype}, without labels"),
+        "label responses by loaders.from_arrays(values, stimulus=..., modality=...), features by "
+        "loaders.features_from_arrays, an RDM by rsa.from_matrix",
+    ]
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        lines.append(f"values: {int((~np.isfinite(values)).sum())} of {values.size} not finite")
+    return lines
 
 
 def describe_stimuli(path: Path) -> list[str]:

@@ -55,7 +55,8 @@ FILES: dict[str, str] = {
     ".stc": "study._describe_meg.describe_sources",
     ".nwb": "study._describe_spikes.describe_nwb_file",
     ".tsv": "study._describe_tables.describe_table",
-    ".csv": "study._describe_tables.describe_words",
+    ".csv": "study._describe_tables.describe_table",
+    ".npy": "study._describe_tables.describe_array",
     ".textgrid": "study._describe_tables.describe_words",
 }
 

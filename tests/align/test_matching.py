@@ -36,6 +36,7 @@ def test_the_order_of_features_does_not_matter(rng: np.random.Generator) -> None
     ("known", "wanted", "hint"),
     [
         (["001", "002"], ["1", "2"], "without leading zeros"),
+        (["a", "b"], ["a", "rest"], "between events are named 'rest'"),
         (["a.png", "b.png"], ["a.jpg", "b.jpg"], "without file endings"),
         (["A", "B"], ["a", "b"], "in lower case"),
         (["a", "x"], ["a", "b"], "missing 1: 'b'. Features hold 'a', 'x'"),

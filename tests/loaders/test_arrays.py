@@ -79,3 +79,22 @@ def test_milliseconds_are_suspected() -> None:
 def test_a_modality_in_capitals_is_named() -> None:
     with pytest.raises(ValueError, match="modality: .* got 'fMRI'. Did you mean 'fmri'"):
         from_arrays(np.zeros((1, 1)), stimulus=["a"], modality="fMRI")
+
+
+def test_values_on_their_side_are_told_from_labels_that_lack() -> None:
+    names = ["a", "b", "c", "d"]
+    with pytest.raises(SchemaError, match=r"values: expected one row for each of 4 .*values\.T"):
+        from_arrays(np.zeros((3, 4)), modality="fmri", stimulus=names)
+    with pytest.raises(SchemaError, match=r"Pass values\.swapaxes\(0, 1\)"):
+        from_arrays(np.zeros((3, 4, 2)), modality="fmri", stimulus=names, time=[0.0, 0.1])
+    with pytest.raises(SchemaError, match=r"Pass values\.T"):
+        features_from_arrays(np.zeros((3, 4)), stimulus=names, space=["x", "y", "z"])
+    with pytest.raises(SchemaError, match="stimulus: expected 3 values"):
+        from_arrays(np.zeros((3, 4)), modality="fmri", stimulus=names, neuroid=names)
+
+
+def test_numbers_as_names_get_their_own_advice() -> None:
+    with pytest.raises(SchemaError, match=r"got 1 \(int\).*numpy.asarray\(run\).astype\(str\)"):
+        from_arrays(np.zeros((2, 3)), modality="fmri", stimulus=["a", "b"], run=[1, 2])
+    with pytest.raises(SchemaError, match="a missing value .* Name every row"):
+        from_arrays(np.zeros((2, 3)), modality="fmri", stimulus=["a", ""])

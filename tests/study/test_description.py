@@ -434,6 +434,25 @@ def test_commas_instead_of_tabs_are_named(tmp_path: Path) -> None:
         describe_file(path)
 
 
+def test_events_with_commas_are_told_from_words(tmp_path: Path) -> None:
+    path = tmp_path / "events.csv"
+    path.write_text("onset,duration,trial_type\n0,2,face\n")
+    with pytest.raises(LoadError, match=r"events\.csv: expected columns apart by tabs, got commas"):
+        describe_file(path)
+    path.write_text("onset,duration,word\n0,1,the\n")
+    assert "1 words, 1 different" in describe_file(path)
+
+
+def test_a_bare_array_says_who_labels_it(tmp_path: Path) -> None:
+    np.save(tmp_path / "values.npy", [[0.0, np.nan], [1.0, 2.0]])
+    text = describe_file(tmp_path / "values.npy")
+    assert "array (2, 2), float64, without labels" in text
+    assert "loaders.from_arrays" in text
+    assert "values: 1 of 4 not finite" in text
+    with pytest.raises(DataCorruptionError, match=r"values\.npy"):
+        describe_file(cut(tmp_path / "values.npy", 0.5))
+
+
 def test_confounds_may_lack_values_in_their_first_row_only(tmp_path: Path) -> None:
     path = tmp_path / "sub-01_desc-confounds_timeseries.tsv"
     path.write_text("trans_x\tdvars\n0\tn/a\n1\t2\n3\t4\n")
