@@ -87,6 +87,8 @@ def percentiles(draws: Array) -> tuple[Array, Array]:
 def label(template: xr.DataArray, columns: dict[str, Array], attrs: dict[str, Any]) -> xr.Dataset:
     dims, shape = template.dims[1:], template.shape[1:]
     named = {name: (dims, column.reshape(shape)) for name, column in columns.items()}
+    # Responses may carry a published map of the same name.
+    template = template.drop_vars([name for name in named if name in template.coords])
     coords = {name: coord for name, coord in template.coords.items() if coord.ndim}
     result = xr.Dataset(named, coords=coords, attrs={"kind": "estimate", **attrs})
     for name in result.data_vars:

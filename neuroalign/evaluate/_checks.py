@@ -15,6 +15,11 @@ from neuroalign.evaluate._splits import read_run
 
 # Share of test rows between training rows above which a time series counts as shuffled.
 SHUFFLED = 0.5
+# What a result holds; a coord of the same name would take its place.
+RESULTS = (
+    "score", "mean_score", "ceiling", "p_value", "q_value", "p_fwer", "alpha", "prediction",
+    "weights", "fold",
+)  # fmt: skip
 
 
 def _takes_tokens(encoder: Any, features: xr.DataArray) -> bool:
@@ -174,3 +179,16 @@ def join_history(features: xr.DataArray, responses: xr.DataArray) -> str:
         for line in str(array.attrs.get("history", "")).split("\n")
         if line
     )
+
+
+def drop_clashing(responses: xr.DataArray) -> tuple[xr.DataArray, list[str]]:
+    """Leave out coords of responses that are named as what a result holds, and say so."""
+    clashing = [name for name in RESULTS if name in responses.coords]
+    if not clashing:
+        return responses, []
+    message = (
+        f"responses: coords {some(clashing)} are left out, as the result has its own of that "
+        "name. Rename them, such as to 'published_ceiling'."
+    )
+    warnings.warn(message, NeuroalignWarning, stacklevel=3)
+    return responses.drop_vars(clashing), [message]

@@ -18,6 +18,7 @@ from neuroalign.evaluate._checks import (
     check_overlap,
     check_rows,
     check_targets,
+    drop_clashing,
     join_history,
     warn_shuffled,
 )
@@ -166,10 +167,12 @@ def cross_validate(
             "each row would be tested several times. Use n_repeats=1."
         )
 
+    responses, messages = drop_clashing(responses)
     inner = find_inner(responses, group)
-    parts, prediction, messages = run_folds(
+    parts, prediction, said = run_folds(
         encoder, features, responses, folds, inner, metric, "weights" in keep, progress
     )
+    messages += said
     result = stack_folds(parts, labels, responses)
     result["mean_score"] = result["score"].mean("fold", skipna=False)
     if missing:

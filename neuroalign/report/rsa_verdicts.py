@@ -8,6 +8,10 @@ from neuroalign.report.rsa_figures import check_result, find_winners, iterate_sl
 from neuroalign.report.time_figures import average_generalization, find_passed, get_times
 
 MOST_NAMED = 6
+# Two RDMs of distances, which are above 0, have a cosine above 0 whatever they are of.
+ALWAYS_ABOVE = ("cosine", "whitened_cosine")
+# Of a t test: 5 subjects leave 4.
+FEW_DEGREES = 5
 
 
 def _write_p(value: float) -> str:
@@ -16,15 +20,23 @@ def _write_p(value: float) -> str:
     return "< 0.001" if value < 0.001 else f"= {value:.3f}"
 
 
+def _describe_test(one: xr.Dataset, best: int, method: str) -> str:
+    """The test that means something for this comparison."""
+    if "p_permutation" in one:
+        return f"related to these data: permutation p {_write_p(float(one['p_permutation'][best]))}"
+    if method in ALWAYS_ABOVE:
+        return "a cosine of distances is above 0 anyhow: n_permutations asks whether it is related"
+    return f"above 0: q {_write_p(float(one['q_value'].values[best]))}"
+
+
 def _judge_slice(one: xr.Dataset, metric: str) -> str:
     """Which model is highest in one slice, over how many, and how near the ceiling."""
     means = one["mean"].values
     best = int(np.nanargmax(means))
-    q = float(one["q_value"].values[best])
     error = float(one["standard_error"].values[best])
     text = (
         f"'{one['model'].values[best]}' is the most similar model: {metric} {means[best]:.3f} "
-        f"± {error:.3f} (standard error; above 0: q {_write_p(q)})"
+        f"± {error:.3f} (standard error; {_describe_test(one, best, str(one.attrs['metric']))})"
     )
     n_others = len(means) - 1
     if n_others:
@@ -60,6 +72,8 @@ def _judge_slices(result: xr.Dataset, metric: str) -> str:
     upper = result["ceiling_upper"].transpose(*means.dims[1:]).values.ravel()[place]
     if np.isfinite(lower):
         text += f", noise ceiling there {lower:.3f} to {upper:.3f}"
+    if result.attrs["metric"] in ALWAYS_ABOVE:
+        return f"{text}."
     passed = (result["q_value"].transpose("model", ...).values < ALPHA).reshape(len(flat), -1)
     n_passed = int(passed.any(axis=0).sum())
     return f"{text}; {n_passed} of {flat.shape[1]} slices hold a model above 0 at q < {ALPHA:g}."
@@ -88,6 +102,9 @@ def judge_rsa(result: xr.Dataset) -> str:
     judge = _judge_slices(result, metric) if len(slices) > 1 else _judge_slice(slices[0][1], metric)
     if "generalises_to" in result.attrs:
         judge += f" The tests generalise to {result.attrs['generalises_to']}."
+    freedom = int(result.attrs.get("degrees_of_freedom", 0))
+    if 0 < freedom < FEW_DEGREES:
+        judge += f" With {freedom} degrees of freedom their power is low."
     return judge
 
 

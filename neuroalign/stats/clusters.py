@@ -20,7 +20,7 @@ STATISTICS = {"cluster": None, "tfce": TFCE}
 
 def find_clusters(
     values: xr.DataArray,
-    adjacency: sparray | spmatrix,
+    adjacency: sparray | spmatrix | None = None,
     *,
     statistic: str = "cluster",
     threshold: float | None = None,
@@ -35,9 +35,9 @@ def find_clusters(
     values : DataArray (subject, neuroid) or (subject, neuroid, time)
         One map a subject (or another independent unit on the first dim), on common places: scores
         less chance, or differences of two models.
-    adjacency : scipy sparse array (neuroid, neuroid)
+    adjacency : scipy sparse array (neuroid, neuroid), optional
         Neighbours, as ``loaders.adjacency_of`` gives for voxels, vertices and both. Neighbouring
-        times are neighbours too.
+        times are neighbours too. None, for courses only: no two neuroids are neighbours.
     statistic : {"cluster", "tfce"}
         Mass of clusters above a threshold, or threshold-free enhancement, which needs none and
         gives every place a p value of its own.
@@ -83,6 +83,8 @@ def find_clusters(
     """
     enhance = choose(STATISTICS, statistic, "statistic")
     side = choose(TAILS, tail, "tail")
+    if adjacency is None and "time" in values.dims:
+        adjacency = csr_array((values.sizes["neuroid"],) * 2)
     bare = _check(values, adjacency, n_permutations)
     if enhance is not None and threshold is not None:
         raise ValueError(
@@ -156,6 +158,11 @@ def _check(values: xr.DataArray, adjacency: Any, n_permutations: int) -> Array:
             f"n_permutations: expected at least 1, got {n_permutations}. 1000 is usual."
         )
     n = values.sizes["neuroid"]
+    if adjacency is None:
+        raise AlignError(
+            f"adjacency: expected which of {n} neuroids are neighbours, got None. Take it from "
+            "loaders.adjacency_of."
+        )
     if adjacency.shape != (n, n):
         raise AlignError(
             f"adjacency: expected shape {(n, n)} as the neuroids of values, got "

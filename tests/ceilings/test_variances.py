@@ -171,3 +171,9 @@ def test_a_ratio_below_0_is_no_ncsnr() -> None:
         ceiling_from_ncsnr([0.5, -1.0])
     with pytest.raises(ValueError, match="expected more than 0 repeats, got 0"):
         ceiling_from_ncsnr(0.5, 0)
+
+
+def test_a_published_map_beside_the_responses_does_not_stand_in_the_way(repeated: Make) -> None:
+    responses = repeated(50)
+    known = responses.assign_coords(ncsnr=("neuroid", np.zeros(responses.sizes["neuroid"])))
+    xr.testing.assert_identical(ncsnr(known, n_bootstrap=0), ncsnr(responses, n_bootstrap=0))

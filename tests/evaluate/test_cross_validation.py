@@ -386,3 +386,15 @@ def test_a_shuffled_time_series_is_said() -> None:
         )
     assert "between two training rows" in result.attrs["warnings"]
     cross_validate(Ridge(1.0), features, responses, group="run", ceiling=None)
+
+
+def test_coords_named_as_results_are_left_out_and_named() -> None:
+    data = simulate_linear(n_neuroids=4)
+    known = data.responses.assign_coords(
+        {name: ("neuroid", np.zeros(4)) for name in ("ceiling", "score", "alpha", "mean_score")}
+    )
+    with pytest.warns(NeuroalignWarning, match="coords 'score', 'mean_score', 'ceiling', 'alpha'"):
+        result = cross_validate(Ridge(), data.features, known, ceiling=None)
+    plain = cross_validate(Ridge(), data.features, data.responses, ceiling=None)
+    xr.testing.assert_equal(result, plain)
+    assert "published_ceiling" in result.attrs["warnings"]

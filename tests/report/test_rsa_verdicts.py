@@ -50,3 +50,21 @@ def test_a_tested_fusion_says_where_it_passes(fusion: xr.Dataset) -> None:
 def test_undefined_models_give_no_verdict(models: xr.Dataset) -> None:
     undefined = models.assign(mean=models["mean"] * np.nan)
     assert state_verdict(undefined).startswith("No verdict. result: expected finite means")
+
+
+def test_a_cosine_is_not_said_to_be_above_zero(models: xr.Dataset) -> None:
+    cosine = models.assign_attrs(metric="whitened_cosine")
+    assert "above 0: q" not in state_verdict(cosine)
+    assert "above 0 anyhow: n_permutations asks" in state_verdict(cosine)
+    tested = cosine.assign(p_permutation=models["q_value"] * 0 + 0.002)
+    assert "(standard error; related to these data: permutation p = 0.002)" in state_verdict(tested)
+
+
+def test_slices_of_cosines_count_no_model_above_zero(models_by_roi: xr.Dataset) -> None:
+    assert "above 0" not in state_verdict(models_by_roi.assign_attrs(metric="cosine"))
+
+
+def test_few_subjects_are_said_to_have_little_power(models: xr.Dataset) -> None:
+    assert "power" not in state_verdict(models.assign_attrs(degrees_of_freedom=11))
+    few = state_verdict(models.assign_attrs(degrees_of_freedom=3))
+    assert few.endswith("With 3 degrees of freedom their power is low.")

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from scipy.ndimage import gaussian_filter
+from scipy.sparse import csr_array
 
 from neuroalign import schema
 from neuroalign._adjacency import mesh_adjacency, voxel_adjacency
@@ -125,3 +126,21 @@ def test_faults_are_named(rng: np.random.Generator) -> None:
         find_clusters(maps, adjacency, tail="up")
     with pytest.raises(ValueError, match="n_permutations: expected at least 1"):
         find_clusters(maps, adjacency, n_permutations=0)
+
+
+def test_courses_need_no_neighbours_in_space(rng: np.random.Generator) -> None:
+    courses = rng.normal(size=(12, 2, 30))
+    courses[:, 1, 10:15] += 2.0
+    values = xr.DataArray(courses, dims=("subject", "neuroid", "time"))
+    ours = find_clusters(values, n_permutations=200)
+    apart = find_clusters(values, csr_array((2, 2)), n_permutations=200)
+    xr.testing.assert_identical(ours, apart)
+    assert np.flatnonzero(ours["p_value"].values[1] < 0.05).tolist() == [10, 11, 12, 13, 14]
+    one = find_clusters(values[:, 1:], n_permutations=200)
+    t, clusters, *_ = mne.stats.permutation_cluster_1samp_test(
+        courses[:, 1], n_permutations=200, tail=1, seed=0, threshold=1.7959, verbose="ERROR"
+    )
+    np.testing.assert_allclose(one["statistic"].values[0], t)
+    assert one.attrs["n_clusters"] == len(clusters)
+    with pytest.raises(AlignError, match="expected which of 2 neuroids are neighbours, got None"):
+        find_clusters(values[:, :, 0])
