@@ -388,13 +388,12 @@ def test_a_shuffled_time_series_is_said() -> None:
     cross_validate(Ridge(1.0), features, responses, group="run", ceiling=None)
 
 
-def test_coords_named_as_results_are_left_out_and_named() -> None:
-    data = simulate_linear(n_neuroids=4)
-    known = data.responses.assign_coords(
-        {name: ("neuroid", np.zeros(4)) for name in ("ceiling", "score", "alpha", "mean_score")}
-    )
+def test_coords_named_as_results_are_left_out_and_named(rng: np.random.Generator) -> None:
+    features, responses = _study(rng)
+    names = ("ceiling", "score", "alpha", "mean_score")
+    known = responses.assign_coords({name: ("neuroid", np.zeros(5)) for name in names})
     with pytest.warns(NeuroalignWarning, match="coords 'score', 'mean_score', 'ceiling', 'alpha'"):
-        result = cross_validate(Ridge(), data.features, known, ceiling=None)
-    plain = cross_validate(Ridge(), data.features, data.responses, ceiling=None)
+        result = cross_validate(Ridge(), features, known, ceiling=None)
+    plain = cross_validate(Ridge(), features, responses, ceiling=None)
     xr.testing.assert_equal(result, plain)
     assert "published_ceiling" in result.attrs["warnings"]
