@@ -72,12 +72,16 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
     def redirect_request(
         self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str
     ) -> Any:
-        if req.full_url.startswith("https:") and not newurl.startswith("https:"):
-            raise Refused(
-                f"{req.full_url}: expected to stay on https, got sent to {newurl}. "
-                "Do not use this source."
-            )
-        check_url(newurl, self.digest)
+        try:
+            if req.full_url.startswith("https:") and not newurl.startswith("https:"):
+                raise Refused(
+                    f"{req.full_url}: expected to stay on https, got sent to {newurl}. "
+                    "Do not use this source."
+                )
+            check_url(newurl, self.digest)
+        except Refused:
+            fp.close()
+            raise
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
@@ -155,6 +159,9 @@ def insist(
             ssl.SSLError,
             Interrupted,
         ) as error:
+            if isinstance(error, urllib.error.HTTPError):
+                # It is the response too, and holds the connection.
+                error.close()
             now = reached() if reached else 0
             if now >= best + ADVANCE:
                 failed, best = 0, now
