@@ -11,7 +11,7 @@ import os
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from multiprocessing.reduction import ForkingPickler
 from pickle import PicklingError
@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 from threadpoolctl import threadpool_limits
 
+from neuroalign._clusters import connect
 from neuroalign._threads import count_threads
 from neuroalign.errors import NeuroalignError, choose, require
 
@@ -213,28 +214,10 @@ def _name_dead(names: list[str]) -> NeuroalignError:
     )
 
 
-@contextmanager
-def _connect(place: Place) -> Iterator[Any]:
-    distributed: Any = require("distributed", "dask")
-    if place.address is not None:
-        with distributed.Client(place.address) as client:
-            yield client
-        return
-    dask: Any = require("dask", "dask")
-    # We try again ourselves, and name what dies.
-    with (
-        dask.config.set({"distributed.scheduler.allowed-failures": 0}),
-        distributed.LocalCluster(
-            n_workers=place.workers, threads_per_worker=1, dashboard_address=None
-        ) as cluster,
-        distributed.Client(cluster) as client,
-    ):
-        yield client
-
-
 def _run_on_dask(work: Work, jobs: Mapping[str, Any], place: Place) -> Answers:
     distributed: Any = require("distributed", "dask")
-    with _connect(place) as client:
+    # We try again ourselves, and name what dies.
+    with connect(place.address, place.workers, allowed_failures=0) as client:
         waiting, deaths = list(jobs), dict.fromkeys(jobs, 0)
         # Every round but the last loses a worker.
         for _ in range(TRIES * len(jobs) + 1):

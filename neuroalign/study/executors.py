@@ -6,20 +6,19 @@ that it started goes on computing.
 """
 
 import concurrent.futures
-import logging
 import multiprocessing
 import os
 import re
-import signal
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from neuroalign._clusters import connect, deafen, kill_on_interrupt
 from neuroalign.errors import NeuroalignError, require
 from neuroalign.study.config import Run
 from neuroalign.study.worker import run_task
@@ -104,35 +103,6 @@ def _follow(lifeline: Any) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-@contextmanager
-def _deaf() -> Iterator[None]:
-    """Start processes that Ctrl-C does not reach: it is their parent that stops them."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-@contextmanager
-def _kill_on_interrupt(
-    before: set[Any], release: Callable[[], None] = lambda: None
-) -> Iterator[None]:
-    """Kill the processes that were not there before when interrupted: they may compute long."""
-    try:
-        yield
-    except Exception:
-        raise
-    except BaseException:
-        release()
-        for child in set(multiprocessing.active_children()) - before:
-            child.kill()
-        raise
-
-
 def run_in_processes(jobs: list[Job], run: Run, out: Path, done: Done) -> None:
     """Run in processes of this machine; what a killed process had is done again by another."""
     losses: Counter[str] = Counter()
@@ -175,7 +145,7 @@ def _run_in_pool(
 
     def submit(job: Job) -> Any:
         running.add(job.name)
-        with _deaf():
+        with deafen():
             return pool.submit(run_task, job.description, job.others, str(out), threads)
 
     def collect(future: Any, name: str) -> None:
@@ -194,7 +164,7 @@ def _run_in_pool(
         run.workers, context, initializer=_follow, initargs=(lifeline,)
     ) as pool:
         try:
-            with _kill_on_interrupt(before):
+            with kill_on_interrupt(before):
                 _schedule(rest, submit, _wait_first, collect, finish, admit)
         except BrokenProcessPool:
             losses.update(running)
@@ -204,33 +174,6 @@ def _run_in_pool(
             raise
 
 
-@contextmanager
-def _connect(run: Run) -> Iterator[Any]:
-    distributed: Any = require("distributed", "dask")
-    if run.address is not None:
-        with distributed.Client(run.address) as client:
-            yield client
-        return
-    before = set(multiprocessing.active_children())
-    with _deaf():
-        cluster = distributed.LocalCluster(
-            n_workers=run.workers,
-            threads_per_worker=1,
-            memory_limit=run.budget // run.workers + LIBRARIES,
-            # Not the well-known port, where another cluster may be, and not open to the network.
-            dashboard_address="127.0.0.1:0",
-            # What fails is told by this module; the log of a cluster that ends is for nobody.
-            silence_logs=logging.CRITICAL,
-        )
-
-    def release() -> None:
-        for nanny in cluster.workers.values():
-            nanny.auto_restart = False
-
-    with cluster, distributed.Client(cluster) as client, _kill_on_interrupt(before, release):
-        yield client
-
-
 def run_on_dask(jobs: list[Job], run: Run, out: Path, done: Done) -> None:
     """Run on dask workers: of ``run.address``, else of a cluster made here.
 
@@ -238,7 +181,8 @@ def run_on_dask(jobs: list[Job], run: Run, out: Path, done: Done) -> None:
     what the libraries take) is killed, and its task tried again.
     """
     distributed: Any = require("distributed", "dask")
-    with _connect(run) as client:
+    limit = run.budget // run.workers + LIBRARIES
+    with connect(run.address, run.workers, memory_limit=limit) as client:
 
         def submit(job: Job) -> Any:
             # Workers elsewhere run in other folders.
