@@ -243,7 +243,7 @@ def test_a_study_is_planned_run_verified_and_reproduced(study: Path) -> None:
     assert about.returncode == 3
     assert "1 of 4 results damaged" in about.stdout
     mended = run("run", str(study))
-    assert "rdm: corrupt, computed anew" in mended.stdout
+    assert "rdm: corrupt, computed anew" in mended.stderr
     assert run("verify", out).returncode == 0
 
 
@@ -269,7 +269,7 @@ def test_a_study_that_fails_names_its_entry_and_one_without_a_page_says_so(tmp_p
     assert run("run", str(path)).stdout.splitlines()[-1].startswith("no report: no entry")
     assert json.loads(run("run", str(path), "--json").stdout) == {"report": None, "results": {}}
     path.write_text(text + "rsa: {r: {call: rsa.compute_rdm, with: {responses: '@brain', by: x}}}")
-    failed = run("run", str(path))
+    failed = run("run", str(path), "--quiet")
     assert failed.stderr.endswith("(in rsa.r)\n")
     assert failed.stderr.count("\n") == 1
 

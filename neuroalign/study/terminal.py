@@ -30,6 +30,11 @@ def print_result(content: object, text: str) -> None:
     typer.echo(json.dumps(content) if content is not None else printable(text))
 
 
+def tell_progress(line: str) -> None:
+    """Say how far a run is beside its results, so that these alone go into a pipe."""
+    typer.echo(printable(line), err=True)
+
+
 def lay_out(rows: list[dict[str, str]]) -> str:
     """Lay out rows as a table whose columns stand under their names."""
     if not rows:
@@ -97,7 +102,7 @@ def run_and_tell(
     page = runner.run_study(
         study,
         out,
-        say=None if quiet or as_json else lambda line: print_result(None, line),
+        say=None if quiet or as_json else tell_progress,
         update=update,
         section=section,
     )

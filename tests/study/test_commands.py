@@ -47,13 +47,15 @@ def test_every_command_has_an_example() -> None:
 
 
 def test_encodings_are_made_kept_and_compared(command: Command, tmp_path: Path) -> None:
-    code, said, _ = command("encode", "good.zarr", "brain.nc", "--out", "a", "--keep-predictions")
+    code, said, progress = command(
+        "encode", "good.zarr", "brain.nc", "--out", "a", "--keep-predictions"
+    )
     assert code == 0
-    assert said.splitlines()[0] == "4 of 4 tasks to do (serial)"
+    assert progress.splitlines()[0] == "4 of 4 tasks to do (serial)"
     assert "encoding: Pearson r 0." in said
     assert said.splitlines()[-1] == f"report: {Path('a') / 'report.html'}"
     assert command("run", "a/study.yaml", "--quiet")[0] == 0
-    again = command("encode", "good.zarr", "brain.nc", "--out", "a", "--keep-predictions")[1]
+    again = command("encode", "good.zarr", "brain.nc", "--out", "a", "--keep-predictions")[2]
     assert again.splitlines()[0] == "0 of 4 tasks to do (serial)"
     assert command("encode", "bad.nc", "brain.nc", "--out", "b", "--keep-predictions")[0] == 0
     assert command("verify", "b")[0] == 0
@@ -79,9 +81,9 @@ def test_representations_are_compared(command: Command) -> None:
 
 
 def test_latents_are_fitted(command: Command) -> None:
-    code, said, error = command("latents", "brain.nc", "--n-latents", "2", "--out", "m")
-    assert code == 0, error
-    assert said.splitlines()[0] == "3 of 3 tasks to do (serial)"
+    code, said, told = command("latents", "brain.nc", "--n-latents", "2", "--out", "m")
+    assert code == 0, told
+    assert told.splitlines()[0] == "3 of 3 tasks to do (serial)"
     assert "score: FactorAnalysis" in said
 
 

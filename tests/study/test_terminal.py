@@ -55,20 +55,21 @@ def test_a_study_is_planned_run_and_told(
     assert capsys.readouterr().out.count("to do") == 4
     assert not (tmp_path / "results").exists()
     terminal.run_and_tell(study)
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "4 of 4 tasks to do (serial)"
-    assert lines[3].startswith("ridge: done in ")
-    assert lines[3].endswith(" s (3 of 4)")
-    assert lines[5].startswith("ridge: Pearson r ")
+    found = capsys.readouterr()
+    progress, lines = found.err.splitlines(), found.out.splitlines()
+    assert progress[0] == "4 of 4 tasks to do (serial)"
+    assert progress[3].startswith("ridge: done in ")
+    assert progress[3].endswith(" s (3 of 4)")
+    assert lines[0].startswith("ridge: Pearson r ")
     assert lines[-1] == f"report: {tmp_path / 'results' / 'report.html'}"
     terminal.run_and_tell(study, quiet=True)
     assert len(capsys.readouterr().out.splitlines()) == 1
     terminal.run_and_tell(study, as_json=True, resume=False)
     told = json.loads(capsys.readouterr().out)
     assert told["report"].endswith("report.html")
-    assert f"ridge: {told['results']['ridge']['verdict']}" == lines[5]
+    assert f"ridge: {told['results']['ridge']['verdict']}" == lines[0]
     assert told["results"]["ridge"]["numbers"]["score_mean"] == pytest.approx(
-        float(lines[5].split("Pearson r ")[1].split()[0]), abs=6e-4
+        float(lines[0].split("Pearson r ")[1].split()[0]), abs=6e-4
     )
 
 
