@@ -93,6 +93,10 @@ def label(template: xr.DataArray, columns: dict[str, Array], attrs: dict[str, An
     result = xr.Dataset(named, coords=coords, attrs={"kind": "estimate", **attrs})
     for name in result.data_vars:
         result[name] = copy_geometry(template, result[name])
+    if "ceiling" in result:
+        # The array alone goes on to evaluations, which hold it against their responses.
+        known = {key: attrs[key] for key in ("method", "n_averaged") if key in attrs}
+        result["ceiling"] = result["ceiling"].assign_attrs(known)
     return result
 
 

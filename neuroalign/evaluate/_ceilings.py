@@ -11,6 +11,9 @@ from neuroalign._folds import find_repeated
 from neuroalign.ceilings.table import CEILINGS
 from neuroalign.errors import AlignError, NeuroalignWarning, choose, some
 
+# Numbers of presentations this near count as the same: stimuli may come unequally often.
+ALIKE = 1.5
+
 
 def find_ceiling(ceiling: Any, responses: xr.DataArray, seed: int) -> xr.DataArray:
     """Compute or take the ceiling; NaN where nothing is repeated, as among volumes of a run."""
@@ -76,5 +79,27 @@ def _take(ceiling: xr.DataArray | xr.Dataset, responses: xr.DataArray) -> xr.Dat
         )
     if "time" in ceiling.dims and not np.array_equal(ceiling["time"], responses["time"]):
         raise AlignError("ceiling: expected the times of responses, got others. Resample it.")
+    _warn_other_average(ceiling, responses)
     values = ceiling.sel(neuroid=responses["neuroid"].values)
     return values.drop_vars([name for name in values.coords if name not in values.dims])
+
+
+def _warn_other_average(ceiling: xr.DataArray, responses: xr.DataArray) -> None:
+    """Say so when a ceiling bounds an average of more, or fewer, presentations than there are."""
+    bounds = ceiling.attrs.get("n_averaged")
+    if bounds is None:
+        return
+    if "n_repeats" in responses.coords:
+        held = 1 / float((1 / responses["n_repeats"]).mean())
+    elif "stimulus" in responses.coords and find_repeated(responses["stimulus"].values) is not None:
+        held = 1.0
+    else:
+        return
+    if not 1 / ALIKE <= float(bounds) / held <= ALIKE:
+        warnings.warn(
+            f"ceiling: expected that of {held:.3g} presentations averaged, as in responses, got "
+            f"that of {float(bounds):.3g}. Pass n_averaged={held:.3g} to the function of ceilings, "
+            "or the responses that it bounds.",
+            NeuroalignWarning,
+            stacklevel=5,
+        )

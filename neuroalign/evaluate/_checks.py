@@ -8,13 +8,15 @@ import xarray as xr
 from sklearn.utils import get_tags
 
 from neuroalign import schema
-from neuroalign._arrays import is_time_series
+from neuroalign._arrays import is_time_series, names_conditions
 from neuroalign._folds import Folds, check_leakage
 from neuroalign.errors import AlignError, NeuroalignWarning, SchemaError, some
 from neuroalign.evaluate._splits import read_run
 
 # Share of test rows between training rows above which a time series counts as shuffled.
 SHUFFLED = 0.5
+# Different stimuli of a test fold.
+FEWEST = 3
 # What a result holds; a coord of the same name would take its place.
 RESULTS = (
     "score", "mean_score", "ceiling", "p_value", "q_value", "p_fwer", "alpha", "prediction",
@@ -179,6 +181,25 @@ def join_history(features: xr.DataArray, responses: xr.DataArray) -> str:
         for line in str(array.attrs.get("history", "")).split("\n")
         if line
     )
+
+
+def warn_small(responses: xr.DataArray, folds: Folds) -> list[str]:
+    """Say so when test folds hold too few different stimuli for a score to mean anything."""
+    by_row = "stimulus" not in responses.coords or names_conditions(responses)
+    sizes = [
+        len(test) if by_row else len(np.unique(responses["stimulus"].values[test]))
+        for _, test in folds
+    ]
+    small = sum(size < FEWEST for size in sizes)
+    if not small:
+        return []
+    message = (
+        f"n_splits: expected {FEWEST} different stimuli or more in every test fold, got "
+        f"{min(sizes)} in {small} of {len(folds)} folds: a correlation over two is 1 or -1, over "
+        "one there is none. Use fewer and larger folds."
+    )
+    warnings.warn(message, NeuroalignWarning, stacklevel=3)
+    return [message]
 
 
 def drop_clashing(responses: xr.DataArray) -> tuple[xr.DataArray, list[str]]:

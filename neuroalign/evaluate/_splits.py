@@ -78,6 +78,7 @@ def _split_once(
         return cut_contiguous(n_splits or 5, read_run(responses), read(responses, "onset"))
     if group is None:
         stimulus = read(responses, "stimulus")
+        _check_count(stimulus, n, n_splits)
         if again and (stimulus is None or is_continuous(responses)):
             _refuse_repeats(again, "neighbours in time are not shuffled")
         if again:
@@ -108,6 +109,17 @@ def _split_once(
     if again and (n_splits is None or n_splits >= n_groups):
         _refuse_repeats(again, f"each of {n_groups} '{group}' is held out by itself")
     return make_folds(n, groups=labels, n_splits=n_splits, seed=seed, shuffle_groups=again)
+
+
+def _check_count(stimulus: Array | None, n: int, n_splits: int | None) -> None:
+    """Refuse more folds than there are stimuli to hold out."""
+    labels = find_repeated(stimulus)
+    n_units = n if labels is None else len(np.unique(labels))
+    if n_splits is not None and n_splits > n_units:
+        raise ValueError(
+            f"n_splits: expected at most {n_units}, as many as there are different stimuli, got "
+            f"{n_splits}. Use fewer folds."
+        )
 
 
 def _refuse_repeats(again: bool, cause: str) -> None:

@@ -21,6 +21,7 @@ from neuroalign.evaluate._checks import (
     drop_clashing,
     join_history,
     warn_shuffled,
+    warn_small,
 )
 from neuroalign.evaluate._fitting import average_folds, run_folds, stack_folds
 from neuroalign.evaluate._forward import test_forward
@@ -30,6 +31,7 @@ from neuroalign.stats.permutations import SCHEMES
 
 Array = npt.NDArray[Any]
 KEEP = {"prediction": "prediction", "weights": "weights"}
+SOURCE = ("method", "n_averaged")  # of a ceiling
 
 
 def cross_validate(
@@ -178,7 +180,10 @@ def cross_validate(
     if missing:
         result["mean_score"] = average_folds(result["score"], responses, folds)
     result["ceiling"] = find_ceiling(ceiling, responses, seed)
+    source = result["ceiling"].attrs
+    result.attrs |= {f"ceiling_{key}": source[key] for key in SOURCE if key in source}
     messages += warn_shuffled(responses, folds)
+    messages += warn_small(responses, folds)
     messages += _warn_unscored(result["mean_score"], features)
     if n_permutations:
         scheme = permutation_scheme

@@ -309,6 +309,8 @@ def _compute(responses: xr.DataArray, job: Job, over: tuple[str, ...], kind: str
         coords |= {"time": responses["time"]} if "time" in responses.coords else {}
     else:
         stack, dims = stack[..., 0, :, :], lead
+    if job.fold is not None and job.nan == "raise":
+        _check_shared_folds(stack, responses, job)
     rdm = wrap_square(stack, labels, dims, coords, describe_conditions(responses, labels, job.by))
     rdm = rdm.transpose(*over, "first", "second")
     noise = "none" if job.noise is None else job.noise
@@ -321,6 +323,17 @@ def _compute(responses: xr.DataArray, job: Job, over: tuple[str, ...], kind: str
     if job.fold is not None:
         attrs["fold"] = job.fold
     return rdm.assign_attrs(attrs)
+
+
+def _check_shared_folds(stack: Array, responses: xr.DataArray, job: Job) -> None:
+    """Refuse folds of which no two hold the same conditions: nothing can be cross-validated."""
+    apart = ~np.eye(stack.shape[-1], dtype=bool)
+    if np.isnan(stack[..., apart]).all():
+        held = len(np.unique(responses[job.fold].values))
+        raise SchemaError(
+            f"fold: expected conditions measured in two or more '{job.fold}', got none that share "
+            f"two of its {held}. Name independent measurements, such as 'run'."
+        )
 
 
 def _compute_one(part: xr.DataArray, labels: Array, job: Job, joined: bool) -> tuple[Array, int]:

@@ -12,19 +12,13 @@ from threadpoolctl import threadpool_limits
 from neuroalign import provenance, schema
 from neuroalign.errors import SchemaError, choose
 from neuroalign.rsa._bootstrap import ARMS, MIN_UNIQUE, correct, draw_all, remove_fold_variance
-from neuroalign.rsa._engine import (
-    Folds,
-    Plan,
-    average,
-    evaluate_folds,
-    evaluate_whole,
-)
+from neuroalign.rsa._engine import Folds, Plan, average, evaluate_folds, evaluate_whole
 from neuroalign.rsa._pairs import count_conditions, permute_pairs
 from neuroalign.rsa._results import wrap_result
 from neuroalign.rsa._sentences import describe_ceiling
 from neuroalign.rsa._stacks import Stack, reorder, unfold
 from neuroalign.rsa.comparisons import check_name, refuse_shapes
-from neuroalign.rsa.joining import gather_rdms
+from neuroalign.rsa.joining import gather_rdms, refuse_swapped
 from neuroalign.rsa.models import Models, as_models
 
 Array = npt.NDArray[Any]
@@ -165,6 +159,7 @@ to RDM
     known = as_models(models)
     choose(ARMS, bootstrap, "bootstrap")
     data = gather_rdms(data, "data", over)
+    refuse_swapped(models, data, over)
     stack = _subjects_first(unfold(data, "data"), over)
     n_subjects, n_stimuli = stack.values.shape[0], len(stack.labels)
     _check_sizes(bootstrap, n_subjects, n_stimuli, n_bootstrap)
@@ -287,8 +282,9 @@ to RDM
 def _subjects_first(stack: Stack, over: str) -> Stack:
     if over not in stack.lead:
         raise SchemaError(
-            f"data: expected a leading dim '{over}', got {stack.lead}. Name another in over=; pass "
-            "one RDM alone as {'name': rdm}, with bootstrap='stimuli'."
+            f"data: expected a leading dim '{over}', got {stack.lead}. Name another in over= if "
+            "its entries are independent (average sessions of a person first); pass one RDM "
+            "alone as {'name': rdm}, with bootstrap='stimuli'."
         )
     place = stack.lead.index(over)
     lead = (over, *(dim for dim in stack.lead if dim != over))

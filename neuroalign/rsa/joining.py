@@ -137,6 +137,22 @@ def gather_rdms(
     return need_rdm(rdms, name)
 
 
+def refuse_swapped(models: Any, data: xr.DataArray, over: str) -> None:
+    """Say so when what stands first has subjects and what stands second has none.
+
+    Raises
+    ------
+    SchemaError
+    """
+    first = models.values() if isinstance(models, Mapping) else [models]
+    dims = {str(dim) for one in first if isinstance(one, xr.DataArray) for dim in one.dims}
+    if over in dims and data.sizes.get(over, 1) == 1:
+        raise SchemaError(
+            f"models: expected model RDMs without '{over}', got some with it, and data without. "
+            "Are they the wrong way round? Call infer(models, data)."
+        )
+
+
 def average_rdms(
     rdms: Mapping[str, xr.DataArray] | xr.DataArray,
     *,

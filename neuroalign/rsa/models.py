@@ -185,6 +185,11 @@ class WeightedModel(Model):
         Ridge, in shares of the mean squared norm of the basis RDMs. Of several, the best is
         chosen by folds of the training conditions.
 
+    References
+    ----------
+    Khaligh-Razavi & Kriegeskorte (2014), PLoS Comput. Biol. 10(11), e1003915,
+    doi:10.1371/journal.pcbi.1003915.
+
     Examples
     --------
     >>> from neuroalign.rsa import from_matrix

@@ -348,6 +348,11 @@ def whiten(responses: xr.DataArray, noise: xr.DataArray) -> xr.DataArray:
     ------
     AlignError, SchemaError, ValueError
 
+    References
+    ----------
+    Walther et al. (2016), NeuroImage 137, doi:10.1016/j.neuroimage.2015.12.012: multivariate noise
+    normalisation.
+
     Examples
     --------
     >>> import numpy as np

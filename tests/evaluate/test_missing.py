@@ -69,7 +69,8 @@ def test_what_cannot_lack_rows_is_refused(rng: np.random.Generator, study: Study
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"group": None, "n_splits": 500}, "n_splits: .*got 1 in 120 of 120 folds. One row has"),
+        ({"group": None, "n_splits": 500}, "n_splits: expected at most 120, as many as .*got 500"),
+        ({"group": None, "n_splits": 120}, "n_splits: .*got 1 in 120 of 120 folds. One row has"),
         ({"group": None, "n_splits": 100}, "n_splits: .*got 1 in 80 of 100"),
         ({"group": "time", "n_splits": 120}, "n_splits: .*got 1 in 120 of 120"),
         ({"group": "odd"}, "group: .*got 1 in 1 of 2"),

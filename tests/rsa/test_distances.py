@@ -491,3 +491,8 @@ def test_decoding_says_that_noise_of_each_fold_has_no_place(rng: np.random.Gener
     noise = estimate_noise(data, over="run")
     with pytest.raises(SchemaError, match=r"noise: expected .* got dims \('run', 'neuroid'"):
         compute_rdm(data, distance="decoding_accuracy", fold="run", noise=noise)
+
+
+def test_conditions_without_common_folds_are_refused(rng: np.random.Generator) -> None:
+    with pytest.raises(SchemaError, match="measured in two or more 'stimulus', got none"):
+        compute_rdm(make(rng), distance="crossnobis", fold="stimulus")

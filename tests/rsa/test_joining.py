@@ -90,3 +90,11 @@ def test_members_keep_their_conditions_beside_labels_of_their_own() -> None:
     assert joined["first"].values.tolist() == to_condensed(plain)["first"].values.tolist()
     model = WeightedModel({"plain": plain, "one of a stack": one}, name="both")
     assert model.labels.tolist() == list("abcd")
+
+
+def test_models_and_data_the_wrong_way_round_are_told(rng: np.random.Generator) -> None:
+    names = [f"c{n}" for n in range(5)]
+    people = from_matrix(rng.random((3, 10)), names, lead={"subject": ["a", "b", "c"]})
+    candidates = {"one": from_matrix(rng.random(10), names)}
+    with pytest.raises(SchemaError, match="the wrong way round"):
+        infer(people, candidates)
