@@ -16,7 +16,7 @@ from PIL import Image
 from neuroalign import align, features, loaders, models, storage
 
 SCRIPTS = Path(__file__).parent.parent / "tutorials" / "scripts"
-TR, N_IMAGES, N_RUNS = 2.0, 16, 4
+TR, N_IMAGES, N_RUNS = 2.0, 16, 11
 SHAPE = (4, 3, 2)
 
 
@@ -48,7 +48,7 @@ def write_volume(path: Path, values: np.ndarray) -> None:
 
 
 def write_bids(root: Path, planted: xr.DataArray, rng: np.random.Generator) -> None:
-    """Four runs that each show every image once; half of the voxels answer to the layer."""
+    """More than nine runs, not padded, show each image once; half of the voxels answer."""
     root.mkdir()
     (root / "task-look_bold.json").write_text(json.dumps({"RepetitionTime": TR}))
     n_volumes = N_IMAGES * 3 + 10

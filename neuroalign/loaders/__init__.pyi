@@ -8,6 +8,7 @@ from .atlases import add_roi as add_roi
 from .betas import estimate_betas as estimate_betas
 from .bids import find_runs as find_runs
 from .bids import load_bids as load_bids
+from .bids_events import find_bids_events as find_bids_events
 from .brainio import load_brainio as load_brainio
 from .brainio import read_brainio_spikes as read_brainio_spikes
 from .brainio import to_brainio as to_brainio
@@ -91,6 +92,7 @@ __all__ = [
     "events_from_pynapple",
     "features_from_arrays",
     "fetch_dataset",
+    "find_bids_events",
     "find_runs",
     "from_arrays",
     "from_mne",

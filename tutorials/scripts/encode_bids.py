@@ -18,7 +18,7 @@ out_folder.mkdir(parents=True, exist_ok=True)
 volumes = na.loaders.load_bids(
     root, subject=subject, task=task, derivatives="fmriprep", mask="brain", stimulus=None
 )
-events = sorted(Path(root).glob(f"sub-{subject}/**/*task-{task}*_events.tsv"))
+events = na.loaders.find_bids_events(root, subject=subject, task=task, derivatives="fmriprep")
 trials = na.loaders.estimate_betas(volumes, events)
 trials = na.align.zscore_sessions(trials, by="run")
 print(f"{trials.sizes['sample']} trials of {trials.sizes['neuroid']} voxels")
