@@ -33,6 +33,8 @@ from .null_figures import plot_p_values as plot_p_values
 from .rate_figures import plot_rates as plot_rates
 from .rsa_figures import plot_model_courses as plot_model_courses
 from .rsa_figures import plot_models as plot_models
+from .rsa_tables import tabulate_latencies as tabulate_latencies
+from .rsa_tables import tabulate_models as tabulate_models
 from .rsa_time_figures import plot_ceilings as plot_ceilings
 from .rsa_time_figures import plot_commonality as plot_commonality
 from .rsa_time_figures import plot_rdm_generalization as plot_rdm_generalization
@@ -46,9 +48,6 @@ from .signature_figures import plot_state_similarity as plot_state_similarity
 from .similarity_figures import plot_similarities as plot_similarities
 from .state_figures import plot_states as plot_states
 from .surface import plot_cortex as plot_cortex
-from .surface import plot_volume as plot_volume
-from .tables import tabulate_latencies as tabulate_latencies
-from .tables import tabulate_models as tabulate_models
 from .tables import tabulate_provenance as tabulate_provenance
 from .tables import tabulate_recovery as tabulate_recovery
 from .tables import tabulate_rois as tabulate_rois
@@ -57,6 +56,7 @@ from .time_figures import plot_generalization as plot_generalization
 from .topology_figures import plot_angles as plot_angles
 from .topology_figures import plot_persistence as plot_persistence
 from .topology_figures import plot_thresholds as plot_thresholds
+from .volume import plot_volume as plot_volume
 
 __all__ = [
     "plot_angles",

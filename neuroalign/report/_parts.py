@@ -9,8 +9,9 @@ from matplotlib.figure import Figure
 from neuroalign.errors import SchemaError
 from neuroalign.report._blocks import Block, Note, Table
 from neuroalign.report._style import to_picture
-from neuroalign.report.surface import plot_cortex, plot_volume
+from neuroalign.report.surface import plot_cortex
 from neuroalign.report.tables import list_warnings
+from neuroalign.report.volume import describe_slices, plot_volume
 
 # A title, and what makes the block.
 Part = tuple[str, Callable[[], Block]]
@@ -62,6 +63,7 @@ def map_values(
     elif {"i", "j", "k"} <= set(values.coords) and categories is None:
         figure = plot_volume(values, label=label, limits=limits)
         title, ground = "Volume map", "slices of the volume"
+        caption = f"{describe_slices(values)} {caption}".strip()
     else:
         raise SchemaError(
             "result: expected coords 'hemisphere' and 'vertex', or 'i', 'j', 'k', on 'neuroid', "

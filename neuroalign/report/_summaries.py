@@ -1,6 +1,7 @@
 """The few numbers that figures, tables and verdicts share."""
 
 import ast
+import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -15,6 +16,22 @@ Array = npt.NDArray[Any]
 ALPHA = 0.05
 # A least p above this lets few tests, or none, pass however strong the effect.
 COARSE_P = 0.01
+# Numbers of permutations are advised at these steps of each power of ten, with room to spare.
+ADVISED, SPARE = (1, 2, 5), 2
+# How measures are called on axes and in sentences; others by their own names.
+MEASURES = {
+    "pearson": "Pearson r",
+    "r2": "R²",
+    "balanced_accuracy": "balanced accuracy",
+    "bits_per_spike": "bits per spike",
+    "cka_angle": "angle of centred kernels [rad]",
+    "mean_score": "mean score",
+    "permutation_angle": "angle after permuting units [rad]",
+    "procrustes_angle": "Procrustes angle [rad]",
+    "pseudo_r2": "pseudo-R²",
+    "whitened_correlation": "whitened correlation",
+    "whitened_cosine": "whitened cosine",
+}
 
 
 class Interval(NamedTuple):
@@ -114,9 +131,12 @@ def name_place(array: xr.DataArray | xr.Dataset, where: Mapping[str, int]) -> st
 
 def name_metric(result: xr.Dataset) -> str:
     """Name of the score for axes and sentences."""
-    names = {"pearson": "Pearson r", "r2": "R²"}
-    metric = str(result.attrs.get("metric", "score"))
-    return names.get(metric, metric)
+    return name_measure(result.attrs.get("metric", "score"))
+
+
+def name_measure(measure: object) -> str:
+    """Name of a score or statistic in words; as it was written where there are none."""
+    return MEASURES.get(str(measure), str(measure))
 
 
 def find_least_p(result: xr.Dataset | xr.DataArray) -> float | None:
@@ -132,9 +152,57 @@ def find_least_p(result: xr.Dataset | xr.DataArray) -> float | None:
     return 1 / (1 + float(n))
 
 
-def warn_of_coarse_p(least: float | None) -> str:
-    """Say what p cannot go below, where that is near enough to 0.05 to decide what passes."""
-    return "" if least is None or least <= COARSE_P else f" (least p they can give: {least:.2g})"
+def name_method(method: object) -> str:
+    """A method in words: a measure that stands in brackets behind it by its name."""
+    return re.sub(r"\((\w+)\)", lambda found: f"({name_measure(found[1])})", str(method))
+
+
+class Floor(NamedTuple):
+    """Why no q passes: the least q of so many tests with so many permutations."""
+
+    least_q: float
+    n_permutations: int
+    n_tests: int
+    needed: int
+
+    def __str__(self) -> str:
+        return (
+            f"q cannot fall below {self.least_q:.2g} with {self.n_permutations:,} permutations "
+            f"and {self.n_tests:,} tests"
+        )
+
+
+def find_floor(result: xr.Dataset | xr.DataArray) -> Floor | None:
+    """Find out whether no q can pass because permutations are too few for so many tests.
+
+    That is where the smallest p is the least that they can give, and yet no q is below 0.05.
+    ``needed`` lets as many tests as reach it now pass, with room to spare.
+    """
+    least, n = find_least_p(result), result.attrs.get("n_permutations", 0)
+    if least is None or least > 1 / (1 + float(n)) or not isinstance(result, xr.Dataset):
+        return None
+    if not {"p_value", "q_value"} <= set(result.data_vars):
+        return None
+    p, q = (np.asarray(result[name].values, dtype=np.float64) for name in ("p_value", "q_value"))
+    p, q = p[np.isfinite(p)], q[np.isfinite(q)]
+    if not p.size or not q.size or q.min() < ALPHA or not np.isclose(p.min(), least, rtol=1e-3):
+        return None
+    reached = int(np.isclose(p, least, rtol=1e-3).sum())
+    return Floor(float(q.min()), int(n), p.size, _advise(SPARE * p.size / (ALPHA * reached)))
+
+
+def _advise(n: float) -> int:
+    """The next of 1, 2 and 5 times a power of ten."""
+    power = int(10 ** np.floor(np.log10(n)))
+    return next(step for step in (*(one * power for one in ADVISED), 10 * power) if step >= n)
+
+
+def warn_of_coarse_p(result: xr.Dataset) -> str:
+    """Say what p or q cannot go below, where that decides what passes."""
+    least, floor = find_least_p(result), find_floor(result)
+    said = [f"least p they can give: {least:.2g}"] if least is not None and least > COARSE_P else []
+    said += [f"{floor}: take {floor.needed:,}"] if floor is not None else []
+    return f" ({'; '.join(said)})" if said else ""
 
 
 def describe_model(model: str) -> str:

@@ -28,6 +28,8 @@ MOST_STEPS = 24
 N_COLORS = 41
 # Neighbours on the flat cortex are at most this far apart [mm]; farther ones were cut apart.
 LONGEST_EDGE = 12.0
+# Of the largest: scores below 0 by less than this are drawn as none.
+SLIGHT = 0.1
 # Another view than the usual one comes first where it shows so many times as much.
 MUCH_MORE = 1.1
 
@@ -36,10 +38,11 @@ MUCH_MORE = 1.1
 class Metric:
     """What a map may show: ``values`` (step, neuroid), with one step or as many as the slider.
 
-    ``signed`` is drawn around 0, ``share`` from 0, ``range`` from the smallest to the largest,
-    ``probability`` (p and q values) as -log10, and ``category`` holds indices into ``categories``.
-    Colours of the first two end at ``limit``, or at the 98th percentile of what is drawn.
-    Of categories ``by`` names the metric, with one step for each, whose size is thresholded.
+    ``signed`` is drawn around 0, but from 0 where no value lies well below it and no ``limit`` is
+    given, ``share`` from 0, ``range`` from the smallest to the largest, ``probability`` (p and q
+    values) as -log10, and ``category`` holds indices into ``categories``. Colours of the first two
+    end at ``limit``, or at the 98th percentile of what is drawn. Of categories ``by`` names the
+    metric, with one step for each, whose size is thresholded.
     """
 
     name: str
@@ -205,9 +208,18 @@ def _find_scale(metric: Metric, values: Array) -> dict[str, Any]:
     finite = np.abs(known)
     top = float(np.quantile(finite, 0.98)) if finite.size else 1.0
     top = metric.limit or top or float(finite.max(initial=0)) or 1.0
-    if metric.form == "signed":
+    if metric.form == "signed" and (metric.limit is not None or lies_below(known)):
         return {"colors": sample_colors("RdBu_r", N_COLORS), "low": -top, "high": top}
     return {"colors": sample_colors("inferno", N_COLORS, 0.12, 0.96), "low": 0.0, "high": top}
+
+
+def lies_below(values: Array) -> bool:
+    """Whether more of what is drawn lies below 0 than noise around 0 would put there."""
+    known = values[np.isfinite(values)]
+    if not known.size:
+        return False
+    low, high = np.quantile(known, [0.02, 0.98])
+    return bool(low < -SLIGHT * max(high, 0.0))
 
 
 def _take_logs(p: Array) -> Array:

@@ -131,7 +131,8 @@ def map_encoding(result: xr.Dataset) -> Block:
         steps, along = [f"{time:.3g} {unit}" for time in times[chosen]], "time"
     caption = (
         f"{n} neuroids, each in the faces around its vertex of fsaverage5. Colours of scores go "
-        "as far below 0 as above it, to the 98th percentile of their size. Grey: sulci (dark), "
+        "from 0 (as far below it as above, where scores lie well below) to the 98th percentile of "
+        "their size. Grey: sulci (dark), "
         f"gyri (light), and wherever there is no value. {TURN}"
     )
     return build_cortex(
@@ -205,6 +206,7 @@ def map_estimate(
     *,
     p_value: xr.DataArray | None = None,
     limit: float | None = None,
+    form: Form = "signed",
 ) -> Block:
     """Map of one estimate to turn; at each time where it has times.
 
@@ -218,7 +220,9 @@ def map_estimate(
         What stands without scripts and in print.
     p_value : DataArray (neuroid[, time]), optional
     limit : float, optional
-        Where colours end, on both sides of 0: for maps that share a scale.
+        Where colours end: for maps that share a scale.
+    form : {"signed", "share"}
+        Colours on both sides of 0, or from 0.
 
     Returns
     -------
@@ -239,10 +243,10 @@ def map_estimate(
         chosen = thin_steps(values.sizes["time"])
         times, unit = get_times(values)
         steps = [f"{time:.3g} {unit}" for time in times[chosen]]
-    metrics = [Metric(title, _read(values, chosen), limit=limit)]
+    metrics = [Metric(title, _read(values, chosen), form, limit=limit)]
     if p_value is not None:
         metrics.append(Metric("p", _read(p_value, chosen), "probability"))
     return build_cortex(
         places, metrics, still, along="time", steps=steps, title=heading,
-        caption=f"{still.caption} Here colours go as far below 0 as above it. {TURN}",
+        caption=f"{still.caption} Here colours start at 0, or go as far below it as above. {TURN}",
     )  # fmt: skip

@@ -136,12 +136,14 @@ def plot_penalties(result: xr.Dataset) -> Figure:
     axes.bar(found, counts / counts.sum(), width=0.8 * gap, color=ACCENT, alpha=0.85)
     shares = find_edge_shares(result)
     for name, share in shares.items():
-        at = found[0] if name == "smallest" else found[-1]
         color = SECOND if share > EDGE_SHARE else MUTED
-        axes.axvline(
-            at, color=color, linestyle="--", linewidth=1.2,
-            label=f"{share:.2g} of neuroids at the {name} of the grid",
-        )  # fmt: skip
+        label = f"{share:.2g} of neuroids at the {name} of the grid"
+        if share > 0:
+            # What was chosen most extremely is then the end of the grid.
+            at = found[0] if name == "smallest" else found[-1]
+            axes.axvline(at, color=color, linestyle="--", linewidth=1.2, label=label)
+        else:
+            axes.plot([], [], " ", label=label)
     axes.set_xlabel("log10 of the chosen penalty")
     axes.set_ylabel("share of fits")
     tidy(axes, grid="y")
@@ -340,8 +342,8 @@ def list_diagnostic_parts(result: xr.Dataset) -> list[Part]:
         parts.append(
             picture(
                 "Penalties", "Histogram of the chosen penalties.",
-                "Over folds and neuroids; bars add up to 1. Dashed: the end of what was chosen, "
-                "with the share of neuroids at that end of the grid, mean over folds.",
+                "Over folds and neuroids; bars add up to 1. Dashed: an end of the grid, where "
+                "any neuroid chose it; shares of neuroids there are means over folds.",
                 lambda: plot_penalties(result),
                 data=lambda: tabulate_penalties(result),
             )

@@ -5,6 +5,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
 
 from neuroalign.errors import SchemaError, some
 from neuroalign.report._style import (
@@ -74,6 +75,7 @@ def plot_score_histogram(result: xr.Dataset) -> Figure:
         axes.axvline(top, color=SECOND, linewidth=1.6, linestyle="--", label=f"ceiling {top:.3f}")
     axes.set_xlabel(write_label(name_metric(result)))
     axes.set_ylabel("neuroids")
+    axes.yaxis.set_major_locator(MaxNLocator(nbins="auto", integer=True))
     tidy(axes, grid="y")
     axes.legend(frameon=False, fontsize=9, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return figure
@@ -178,6 +180,7 @@ def plot_layer_roi(
     *,
     hatched: np.ndarray | None = None,
     starred: np.ndarray | None = None,
+    label: str = "mean score",
 ) -> Figure:
     """Heat map of layers (rows, in their given order) by regions, with numbers.
 
@@ -190,6 +193,8 @@ def plot_layer_roi(
         Regions whose noise ceiling is too low to judge by.
     starred : array of bool (layer, roi), optional
         Cells that pass a test.
+    label : str
+        Beside the colour bar.
 
     Returns
     -------
@@ -252,6 +257,6 @@ def plot_layer_roi(
     axes.tick_params(length=0)
     bar = figure.colorbar(image, ax=axes, shrink=0.9, pad=0.02)
     bar.outline.set_visible(False)
-    bar.set_label("mean score", fontsize=9)
+    bar.set_label(write_label(label), fontsize=9)
     bar.ax.tick_params(labelsize=8, length=2)
     return figure

@@ -237,7 +237,7 @@ def plot_steps(result: xr.Dataset) -> Figure:
 
     References
     ----------
-    Block-Recurrent Dynamics in Vision Transformers (2025), arXiv:2512.19941, figure 2.
+    Jacobs, Fel, Hakim, Brondetta, Ba & Keller (2025), arXiv:2512.19941, figure 2.
 
     Examples
     --------

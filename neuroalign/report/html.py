@@ -4,7 +4,7 @@ import base64
 import hashlib
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.resources import files
 from os import PathLike
@@ -30,6 +30,8 @@ from neuroalign.storage import write_whole
 
 Result = xr.DataArray | xr.Dataset
 HEAVY_PAGE = 20_000_000
+# From so many results of one kind on, all but the first are folded.
+MANY_ALIKE = 3
 # Scripts of the page; the second only where there is a cortex to turn.
 PAGE_SCRIPT, CORTEX_SCRIPT = "page.js", "cortex.js"
 
@@ -44,6 +46,8 @@ class Screen:
     verdict: str
     notes: tuple[Note, ...]
     blocks: tuple[Block, ...]
+    folds: bool = False
+    open: bool = True
 
     @property
     def warnings(self) -> tuple[Note, ...]:
@@ -113,6 +117,15 @@ def _make_screen(number: int, name: str, result: Result) -> Screen:
     )
 
 
+def _fold(screens: list[Screen]) -> list[Screen]:
+    """Fold results of a kind that has many, all but the first, so that a page can be surveyed."""
+    kinds = [screen.kind for screen in screens]
+    return [
+        replace(one, folds=kinds.count(one.kind) >= MANY_ALIKE, open=one.kind not in kinds[:number])
+        for number, one in enumerate(screens)
+    ]
+
+
 def _make_environment() -> Environment:
     """Templates of this folder, in which everything is escaped, whatever a file is called."""
     environment = Environment(
@@ -150,7 +163,7 @@ def render_html(
         When a result breaks its kind, or its kind is unknown.
     """
     named = _name(results)
-    screens = [_make_screen(number, *item) for number, item in enumerate(named.items(), 1)]
+    screens = _fold([_make_screen(number, *item) for number, item in enumerate(named.items(), 1)])
     forms = {
         block.payload.get("form")
         for screen in screens

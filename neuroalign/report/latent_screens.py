@@ -6,6 +6,7 @@ import numpy as np
 import xarray as xr
 
 from neuroalign.report._blocks import Block, Cell, Note, Table
+from neuroalign.report._cells import MOST_ROWS
 from neuroalign.report._latent_rows import lay_rows
 from neuroalign.report._parts import Part, attempt, picture, warn
 from neuroalign.report._style import to_picture
@@ -22,7 +23,7 @@ from neuroalign.report.motif_figures import (
     plot_motifs,
 )
 from neuroalign.report.state_figures import plot_states
-from neuroalign.report.tables import MOST_ROWS, tabulate_provenance
+from neuroalign.report.tables import tabulate_provenance
 from neuroalign.report.time_figures import get_times
 
 

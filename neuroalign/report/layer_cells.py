@@ -140,7 +140,13 @@ def show_cells(result: xr.Dataset) -> Cortex:
     words += f" ★: {test}." if test else ""
     words += f" Hatched: mean ceiling below {least:g} of the variance." if hatched.any() else ""
     still = to_picture(
-        plot_layer_roi(result["score"], planted, hatched=hatched, starred=starred),
+        plot_layer_roi(
+            result["score"],
+            planted,
+            hatched=hatched,
+            starred=starred,
+            label=f"mean {name_metric(result)}",
+        ),
         "Layers by regions",
         f"Heat map of mean score by layer and region. {state_verdict(result)}",
         words,

@@ -20,6 +20,10 @@ from neuroalign.report.rsa_labels import label_points
 Array = npt.NDArray[Any]
 MOST_PANELS = 12
 MOST_NAMES = 32
+# Of each panel of a gallery.
+MOST_SMALL_NAMES = 24
+# Categories differ by more than colour.
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 MOST_CATEGORIES = 12
 SCALINGS = {"metric": compute_smacof, "classical": compute_mds}
 # Lengths in a plane are roots of these.
@@ -154,7 +158,8 @@ def plot_rdm(rdm: xr.DataArray, *, ranks: bool = False) -> Figure:
     n_columns = min(4, len(panels))
     n_rows = -(-len(panels) // n_columns)
     alone = len(panels) == 1
-    side = 5.0 if alone else 2.3
+    named = len(conditions) <= (MOST_NAMES if alone else MOST_SMALL_NAMES)
+    side = 5.0 if alone else 2.6 if named else 2.3
     figure = new_figure(min(10.5, side * n_columns + 1.2), side * n_rows + 0.35)
     grid = figure.subplots(n_rows, n_columns, squeeze=False)
     image = None
@@ -167,11 +172,14 @@ def plot_rdm(rdm: xr.DataArray, *, ranks: bool = False) -> Figure:
             panels[number], cmap=colours, vmin=low, vmax=high, interpolation="nearest"
         )
         axes.set_title(write_label(titles[number], 34), fontsize=9, color=INK, loc="left")
-        if alone and len(conditions) <= MOST_NAMES:
+        if alone and named:
             size = 8 if len(conditions) <= 20 else 6.5
             name_ticks(axes, "y", conditions, size=size)
             name_ticks(axes, "x", conditions, size=size)
             axes.tick_params(length=0)
+        elif named:
+            last = number + n_columns >= len(panels)
+            _name_panel(axes, conditions, left=number % n_columns == 0, below=last)
         else:
             axes.set_xticks([])
             axes.set_yticks([])
@@ -188,10 +196,25 @@ def plot_rdm(rdm: xr.DataArray, *, ranks: bool = False) -> Figure:
         bar = figure.colorbar(image, ax=grid, shrink=0.75, pad=0.02)
         bar.outline.set_visible(False)
         known = str(rdm.attrs.get("distance", "unknown"))
-        name = "dissimilarity" if known == "unknown" else write_label(known)
+        name = "dissimilarity" if known == "unknown" else write_label(known.replace("_", " "))
         bar.set_label(f"rank of {name} (0 to 1)" if ranks else name, fontsize=9)
         bar.ax.tick_params(labelsize=8, length=2)
     return figure
+
+
+def _name_panel(axes: Axes, conditions: list[str], *, left: bool, below: bool) -> None:
+    """Name conditions at the left and below a gallery, whose panels all have the same."""
+    names = [write_label(name, 14) for name in conditions]
+    size = 7 if len(names) <= 16 else 5.5
+    places = range(len(names))
+    axes.set_yticks(places, names if left else [""] * len(names), fontsize=size)
+    axes.set_xticks(places, names if below else [""] * len(names), fontsize=size, rotation=90)
+    axes.tick_params(length=0, pad=2)
+
+
+def has_lines(rdm: xr.DataArray) -> bool:
+    """Whether `plot_rdm` draws lines between categories."""
+    return bool(_find_changes(to_panels(rdm)[3]))
 
 
 def _find_changes(categories: list[str] | None) -> list[int]:
@@ -268,8 +291,8 @@ def plot_mds(rdm: xr.DataArray, *, method: str = "metric") -> Figure:
     Parameters
     ----------
     rdm : DataArray (..., first, second) or (..., pair)
-        Of kind ``dissimilarity``; a stack is averaged first. Coloured by ``first_category``.
-        Of squared distances (``crossnobis`` and the like) roots are taken.
+        Of kind ``dissimilarity``; a stack is averaged first. Colours and markers are
+        of ``first_category``. Of squared distances (``crossnobis`` and the like) roots are taken.
     method : {"metric", "classical"}
         Least squares of distances (SMACOF), or Torgerson's eigenvectors.
 
@@ -304,6 +327,7 @@ def plot_mds(rdm: xr.DataArray, *, method: str = "metric") -> Figure:
         inside = np.ones(len(points), dtype=bool) if groups is None else groups == number
         axes.scatter(
             points[inside, 0], points[inside, 1], s=42, color=PALETTE[number % len(PALETTE)],
+            marker=MARKERS[(number + number // len(PALETTE)) % len(MARKERS)],
             edgecolors="white", linewidths=0.7, label=write_label(names[number]) if names else None,
         )  # fmt: skip
     axes.set_aspect("equal", adjustable="datalim")

@@ -32,6 +32,9 @@ from neuroalign.report.tables import read_provenance
 
 Result = xr.DataArray | xr.Dataset
 MOST_NAMES = 4
+PLAIN_CROSSNOBIS = (
+    "cross-validated squared Euclidean distances (crossnobis without noise normalisation)"
+)
 FDR = {"bh": "benjamini1995", "by": "benjamini2001"}
 OWN = f"""@software{{neuroalign,
   author={{{{The neuroalign developers}}}},
@@ -103,12 +106,21 @@ def _say_encoder(result: Result, draft: Draft) -> None:
         draft.say(f"Responses of {n:,} neuroids were predicted{over} by {', then '.join(known)}.")
 
 
+def _name_dealt(result: Result) -> str:
+    """What folds were made of: a group, whole stimuli, or single rows; empty where not known."""
+    if "group" not in result.attrs:
+        return ""
+    if result.attrs["group"]:
+        return f" that never divided a {result.attrs['group']}"
+    shared = _parameters(result).get("allow_shared_stimuli") is True
+    return " over samples" if shared else " over stimuli"
+
+
 def _say_folds(result: Result, draft: Draft) -> None:
-    n, group = result.sizes.get("fold", 0), result.attrs.get("group")
+    n = result.sizes.get("fold", 0)
     if not n:
         return
-    text = f"Scores come from {n} folds"
-    text += f" that never divided a {group}" if group else ""
+    text = f"Scores come from {n} folds{_name_dealt(result)}"
     gap, repeats = result.attrs.get("gap"), _whole(result.attrs.get("n_repeats"))
     if isinstance(gap, int | float) and gap > 0:
         text += f", with training rows within {gap:g} s of a test row left out"
@@ -127,6 +139,8 @@ def _say_ceiling(result: Result, draft: Draft) -> None:
     if "ceiling" not in result or not np.isfinite(result["ceiling"].values).any():
         return
     how = str(_parameters(result).get("ceiling", ""))
+    if not how and result.attrs.get("ceiling_method"):
+        how = "Dataset"
     if how in CEILINGS:
         draft.say(f"The noise ceiling is {draft.name(CEILINGS, how, 'ceiling')}.")
     elif how in ("DataArray", "Dataset"):
@@ -138,15 +152,19 @@ def _say_ceiling(result: Result, draft: Draft) -> None:
 def _describe_given(result: Result, draft: Draft) -> str:
     """A ceiling that was passed in: how it was made, where its attrs or the history tell."""
     attrs = result["ceiling"].attrs
-    said = [str(attrs.get("method", "")), *str(attrs.get("history", "")).split("\n")]
+    named = (result.attrs.get("ceiling_method", ""), attrs.get("method", ""))
+    said = [*map(str, named), *str(attrs.get("history", "")).split("\n")]
     said += [line for line in str(result.attrs.get("history", "")).split("\n") if "ceiling" in line]
     for how, method in CEILINGS.items():
         if any(re.search(rf"\b{how}\b", line) for line in said):
+            n = result.attrs.get("ceiling_n_averaged", attrs.get("n_averaged"))
+            many = isinstance(n, int | float | np.number) and np.isfinite(n) and n > 1
+            averaged = f" for averages of {n:.3g} presentations" if many else ""
             return (
                 f"The noise ceiling is {method.words}{draft.cite(method.cites)}; it was computed "
-                "beforehand."
+                f"beforehand{averaged}."
             )
-    return "The noise ceiling was computed beforehand, by a method that the result does not name."
+    return "The noise ceiling was computed beforehand and given."
 
 
 def _say_null(result: Result, draft: Draft) -> None:
@@ -201,8 +219,10 @@ def _write_rdm(result: Result) -> Draft:
     distance = str(result.attrs.get("distance", ""))
     words = draft.name(DISTANCES, distance, "distance")
     if words:
-        text = f"Dissimilarities are {words}"
         noise, fold = str(result.attrs.get("noise", "none")), result.attrs.get("fold")
+        if distance == "crossnobis" and noise == "none":
+            words = words.replace(DISTANCES[distance].words, PLAIN_CROSSNOBIS)
+        text = f"Dissimilarities are {words}"
         text += f", with noise covariance '{noise}'" if noise != "none" else ""
         draft.say(text + (f", folds by {fold}." if fold else "."))
     return draft
@@ -220,6 +240,12 @@ def _write_rsa(result: Result) -> Draft:
     if n and unit != "none":
         over = {"both": "subjects and stimuli"}.get(unit, unit)
         draft.say(f"Uncertainty comes from {n:,} bootstrap resamples of {over}.")
+    permuted = _whole(attrs.get("n_permutations")) if "p_permutation" in result else 0
+    if permuted:
+        draft.say(
+            "Whether models are related to the data was tested by "
+            f"{permuted:,} permutations of condition labels{draft.cite(['phipson2010'])}."
+        )
     if "generalises_to" in attrs:
         draft.say(f"Inference is to {attrs['generalises_to']}.")
     _say_corrections(result, draft)

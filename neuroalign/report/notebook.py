@@ -11,9 +11,9 @@ from neuroalign.errors import SchemaError
 from neuroalign.report._blocks import Table
 from neuroalign.report._results import check_shown
 from neuroalign.report._style import clean
+from neuroalign.report.rsa_tables import tabulate_models
 from neuroalign.report.tables import (
     tabulate_estimate,
-    tabulate_models,
     tabulate_recovery,
     tabulate_rois,
 )

@@ -7,13 +7,14 @@ import numpy.typing as npt
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from scipy.stats import beta
 
 from neuroalign.errors import SchemaError
 from neuroalign.report._blocks import Cell, Table
 from neuroalign.report._parts import Part, picture
 from neuroalign.report._style import ACCENT, INK, LINE, MUTED, SECOND, new_figure, tidy, write_label
-from neuroalign.report._summaries import ALPHA, find_least_p
+from neuroalign.report._summaries import ALPHA, find_floor, find_least_p, name_measure
 from neuroalign.report.figure_data import lay_out, to_cell
 
 Array = npt.NDArray[Any]
@@ -52,6 +53,7 @@ def _draw_null(axes: Axes, null: Array, observed: float, p: float, name: str) ->
     axes.plot([], [], " ", label=f"p = {p:.3g} in steps of {step:.2g}")
     axes.set_xlabel(write_label(name))
     axes.set_ylabel("permutations")
+    axes.yaxis.set_major_locator(MaxNLocator(nbins="auto", integer=True))
     axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     tidy(axes, grid="y")
 
@@ -113,7 +115,8 @@ def plot_null(result: xr.Dataset) -> Figure:
             f"{dim} {observed[dim].values[number] if dim in observed.coords else number}"
             for dim, number in zip(lead, where, strict=True)
         )
-        _draw_null(axes, one, actual, p, f"{found[1]}, {chosen}" if chosen else found[1])
+        name = name_measure(found[1])
+        _draw_null(axes, one, actual, p, f"{name}, {chosen}" if chosen else name)
     return figure
 
 
@@ -164,6 +167,7 @@ def plot_p_values(result: xr.Dataset) -> Figure:
     left.axhline(n / 20, color=SECOND, linewidth=1.4, linestyle="--", label="no signal anywhere")
     left.set_xlabel("p value")
     left.set_ylabel("tests")
+    left.yaxis.set_major_locator(MaxNLocator(nbins="auto", integer=True))
     left.legend(frameon=False, fontsize=8)
     tidy(left, grid="y")
     rank = np.arange(1, n + 1)
@@ -228,7 +232,11 @@ def tabulate_null(result: xr.Dataset) -> Table:
     for name, said in named.items():
         if name in result:
             rows.append((said, int((result[name].values < ALPHA).sum())))
+    floor = find_floor(result)
+    if floor is not None:
+        rows.append(("smallest q", to_cell(floor.least_q)))
     caption = "Tests of neuroids that share noise are not independent."
+    caption += f" No q can pass: {floor}; take {floor.needed:,}." if floor is not None else ""
     return Table("Table of the null", ("what", "value"), tuple(rows), caption)
 
 

@@ -13,7 +13,14 @@ from typing import Any, Literal
 import numpy as np
 import xarray as xr
 
-from neuroalign.report._summaries import average, describe_model, find_least_p, name_metric
+from neuroalign.report._summaries import (
+    average,
+    describe_model,
+    find_floor,
+    find_least_p,
+    name_method,
+    name_metric,
+)
 from neuroalign.report.tables import read_provenance
 
 Result = xr.DataArray | xr.Dataset
@@ -30,7 +37,7 @@ SIGNS: dict[State, tuple[str, str]] = {
 
 # Dims whose size says how large a study is, and how one is called.
 COUNTED = {"neuroid": "neuroid", "subject": "subject", "roi": "region"}
-BOUNDS = {"ceiling": "", "ceiling_lower": "lower bound, "}
+BOUNDS = {"ceiling": "", "ceiling_lower": "lower bound ", "ceiling_upper": "upper bound "}
 # Kinds whose ceiling is a share of variance, whatever the metric of their scores.
 SHARES = ("encoding", "layers")
 
@@ -103,7 +110,7 @@ def _say_data(result: Result) -> list[str]:
 
 def _say_model(result: Result) -> list[str]:
     said = [describe_model(str(_get(result, "model") or "")), str(_get(result, "layer") or "")]
-    method = str(result.attrs.get("method", ""))
+    method = name_method(result.attrs.get("method", ""))
     return [line for line in (*said, method) if line]
 
 
@@ -128,11 +135,20 @@ def _say_folds(result: Result) -> list[str]:
     return [text]
 
 
+def _describe_ceiling(result: Result) -> str:
+    """How the ceiling was made, where a result says it."""
+    how = str(_parameters(result).get("ceiling", ""))
+    if how not in ("DataArray", "Dataset"):
+        return how
+    known = str(result.attrs.get("ceiling_method", ""))
+    return f"given ({known})" if known else "given"
+
+
 def _say_ceiling(result: Result) -> list[str]:
     if not isinstance(result, xr.Dataset):
         return []
     names = [name for name in BOUNDS if name in result]
-    how = str(_parameters(result).get("ceiling", ""))
+    how = _describe_ceiling(result)
     metric = result.attrs.get("metric")
     lines = []
     for name in names:
@@ -140,13 +156,13 @@ def _say_ceiling(result: Result) -> list[str]:
         finite = values[np.isfinite(values)]
         if finite.size:
             middle = float(np.median(finite))
-            text = f"{BOUNDS[name]}median {middle:.3f}"
+            alone = finite.size == 1
+            text = f"{BOUNDS[name]}{'' if alone else 'median '}{middle:.3f}"
             if name == "ceiling" and result.attrs.get("kind") in SHARES:
                 text += " of the variance"
                 text += f" (r {np.sqrt(max(middle, 0)):.3f})" if metric == "pearson" else ""
-            text += f", {_count(finite.size, 'value')}"
-            given = how in ("DataArray", "Dataset")
-            lines.append(text + (", given" if given else f", {how}" if how else ""))
+            text += "" if alone else f", {_count(finite.size, 'value')}"
+            lines.append(text + (f", {how}" if how else ""))
     return lines
 
 
@@ -237,6 +253,9 @@ def _check_null(result: Result) -> Finding | None:
         return None
     if n == 0:
         return Finding("look", "no permutations: scores stand without their null")
+    floor = find_floor(result)
+    if floor is not None:
+        return Finding("look", f"{floor}; take {floor.needed:,}")
     least = find_least_p(result) or 1 / (1 + n)
     return Finding("good" if least < 0.05 else "look", f"least p that can be reached {least:.2g}")
 

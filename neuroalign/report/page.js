@@ -84,7 +84,7 @@ for (const button of document.querySelectorAll("button[data-copy]")) {
 
 // Once the other scripts have made their tables too: what is wider than its place says so.
 addEventListener("DOMContentLoaded", () => {
-  for (const box of document.querySelectorAll(".scroll, .cx-cells")) {
+  for (const box of document.querySelectorAll(".scroll, .cx-cells, .paper")) {
     const more = document.createElement("p");
     more.className = "more live";
     more.ariaHidden = "true";
@@ -92,6 +92,8 @@ addEventListener("DOMContentLoaded", () => {
     const look = () => {
       const left = box.scrollLeft > 1, right = box.scrollWidth - box.clientWidth - box.scrollLeft > 1;
       more.hidden = !left && !right;
+      // By keyboard a figure is moved only where it is wider than its card.
+      if (box.className === "paper") more.hidden ? box.removeAttribute("tabindex") : (box.tabIndex = 0);
       more.textContent = right ? "scroll →" : "← scroll";
     };
     box.addEventListener("scroll", look);
@@ -99,6 +101,24 @@ addEventListener("DOMContentLoaded", () => {
     look();
   }
 });
+
+// What a link leads to opens; on paper all is open.
+const folds = [...document.querySelectorAll("details.fold")];
+const unfold = () => {
+  const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  const fold = target && (target.closest("details.fold") || target.querySelector(":scope > details.fold"));
+  if (!fold || fold.open) return;
+  fold.open = true;
+  target.scrollIntoView();
+};
+addEventListener("hashchange", unfold);
+unfold();
+let closed = [];
+addEventListener("beforeprint", () => {
+  closed = folds.filter((fold) => !fold.open);
+  closed.forEach((fold) => { fold.open = true; });
+});
+addEventListener("afterprint", () => { closed.forEach((fold) => { fold.open = false; }); });
 
 const theme = document.getElementById("theme");
 const system = matchMedia("(prefers-color-scheme: dark)");

@@ -30,6 +30,8 @@ MOST_MODELS = 24
 # More lines of pairs than this are harder to read than wings.
 MOST_PAIRS = 8
 STARS = ((0.001, "***"), (0.01, "**"), (ALPHA, "*"))
+# Two RDMs of distances, which are above 0, have a cosine above 0 whatever they are of.
+ALWAYS_ABOVE = ("cosine", "whitened_cosine")
 
 
 class Line(NamedTuple):
@@ -134,6 +136,29 @@ def find_winners(one: xr.Dataset) -> Array:
     return beats
 
 
+def is_always_above(result: xr.Dataset) -> bool:
+    """Whether similarities of an RSA result are above 0 even of unrelated RDMs."""
+    return str(result.attrs.get("metric", "")) in ALWAYS_ABOVE
+
+
+def get_tested(result: xr.Dataset) -> xr.DataArray:
+    """What stars and squares are drawn by: q against 0, or p of permuted conditions of a cosine.
+
+    Parameters
+    ----------
+    result : Dataset
+        Of kind ``rsa``.
+
+    Returns
+    -------
+    DataArray
+        As ``mean``; NaN for a cosine without permutations.
+    """
+    if not is_always_above(result):
+        return result["q_value"]
+    return result.get("p_permutation", xr.full_like(result["mean"], np.nan))
+
+
 def _write_stars(q: float) -> str:
     return next((stars for limit, stars in STARS if q < limit), "")
 
@@ -174,8 +199,8 @@ def _draw_models(axes: Axes, one: xr.Dataset, subjects: str, pairs: str) -> None
     bottom = float(np.fmin.reduce(np.r_[scores.ravel(), means - error], initial=0.0))
     ends = [float(heights.max()), *([upper] if np.isfinite(upper) else [])]
     step = 0.06 * (max(ends) - bottom)
-    q = one["q_value"].values
-    for row, height, value in zip(rows.tolist(), heights, q, strict=True):
+    tested = get_tested(one).values
+    for row, height, value in zip(rows.tolist(), heights, tested, strict=True):
         axes.text(row, height + 0.15 * step, _write_stars(value), ha="center", fontsize=10)
     beats = find_winners(one)
     style = ("bars" if beats.sum() <= MOST_PAIRS else "wings") if pairs == "auto" else pairs
@@ -212,8 +237,8 @@ def plot_models(result: xr.Dataset, *, pairs: str = "auto") -> Figure:
     """Draw how similar each model is to the RDMs of subjects, under the noise ceiling.
 
     Bars are means with their standard error, open circles are subjects, the grey band runs from
-    the lower to the upper noise ceiling. Stars: above 0 at q < 0.05, 0.01, 0.001. Lines above the
-    bars join models that differ at q < 0.05.
+    the lower to the upper noise ceiling. Stars: above 0 at q < 0.05, 0.01, 0.001; of cosines, which
+    are above 0 anyhow, ``p_permutation`` below these. Lines join models that differ at q < 0.05.
 
     Parameters
     ----------
@@ -286,7 +311,7 @@ def plot_models(result: xr.Dataset, *, pairs: str = "auto") -> Figure:
 
 
 def _find_p(result: xr.Dataset, p_value: xr.DataArray | None) -> xr.DataArray:
-    found = result["q_value"] if p_value is None else p_value
+    found = get_tested(result) if p_value is None else p_value
     if found.dims != result["mean"].dims or found.shape != result["mean"].shape:
         raise SchemaError(
             f"p_value: expected dims {result['mean'].dims} of shape {result['mean'].shape} as "
@@ -305,7 +330,7 @@ def plot_model_courses(result: xr.Dataset, *, p_value: xr.DataArray | None = Non
         first 6). The grey band runs from the lower to the upper noise ceiling.
     p_value : DataArray, optional
         Of the dims of ``mean``, corrected, such as of `neuroalign.stats.find_clusters`; otherwise
-        ``q_value``. Squares under the curves mark times below 0.05.
+        what stars of `plot_models` mean. Squares under the curves mark times below 0.05.
 
     Returns
     -------

@@ -10,17 +10,24 @@ from neuroalign.report._blocks import Block, Picture, Table
 from neuroalign.report._parts import Part, attempt, map_values, picture, warn
 from neuroalign.report._style import to_picture
 from neuroalign.report._summaries import ALPHA, name_place
+from neuroalign.report.cortex_block import SLIGHT, Form
 from neuroalign.report.cortex_maps import map_estimate
 from neuroalign.report.figure_data import lay_out, tabulate_variables
 from neuroalign.report.frames import plot_frames
-from neuroalign.report.rsa_figures import MOST_SLICES, plot_model_courses, plot_models
+from neuroalign.report.rsa_figures import (
+    MOST_SLICES,
+    is_always_above,
+    plot_model_courses,
+    plot_models,
+)
+from neuroalign.report.rsa_tables import tabulate_latencies, tabulate_models
 from neuroalign.report.rsa_time_figures import (
     TESTED,
     plot_ceilings,
     plot_commonality,
     plot_rdm_generalization,
 )
-from neuroalign.report.tables import tabulate_latencies, tabulate_models, tabulate_provenance
+from neuroalign.report.tables import tabulate_provenance
 from neuroalign.report.time_figures import (
     MOST_PANELS,
     average_generalization,
@@ -35,12 +42,29 @@ CEILINGS = (
     "mean", "time_ceiling_lower", "time_ceiling_upper", "roi_ceiling_lower", "roi_ceiling_upper",
 )  # fmt: skip
 SCALE = "All maps of this result share one colour scale."
-STARS = (
-    "Stars: above 0 at q < 0.05 (*), 0.01 (**), 0.001 (***), false discovery rate over all models "
-    "and panels. Lines above the bars join two models that differ at q < 0.05; a line with a dot "
+# What stars and squares say, by what a result was tested for.
+ABOVE = ("above 0 at q", "false discovery rate over all models, times and panels")
+RELATED = (
+    "related to these data at permutation p",
+    "orders of condition labels, each model by itself; a cosine of distances is above 0 anyhow",
+)
+UNTESTED = (
+    "No {0}: a cosine of distances is above 0 whatever they are of. n_permutations asks whether a "
+    "model is related to these data. "
+)
+LINES = (
+    "Lines above the bars join two models that differ at q < 0.05; a line with a dot "
     "says that the model under the dot is above every model under a tick. Grey band: noise "
     "ceiling, from the lower bound (each subject with the mean of the others) to the upper."
 )
+
+
+def _explain(result: xr.Dataset, marks: str, levels: str) -> str:
+    """What stars or squares say of this result."""
+    if is_always_above(result) and "p_permutation" not in result:
+        return UNTESTED.format(marks)
+    said, how = RELATED if is_always_above(result) else ABOVE
+    return f"{marks.capitalize()}: {said} {levels} ({how}). "
 
 
 def show_rsa(result: xr.Dataset) -> list[Block]:
@@ -59,15 +83,17 @@ def show_rsa(result: xr.Dataset) -> list[Block]:
     timed = "time" in result["mean"].dims
     bars = picture(
         "Models", f"Bars of the similarity of each model. {said}",
-        f"Mean over subjects ± standard error. {STARS} At most {MOST_SLICES} panels.",
+        f"Mean over subjects ± standard error. "
+        f"{_explain(result, 'stars', '< 0.05 (*), 0.01 (**), 0.001 (***)')}{LINES} "
+        f"At most {MOST_SLICES} panels.",
         lambda: plot_models(result),
         data=lambda: tabulate_models(result),
     )  # fmt: skip
     courses = picture(
         "Models in time", f"Curves of the similarity of each model in time. {said}",
-        "Mean over subjects, band ± standard error; grey band: noise ceiling. Squares: times with "
-        f"q < 0.05, false discovery rate over all models, times and panels (each time by itself, "
-        f"not clusters). At most {MOST_SLICES} panels.",
+        "Mean over subjects, band ± standard error; grey band: noise ceiling. "
+        f"{_explain(result, 'squares', '< 0.05')}Each time is judged by itself, not clusters. "
+        f"At most {MOST_SLICES} panels.",
         lambda: plot_model_courses(result),
         data=lambda: tabulate_models(result),
     )  # fmt: skip
@@ -246,7 +272,9 @@ def _map(
             return still
         if "vertex" in placed.coords:
             top = None if limits is None else max(map(abs, limits))
-            return map_estimate(placed, title, still, limit=top)
+            low, high = limits or (-1.0, 1.0)
+            form: Form = "signed" if low < -SLIGHT * high else "share"
+            return map_estimate(placed, title, still, limit=top, form=form)
         return replace(still, data=lay_out(still.title, {title: placed}))
 
     return [(f"{'Frames' if timed else 'Map'} of {title}", draw)]

@@ -4,12 +4,16 @@ import numpy as np
 import xarray as xr
 
 from neuroalign.report._summaries import ALPHA, average, name_metric
-from neuroalign.report.rsa_figures import check_result, find_winners, iterate_slices
+from neuroalign.report.rsa_figures import (
+    check_result,
+    find_winners,
+    get_tested,
+    is_always_above,
+    iterate_slices,
+)
 from neuroalign.report.time_figures import average_generalization, find_passed, get_times
 
 MOST_NAMED = 6
-# Two RDMs of distances, which are above 0, have a cosine above 0 whatever they are of.
-ALWAYS_ABOVE = ("cosine", "whitened_cosine")
 # Of a t test: 5 subjects leave 4.
 FEW_DEGREES = 5
 
@@ -20,11 +24,11 @@ def _write_p(value: float) -> str:
     return "< 0.001" if value < 0.001 else f"= {value:.3f}"
 
 
-def _describe_test(one: xr.Dataset, best: int, method: str) -> str:
+def _describe_test(one: xr.Dataset, best: int) -> str:
     """The test that means something for this comparison."""
     if "p_permutation" in one:
         return f"related to these data: permutation p {_write_p(float(one['p_permutation'][best]))}"
-    if method in ALWAYS_ABOVE:
+    if is_always_above(one):
         return "a cosine of distances is above 0 anyhow: n_permutations asks whether it is related"
     return f"above 0: q {_write_p(float(one['q_value'].values[best]))}"
 
@@ -36,7 +40,7 @@ def _judge_slice(one: xr.Dataset, metric: str) -> str:
     error = float(one["standard_error"].values[best])
     text = (
         f"'{one['model'].values[best]}' is the most similar model: {metric} {means[best]:.3f} "
-        f"± {error:.3f} (standard error; {_describe_test(one, best, str(one.attrs['metric']))})"
+        f"± {error:.3f} (standard error; {_describe_test(one, best)})"
     )
     n_others = len(means) - 1
     if n_others:
@@ -72,11 +76,13 @@ def _judge_slices(result: xr.Dataset, metric: str) -> str:
     upper = result["ceiling_upper"].transpose(*means.dims[1:]).values.ravel()[place]
     if np.isfinite(lower):
         text += f", noise ceiling there {lower:.3f} to {upper:.3f}"
-    if result.attrs["metric"] in ALWAYS_ABOVE:
+    cosine = is_always_above(result)
+    if cosine and "p_permutation" not in result:
         return f"{text}."
-    passed = (result["q_value"].transpose("model", ...).values < ALPHA).reshape(len(flat), -1)
+    passed = (get_tested(result).transpose("model", ...).values < ALPHA).reshape(len(flat), -1)
     n_passed = int(passed.any(axis=0).sum())
-    return f"{text}; {n_passed} of {flat.shape[1]} slices hold a model above 0 at q < {ALPHA:g}."
+    what = "related to the data at permutation p" if cosine else "above 0 at q"
+    return f"{text}; {n_passed} of {flat.shape[1]} slices hold a model {what} < {ALPHA:g}."
 
 
 def judge_rsa(result: xr.Dataset) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 import xarray as xr
 
+from neuroalign.errors import SchemaError
 from neuroalign.report._blocks import Block, Table
 from neuroalign.report._parts import attempt, picture, warn
 from neuroalign.report.convergence_screens import list_convergence_parts
@@ -17,7 +18,7 @@ from neuroalign.report.diagnostic_figures import list_partition_parts
 from neuroalign.report.encoding_screens import show_encoding, show_layers
 from neuroalign.report.figure_data import lay_out
 from neuroalign.report.latent_screens import list_fit_parts, show_latents, show_states
-from neuroalign.report.matrices import MOST_PANELS, plot_mds, plot_rdm
+from neuroalign.report.matrices import MOST_PANELS, has_lines, plot_mds, plot_rdm
 from neuroalign.report.null_figures import list_null_parts
 from neuroalign.report.rsa_screens import list_estimate_parts, show_generalization, show_rsa
 from neuroalign.report.second_order_figures import list_second_order_parts, tabulate_plane
@@ -38,11 +39,16 @@ def show_rdm(rdm: xr.DataArray) -> list[Block]:
     list of Block
     """
     said = state_verdict(rdm)
+    try:
+        lines = " White lines: between categories." if has_lines(rdm) else ""
+    except SchemaError:
+        # The parts themselves say what is missing.
+        lines = ""
     parts = [
         picture(
             "RDM", f"Matrix of dissimilarities. {said}",
-            f"All panels share one colour scale; at most {MOST_PANELS} are drawn. White lines: "
-            "between categories.",
+            f"All panels share one colour scale; at most {MOST_PANELS} are drawn."
+            f"{lines}",
             lambda: plot_rdm(rdm),
             data=lambda: lay_out("RDM", {"dissimilarity": rdm}),
         ),

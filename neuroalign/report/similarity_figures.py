@@ -5,7 +5,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from neuroalign.report._style import INK, name_ticks, new_figure
-from neuroalign.report._summaries import ALPHA
+from neuroalign.report._summaries import ALPHA, name_metric
 from neuroalign.report._variables import check_variables
 
 MOST_NAMES = 32
@@ -56,7 +56,7 @@ def plot_similarities(result: xr.Dataset) -> Figure:
     )
     bar = figure.colorbar(image, ax=axes, shrink=0.9, pad=0.03)
     bar.outline.set_visible(False)
-    bar.set_label(str(result.attrs.get("metric", "score")), fontsize=9)
+    bar.set_label(name_metric(result), fontsize=9)
     passed = (
         result["p_fwer"].transpose("layer", "layer_other").values < ALPHA
         if ("p_fwer" in result)

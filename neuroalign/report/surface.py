@@ -1,4 +1,4 @@
-"""Values on the brain: the inflated fsaverage5 cortex, or slices of a volume.
+"""Values on the brain: the inflated fsaverage5 cortex.
 
 The surface comes with the nilearn wheel, so nothing is downloaded. Faces are rotated, culled,
 sorted by depth and painted from the back: a few thousand triangles need no graphics card.
@@ -27,7 +27,6 @@ N_VERTICES = 10242
 # Finer icosahedra of FreeSurfer begin with the vertices of the coarser ones.
 FINER = {40962: "fsaverage6", 163842: "fsaverage"}
 HEMISPHERES = {"l": "left", "r": "right"}
-MOST_SLICES = 12
 
 # (to the right, up, towards the reader) in the axes of the mesh: x right, y front, z up [mm].
 VIEWS = {
@@ -194,7 +193,7 @@ def paint(axes: Axes, mesh: Mesh, colors: Array, view: tuple[str, str]) -> None:
     axes.set_axis_off()
 
 
-def _choose_colors(
+def choose_colors(
     finite: Array, categories: Sequence[str] | None, limits: tuple[float, float] | None
 ) -> tuple[Colormap, Normalize]:
     """Steps for categories; else a range from zero (or below) to the 98th percentile.
@@ -259,7 +258,7 @@ def plot_cortex(
             "values: expected finite values on vertices of fsaverage5, got none. "
             "Check for constant responses."
         )
-    cmap, norm = _choose_colors(finite, categories, limits)
+    cmap, norm = choose_colors(finite, categories, limits)
     figure = new_figure(9.6, 4.0, dense=True)
     grid = figure.subplots(2, 3)
     for (side, view), axes in zip(VIEWS, grid.ravel(), strict=True):
@@ -267,11 +266,11 @@ def plot_cortex(
         colors = color_faces(mesh, placed[side], norm, cmap, categories is not None)
         paint(axes, mesh, colors, (side, view))
         axes.set_title(f"{side} {view}", fontsize=9, color=INK, pad=0)
-    _add_bar(figure, grid, norm, cmap, label, categories, bool(finite.max() > norm.vmax))
+    add_bar(figure, grid, norm, cmap, label, categories, bool(finite.max() > norm.vmax))
     return figure
 
 
-def _add_bar(
+def add_bar(
     figure: Figure,
     axes: Array,
     norm: Normalize,
@@ -289,73 +288,3 @@ def _add_bar(
     bar.ax.tick_params(labelsize=8, length=2)
     if categories is not None:
         bar.set_ticks(list(range(len(categories))), labels=[write_label(c, 20) for c in categories])
-
-
-def plot_volume(
-    values: xr.DataArray, *, label: str = "score", limits: tuple[float, float] | None = None
-) -> Figure:
-    """Draw values on voxels as a mosaic of up to 12 slices along the third axis.
-
-    Parameters
-    ----------
-    values : DataArray (neuroid)
-        With coords ``i``, ``j``, ``k`` (voxel indices) on ``neuroid``; attrs ``grid_shape``, taken
-        from the largest indices when absent.
-    label : str
-        Beside the colour bar.
-    limits : (float, float), optional
-        Range of colours; otherwise as in `plot_cortex`. Slices share it.
-
-    Returns
-    -------
-    Figure
-
-    Raises
-    ------
-    SchemaError
-        When coords are missing, indices are outside the grid, or nothing is finite.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> import xarray as xr
-    >>> ijk = np.argwhere(np.ones((4, 4, 3)))
-    >>> place = {axis: ("neuroid", ijk[:, n]) for n, axis in enumerate("ijk")}
-    >>> figure = plot_volume(xr.DataArray(np.linspace(0, 1, 48), place, ("neuroid",)))
-    >>> len(figure.axes)  # three slices and the colour bar
-    4
-    """
-    if values.dims != ("neuroid",):
-        raise SchemaError(f"values: expected dims ('neuroid',), got {values.dims}. Average first.")
-    need_coord(values, "i", "j", "k")
-    where = np.stack([values[name].values.astype(np.int64) for name in "ijk"])
-    if not np.isfinite(values.values).any():
-        raise SchemaError("values: expected finite values, got none. Check for constant responses.")
-    shape = tuple(map(int, values.attrs.get("grid_shape", where.max(axis=1) + 1)))
-    if len(shape) != 3 or where.min() < 0 or (where.max(axis=1) >= np.array(shape)).any():
-        raise SchemaError(
-            f"values: expected voxels inside grid_shape {shape}, got indices up to "
-            f"{where.max(axis=1).tolist()}. Keep i, j, k of the image the mask belongs to."
-        )
-    low, high = where.min(axis=1), where.max(axis=1) + 1
-    box = np.full(high - low, np.nan)
-    known = np.isfinite(values.values)
-    box[tuple((where - low[:, None])[:, known])] = values.values[known]
-    filled = np.flatnonzero(np.isfinite(box).any(axis=(0, 1)))
-    chosen = filled[np.linspace(0, len(filled) - 1, min(MOST_SLICES, len(filled))).astype(int)]
-    finite = values.values[np.isfinite(values.values)]
-    cmap, norm = _choose_colors(finite, None, limits)
-    n_columns = min(6, len(chosen))
-    n_rows = -(-len(chosen) // n_columns)
-    panel = 1.5 if len(chosen) > 3 else 3.0
-    figure = new_figure(panel * n_columns + 1.2, (panel + 0.15) * n_rows + 0.2)
-    grid = figure.subplots(n_rows, n_columns, squeeze=False)
-    for number, axes in enumerate(grid.ravel()):
-        axes.set_axis_off()
-        if number < len(chosen):
-            piece = box[:, :, chosen[number]].T
-            axes.imshow(np.zeros_like(piece), cmap="Greys", vmin=-0.25, vmax=1, origin="lower")
-            axes.imshow(piece, cmap=cmap, norm=norm, origin="lower", interpolation="nearest")
-            axes.set_title(f"k = {chosen[number] + low[2]}", fontsize=8, color=INK, pad=2)
-    _add_bar(figure, grid, norm, cmap, label, None, bool(finite.max() > norm.vmax))
-    return figure

@@ -8,19 +8,18 @@ import xarray as xr
 
 from neuroalign.errors import SchemaError
 from neuroalign.report._blocks import Cell, Table
+from neuroalign.report._cells import is_p, to_cell, to_p_cell
 from neuroalign.report._summaries import (
     average,
     compute_interval,
+    find_floor,
     get_ceiling,
     get_scores,
     group_by_roi,
     name_metric,
     summarise,
 )
-from neuroalign.report.rsa_figures import check_result, iterate_slices
 
-MOST_ROWS = 500
-ENDS = ("ceiling_lower", "ceiling_upper")
 # Attrs of an estimate that its head or the table of provenance says already.
 SAID_ELSEWHERE = {"affine", "grid_shape", "headline", "kind", "meaning", "provenance"}
 SAID_ELSEWHERE |= {"schema_version", "verdict"}
@@ -34,21 +33,13 @@ SPOKEN = {
         "Test windows overlap: scores at neighbouring times share data and are not independent."
     ),
 }
-
-
-def _to_cell(value: float, digits: int = 3) -> Cell:
-    """Round a number; None where there is none."""
-    return round(float(value), digits) if np.isfinite(value) else None
-
-
-def _to_p_cell(value: float) -> Cell:
-    """Round a p value; never to 0, which no test gives."""
-    return "< .001" if value < 0.001 else _to_cell(value, 4)
-
-
-def _is_p(name: str) -> bool:
-    """Whether a variable holds p or q values, by its name."""
-    return any(word in ("p", "q") for word in name.split("_"))
+# Attrs whose names say too little.
+EXPLAINED = {
+    "edge_low": "share of neuroids at the smallest penalty of the grid, by fold (edge_low)",
+    "edge_high": "share of neuroids at the largest penalty of the grid, by fold (edge_high)",
+    "ceiling_method": "noise ceiling, how (ceiling_method)",
+    "ceiling_n_averaged": "noise ceiling, of averages of so many presentations",
+}
 
 
 def tabulate_rois(result: xr.Dataset) -> Table:
@@ -92,103 +83,18 @@ def tabulate_rois(result: xr.Dataset) -> Table:
         share = compute_interval(significant[inside]).mean
         ratio = mean / top if top > 0 else np.nan
         row = (mean, low, high, top, ratio, share)
-        rows.append((roi, n, *map(_to_cell, row)))
+        rows.append((roi, n, *map(to_cell, row)))
     metric = name_metric(result)
+    timed = "time" in result["score"].dims
     columns = ("region", "n", f"mean {metric}", "95 % low", "95 % high")
     return Table(
         "Regions",
         (*columns, f"ceiling, as {metric}", "score / ceiling", "share q < 0.05"),
         tuple(rows),
         "n counts neuroids with a finite score. The interval is a t-interval over neuroids, which "
-        "share noise: it does not speak about other subjects.",
+        "share noise: it does not speak about other subjects."
+        + (" Scores and ceilings are means over all times." if timed else ""),
     )
-
-
-def tabulate_models(result: xr.Dataset) -> Table:
-    """One row a model (and region or time): similarity, interval, tests against 0 and ceiling.
-
-    Parameters
-    ----------
-    result : Dataset
-        Of kind ``rsa``; see `neuroalign.rsa.infer`.
-
-    Returns
-    -------
-    Table
-        Columns: slice, model, mean, standard error, interval, p and q against 0, p against the
-        lower ceiling, and both ceilings. The first 500 rows.
-
-    Raises
-    ------
-    SchemaError
-        When it is of another form, or no mean is finite.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from neuroalign.rsa import from_matrix, infer
-    >>> values, names = np.random.default_rng(0).random((8, 66)), list("abcdefghijkl")
-    >>> good, other, *people = (from_matrix(row, names) for row in values)
-    >>> models, rdms = {"good": good, "other": other}, dict(zip("stuvwx", people, strict=True))
-    >>> found = infer(models, rdms, bootstrap="subjects", n_bootstrap=50)
-    >>> [row[:2] for row in tabulate_models(found).rows]
-    [('all', 'good'), ('all', 'other')]
-    """
-    check_result(result)
-    rows: list[tuple[Cell, ...]] = []
-    by_model = ("mean", "standard_error", "interval_lower", "interval_upper", "p_value", "q_value",
-                "p_ceiling")  # fmt: skip
-    empty = np.full(result.sizes["model"], np.nan)
-    for title, one in iterate_slices(result):
-        ends = [float(one[name]) for name in ENDS]
-        columns = [one[name].values if name in one else empty for name in by_model]
-        for name, *values in zip(one["model"].values.astype(str), *columns, strict=True):
-            known = zip((*by_model, *ENDS), (*values, *ends), strict=True)
-            cells = [_to_p_cell(v) if _is_p(key) else _to_cell(v, 4) for key, v in known]
-            rows.append((title or "all", str(name), *cells))
-    level = f"{100 * float(result.attrs.get('level', 0.95)):g} %"
-    named = ("slice", "model", name_metric(result), "standard error", f"{level} low",
-             f"{level} high", "p > 0", "q > 0", "p vs ceiling", "ceiling low",
-             "ceiling high")  # fmt: skip
-    cut = f" The first {MOST_ROWS} of {len(rows)} rows." if len(rows) > MOST_ROWS else ""
-    caption = "p > 0 is one-sided, p vs ceiling two-sided against the lower noise ceiling."
-    return Table("Models", named, tuple(rows[:MOST_ROWS]), caption + cut)
-
-
-def tabulate_latencies(result: xr.Dataset) -> Table:
-    """One row a region of a fusion: onset and peak with their intervals.
-
-    Parameters
-    ----------
-    result : Dataset
-        ``onset`` and ``peak`` (roi) [s], optional ``_lower`` and ``_upper`` of both and
-        ``onset_share``; see `neuroalign.rsa.fuse`.
-
-    Returns
-    -------
-    Table
-
-    Examples
-    --------
-    >>> import xarray as xr
-    >>> times = {"onset": ("roi", [0.08, 0.12]), "peak": ("roi", [0.1, 0.17])}
-    >>> tabulate_latencies(xr.Dataset(times, {"roi": ["V1", "IT"]})).rows[0][0]
-    'V1'
-    """
-    rois = result["roi"].values.astype(str).tolist() if "roi" in result.coords else []
-    named = {
-        "onset": "onset [s]", "onset_lower": "low", "onset_upper": "high",
-        "onset_share": "resamples with onset", "peak": "peak [s]", "peak_lower": "low",
-        "peak_upper": "high",
-    }  # fmt: skip
-    known = [name for name in named if name in result and result[name].dims == ("roi",)]
-    rows = [
-        (roi, *(_to_cell(result[name].values[number]) for name in known))
-        for number, roi in enumerate(rois)
-    ]
-    columns = ("region", *(named[name] for name in known))
-    caption = "Low and high: bootstrap over subjects. A dash: none was found."
-    return Table("Onsets and peaks", columns, tuple(rows), caption)
 
 
 def tabulate_estimate(result: xr.Dataset) -> Table:
@@ -210,7 +116,7 @@ def tabulate_estimate(result: xr.Dataset) -> Table:
             rows.append((str(name), variable.size, *_sketch_text(variable.values)))
             continue
         middle, low, high, n = summarise(variable.values)
-        write = _to_p_cell if _is_p(str(name)) else _to_cell
+        write = to_p_cell if is_p(str(name)) else to_cell
         rows.append((str(name), n, *map(write, (middle, low, high))))
     settings = "; ".join(
         f"{key} {value}"
@@ -280,7 +186,7 @@ def tabulate_recovery(result: xr.Dataset) -> Table:
         if known:
             planted = str(result["planted_layer"].values[number])
             row += (planted, "yes" if planted == best else "no")
-        rows.append((*row, _to_cell(ordered[0] if len(ordered) else np.nan), _to_cell(lead)))
+        rows.append((*row, to_cell(ordered[0] if len(ordered) else np.nan), to_cell(lead)))
     named = ("region", "recovered layer", *(("planted layer", "agrees") if known else ()))
     title = "Recovered against planted" if known else "Best layer by region"
     caption = "Lead: how far the best layer is ahead of the second."
@@ -308,13 +214,15 @@ def tabulate_provenance(result: xr.Dataset | xr.DataArray) -> Table:
     (('versions.numpy', '2.1'), ('seed', '0'))
     """
     rows: list[tuple[Cell, ...]] = []
-    for key, value in result.attrs.items():
+    # What needs words of explanation does not open the table.
+    for key in sorted(map(str, result.attrs), key=EXPLAINED.__contains__):
+        value = result.attrs[key]
         if key in ("warnings", "history"):
             continue
         if key == "provenance":
             rows += _flatten(_read_json(str(value)), "")
         else:
-            rows.append((str(key), _to_text(value)))
+            rows.append((EXPLAINED.get(key, key), _to_text(value)))
     rows += [
         (f"step {number}", line)
         for number, line in enumerate(str(result.attrs.get("history", "")).split("\n"), 1)
@@ -325,9 +233,11 @@ def tabulate_provenance(result: xr.Dataset | xr.DataArray) -> Table:
 
 def _to_text(value: Any) -> str:
     """Write a list of numbers to four digits."""
-    if isinstance(value, str | int | float):
+    if isinstance(value, float | np.floating):
+        return f"{value:.6g}"
+    if isinstance(value, str | int):
         return str(value)
-    return ", ".join(f"{number:.4g}" for number in value)
+    return ", ".join(f"{number:.4g}" for number in np.ravel(value))
 
 
 def _read_json(text: str) -> Any:
@@ -395,6 +305,11 @@ def list_warnings(result: xr.Dataset | xr.DataArray) -> list[str]:
             lines.append(f"{missing} of {result.sizes['neuroid']} neuroids have no finite score.")
         if "ceiling" not in result or not np.isfinite(result["ceiling"].values).any():
             lines.append("No noise ceiling: scores cannot be held against what is predictable.")
+        floor = find_floor(result)
+        if floor is not None:
+            lines.append(
+                f"No test can pass by false discovery rate: {floor}; take {floor.needed:,}."
+            )
         if "q_value" not in result:
             lines.append("No permutation test: scores are shown without their null.")
     return lines

@@ -11,18 +11,55 @@ from neuroalign.report._summaries import (
     ALPHA,
     compute_interval,
     describe_model,
-    find_least_p,
     get_ceiling,
     get_scores,
+    name_measure,
+    name_method,
     name_metric,
     summarise,
     warn_of_coarse_p,
 )
+from neuroalign.report.course_figures import summarise_courses
 from neuroalign.report.latent_verdicts import judge_fit, judge_latents, judge_states
 from neuroalign.report.rsa_verdicts import judge_fusion, judge_generalization, judge_rsa
+from neuroalign.report.time_figures import get_times
+
+
+def _describe_peak(result: xr.Dataset) -> str:
+    """Where the mean over neuroids is highest in time, under which ceiling."""
+    (course,) = summarise_courses(result.drop_vars("roi", errors="ignore"))
+    times, unit = get_times(result["score"])
+    best = int(np.nanargmax(course.bounds[:, 0]))
+    mean, low, high = course.bounds[best]
+    n = int(np.isfinite(course.values[:, best]).sum())
+    text = f"{name_metric(result)} peaks at {mean:.3f} at {times[best]:.3g} {unit}, mean over {n}"
+    text += " neuroids"
+    if np.isfinite(low):
+        text += f" [{low:.3f}, {high:.3f}: 95 % over neuroids]"
+    if course.ceiling is not None and np.isfinite(course.ceiling[best]):
+        text += f", ceiling there {course.ceiling[best]:.3f}"
+    return text
+
+
+def _count_passed(result: xr.Dataset) -> str:
+    """How many tests pass, by either correction, and whether any could."""
+    if "q_value" not in result or not set(result["q_value"].dims) <= {"neuroid", "time"}:
+        return ""
+    q = result["q_value"]
+    n = int(np.isfinite(q.values).sum())
+    of = f"{n} tests (neuroids by times)" if "time" in q.dims else f"{q.sizes['neuroid']}"
+    text = f", {int((q.values < ALPHA).sum())} of {of} with q < {ALPHA:g}"
+    text += warn_of_coarse_p(result)
+    if "p_fwer" in result:
+        passed = int((result["p_fwer"].values < ALPHA).sum())
+        text += f", {passed} with p < {ALPHA:g} by the max statistic"
+    return text
 
 
 def _judge_encoding(result: xr.Dataset) -> str:
+    if "time" in result["score"].dims:
+        get_scores(result)
+        return f"{_describe_peak(result)}{_count_passed(result)}."
     scores = get_scores(result).values
     mean, low, high, n = compute_interval(scores)
     text = f"{name_metric(result)} {mean:.3f} on average over {n} neuroids"
@@ -31,10 +68,7 @@ def _judge_encoding(result: xr.Dataset) -> str:
     ceiling = get_ceiling(result)
     if ceiling is not None:
         text += f", ceiling {compute_interval(ceiling).mean:.3f}"
-    if "q_value" in result and result["q_value"].dims == ("neuroid",):
-        passed = int((result["q_value"].values < 0.05).sum())
-        text += f", {passed} of {n} with q < 0.05{warn_of_coarse_p(find_least_p(result))}"
-    return text + "."
+    return f"{text}{_count_passed(result)}."
 
 
 def _judge_layers(result: xr.Dataset) -> str:
@@ -89,7 +123,7 @@ def _judge_comparison(result: xr.Dataset) -> str:
         else:
             above, below = ((low & (sign * difference > 0)).sum() / n for sign in (1, -1))
             text += f"; q < 0.05 for a in {above:.1%}, for b in {below:.1%}"
-        text += warn_of_coarse_p(find_least_p(result))
+        text += warn_of_coarse_p(result)
     names = {key: describe_model(str(result.attrs.get(f"model_{key}", ""))) for key in "ab"}
     if names["a"] != names["b"] and all(names.values()):
         text += f". a: {names['a']}; b: {names['b']}"
@@ -114,7 +148,7 @@ def _judge_estimate(result: xr.Dataset) -> str:
             "Name a variable."
         )
     middle, low, high, n = summarise(result[name].values)
-    text = f"{result.attrs['method']}: {name} {middle:.3f}"
+    text = f"{name_method(result.attrs['method'])}: {name_measure(name)} {middle:.3f}"
     if n > 1:
         text += f" at the median of {n} values [{low:.3f} to {high:.3f}]"
     return f"{text}, lag {result.attrs['lag']:g} s." if "lag" in result.attrs else f"{text}."

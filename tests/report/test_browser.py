@@ -316,3 +316,33 @@ def test_hostile_labels_stay_text_in_a_real_browser(
     assert all(link.startswith("#") for link in links)
     tab.page.set_viewport_size(PHONE)
     assert tab.page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+
+
+def test_folds_open_by_link_and_by_key(show: Any, layers: xr.Dataset) -> None:
+    tab = show({f"net {number}": layers for number in range(3)})
+    folds = tab.page.locator("details.fold")
+    is_open = [folds.nth(number).get_attribute("open") is not None for number in range(3)]
+    assert is_open == [True, False, False]
+    tab.page.locator("nav a[href='#result-3-2']").click()
+    tab.page.wait_for_function("document.querySelectorAll('details.fold[open]').length === 2")
+    folds.nth(1).locator("summary").focus()
+    tab.page.keyboard.press("Enter")
+    assert folds.nth(1).get_attribute("open") is not None
+    assert tab.page.locator("#result-2 article h3").first.is_visible()
+    folds.nth(1).locator("summary").press("Enter")
+    tab.page.emulate_media(media="print")
+    tab.page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert tab.page.locator("details.fold[open]").count() == 3
+    tab.page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert tab.page.locator("details.fold[open]").count() == 2
+
+
+def test_a_phone_scrolls_wide_figures_inside_their_card(show: Any, encoding: xr.Dataset) -> None:
+    tab = show({"voxels": encoding}, viewport=PHONE)
+    assert tab.page.evaluate("document.documentElement.scrollWidth") <= 390
+    wide = tab.page.locator(".paper[tabindex='0']")
+    assert wide.count() > 0
+    box = "one => [one.scrollWidth > one.clientWidth, one.clientWidth <= 390]"
+    assert wide.first.evaluate(box) == [True, True]
+    tab.page.set_viewport_size(DESK)
+    tab.page.wait_for_function("!document.querySelector('.paper[tabindex]')")

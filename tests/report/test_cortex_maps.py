@@ -112,3 +112,21 @@ def test_an_estimate_in_time_has_a_slider(timed: xr.Dataset) -> None:
 def test_steps_keep_both_ends() -> None:
     assert thin_steps(3).tolist() == [0, 1, 2]
     assert (len(thin_steps(100)), thin_steps(100)[-1]) == (24, 99)
+
+
+def test_scores_that_are_not_below_zero_start_there(encoding: xr.Dataset) -> None:
+    for shift, signed in ((0.0, False), (-0.4, True)):
+        made = map_encoding(encoding.assign(score=encoding["score"] + shift))
+        assert isinstance(made, Cortex)
+        scale = made.payload["metrics"][0]
+        assert (scale["low"] == -scale["high"]) is signed
+        assert signed or scale["low"] == 0
+
+
+def test_maps_that_share_a_scale_share_its_form(encoding: xr.Dataset) -> None:
+    still = Picture("Cortical map", "", "a map", "40 neuroids.")
+    values = encoding["score"].mean("fold")
+    made = map_estimate(values, "score", still, limit=2.0, form="share")
+    assert isinstance(made, Cortex)
+    scale = made.payload["metrics"][0]
+    assert (scale["low"], scale["high"]) == (0, 2)

@@ -113,3 +113,11 @@ def test_messages(encoding: xr.Dataset) -> None:
     with pytest.raises(SchemaError, match="share: expected finite shares"):
         plot_partition(encoding)
     assert list_partition_parts(encoding) == []
+
+
+def test_an_end_that_nobody_chose_is_written_but_not_drawn(penalised: xr.Dataset) -> None:
+    axes = plot_penalties(penalised.assign_attrs(edge_low=[0.0, 0.0, 0.0])).axes[0]
+    drawn = [line.get_xdata()[0] for line in axes.lines if line.get_linestyle() == "--"]
+    assert drawn == [3]
+    words = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert words[0] == "0 of neuroids at the smallest of the grid"

@@ -104,3 +104,13 @@ def test_planted_layers_are_marked_by_the_names_of_regions(layers: xr.Dataset) -
 def test_a_figure_shows_itself_in_a_notebook(layers: xr.Dataset) -> None:
     figure = report.plot_layer_roi(layers["score"])
     assert figure._repr_png_().startswith(b"\x89PNG")
+
+
+def test_neuroids_are_counted_in_whole_numbers(encoding: xr.Dataset) -> None:
+    axes = report.plot_score_histogram(encoding.isel(neuroid=slice(0, 3))).axes[0]
+    assert all(float(tick).is_integer() for tick in axes.get_yticks())
+
+
+def test_the_bar_of_layers_is_named(layers: xr.Dataset) -> None:
+    figure = report.plot_layer_roi(layers["score"], label="mean Pearson r")
+    assert figure.axes[-1].get_ylabel() == "mean Pearson r"

@@ -74,7 +74,7 @@ def test_warnings_are_content_where_they_belong_and_in_front(
 
 
 def test_no_warning_is_said_too(layers: xr.Dataset, undrawn: None) -> None:
-    assert "No result gives one." in html.render_html(layers)
+    assert "No warnings." in html.render_html(layers)
 
 
 def test_parts_left_out_are_listed_in_front(layers: xr.Dataset, undrawn: None) -> None:
@@ -213,3 +213,12 @@ def test_pictures_lose_nothing_when_they_are_packed() -> None:
     assert (one[..., 3] == 1).all()
     np.testing.assert_array_equal(one[..., :3], two)
     assert len(packed.getvalue()) < len(plain.getvalue())
+
+
+def test_many_results_of_a_kind_are_folded_but_the_first(layers: xr.Dataset) -> None:
+    many = {f"net {number}": layers for number in range(3)}
+    folds = parse(html.render_html(many)).find("details")
+    assert [("open" in fold, fold["class"]) for fold in folds] == [
+        (True, "fold"), (False, "fold"), (False, "fold"),
+    ]  # fmt: skip
+    assert parse(html.render_html({"a": layers, "b": layers})).find("details") == []

@@ -9,8 +9,10 @@ from sklearn.manifold import smacof
 
 from neuroalign import report
 from neuroalign.errors import SchemaError
+from neuroalign.report._blocks import Picture
 from neuroalign.report._scaling import compute_mds, compute_smacof, compute_stress
-from neuroalign.report.matrices import rank_pairs, to_panels
+from neuroalign.report.matrices import has_lines, rank_pairs, to_panels
+from neuroalign.report.screens import show_rdm
 
 
 def to_pairs(rdm: xr.DataArray) -> xr.DataArray:
@@ -135,3 +137,38 @@ def test_rdms_joined_in_different_orders_are_named() -> None:
     )
     with pytest.raises(SchemaError, match="Use rsa.stack_rdms"):
         report.plot_rdm(broken)
+
+
+def test_few_conditions_are_named_in_a_gallery(rdm: xr.DataArray) -> None:
+    stack = xr.concat([rdm] * 6, xr.Variable("subject", list("abcdef")))
+    axes = report.plot_rdm(stack.assign_attrs(rdm.attrs)).axes
+    names = [
+        [
+            [text.get_text() for text in labels]
+            for labels in (a.get_yticklabels(), a.get_xticklabels())
+        ]
+        for a in axes[:6]
+    ]
+    known = rdm["first"].values.tolist()
+    assert names[0] == [known, [""] * 9]
+    assert names[4] == [known, known]
+    assert names[5] == [[""] * 9, known]
+
+
+def test_lines_are_told_only_where_there_are_any(rdm: xr.DataArray) -> None:
+    bare = rdm.drop_vars("first_category")
+    for one, lines in ((rdm, True), (bare, False)):
+        picture = next(block for block in show_rdm(one) if isinstance(block, Picture))
+        assert ("White lines" in picture.caption) is lines
+        assert has_lines(one) is lines
+
+
+def test_categories_differ_in_markers_too(rdm: xr.DataArray) -> None:
+    groups = report.plot_mds(rdm).axes[0].collections
+    shapes = {tuple(np.round(one.get_paths()[0].vertices.ravel(), 6)) for one in groups}
+    assert len(shapes) == 3
+
+
+def test_a_bar_names_the_distance_in_words(rdm: xr.DataArray) -> None:
+    squared = report.plot_rdm(rdm.assign_attrs(distance="squared_euclidean"))
+    assert squared.axes[-1].get_ylabel() == "squared euclidean"

@@ -85,7 +85,7 @@ def test_ceilings_are_told_by_their_provenance(encoding: xr.Dataset, given: str,
 
 def test_a_given_ceiling_is_told_by_the_history_where_that_tells(encoding: xr.Dataset) -> None:
     given = encoding.assign_attrs(provenance=json.dumps({"parameters": {"ceiling": "DataArray"}}))
-    assert "by a method that the result does not name." in describe(given).sentences[0]
+    assert "was computed beforehand and given." in describe(given).sentences[0]
     told = "(Spearman, 1910; Brown, 1910); it was computed beforehand."
     named = given.assign_attrs(history="responses: loaded\nceiling: split_half")
     assert told in describe(named).sentences[0]
@@ -198,3 +198,37 @@ def test_rows_of_estimates_are_names_that_the_code_gives() -> None:
 @pytest.mark.parametrize("provenance", ["", "not json", "[]", '{"versions": 3, "parameters": []}'])
 def test_odd_provenance_is_no_obstacle(encoding: xr.Dataset, provenance: str) -> None:
     assert describe(encoding.assign_attrs(provenance=provenance)).sentences
+
+
+def test_crossnobis_without_noise_is_no_mahalanobis(rdm: xr.DataArray) -> None:
+    plain = describe(rdm.assign_attrs(distance="crossnobis", noise="none", fold="run"))
+    assert (
+        "cross-validated squared Euclidean distances (crossnobis without noise normalisation) "
+        "(Walther et al., 2016), folds by run." in plain.sentences[0]
+    )
+    whitened = describe(rdm.assign_attrs(distance="crossnobis", noise="shrinkage"))
+    assert "cross-validated Mahalanobis (crossnobis) distances" in whitened.sentences[0]
+
+
+def test_permuted_conditions_are_told_where_there_were_any(models: xr.Dataset) -> None:
+    said = "tested by 1,000 permutations of condition labels (Phipson & Smyth, 2010)."
+    asked = models.assign_attrs(n_permutations=1000)
+    assert said not in describe(asked).sentences[0]
+    tested = asked.assign(p_permutation=models["p_value"])
+    assert said in describe(tested).sentences[0]
+
+
+def test_a_given_ceiling_is_told_by_the_attrs_of_the_result(encoding: xr.Dataset) -> None:
+    record = json.dumps({"parameters": {"ceiling": "Dataset"}})
+    attrs = {"ceiling_method": "split_half", "ceiling_n_averaged": 3.9999999}
+    text = describe(encoding.assign_attrs(provenance=record, **attrs)).sentences[0]
+    assert "corrected for their length (Spearman, 1910; Brown, 1910); it was computed " in text
+    assert "beforehand for averages of 4 presentations." in text
+    assert describe(encoding.assign_attrs(provenance=record)).unknown == ()
+
+
+def test_folds_say_what_they_are_made_of(encoding: xr.Dataset) -> None:
+    assert "from 3 folds over stimuli." in describe(encoding.assign_attrs(group="")).sentences[0]
+    shared = json.dumps({"parameters": {"allow_shared_stimuli": True}})
+    dealt = encoding.assign_attrs(group="", provenance=shared)
+    assert "from 3 folds over samples." in describe(dealt).sentences[0]

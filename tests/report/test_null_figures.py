@@ -14,6 +14,7 @@ from neuroalign.report.null_figures import (
     plot_p_values,
     tabulate_null,
 )
+from tests.report.coarse import make_coarse
 
 
 @pytest.fixture
@@ -109,3 +110,10 @@ def test_messages(encoding: xr.Dataset) -> None:
         plot_p_values(encoding.drop_vars("p_value"))
     with pytest.raises(SchemaError, match="p_value: expected finite values"):
         tabulate_null(encoding.assign(p_value=encoding["p_value"] * np.nan))
+
+
+def test_the_table_says_when_no_q_can_pass(timed: xr.Dataset) -> None:
+    table = tabulate_null(make_coarse(timed))
+    assert dict(table.rows)["smallest q"] == 0.12
+    assert "No q can pass: q cannot fall below 0.12" in table.caption
+    assert "smallest q" not in dict(tabulate_null(make_coarse(timed, 120)).rows)

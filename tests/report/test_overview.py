@@ -10,6 +10,7 @@ from neuroalign.encoders import Ridge
 from neuroalign.evaluate import cross_validate
 from neuroalign.loaders import simulate_linear
 from neuroalign.report.overview import SIGNS, make_cards, run_checks
+from tests.report.coarse import make_coarse
 
 
 def check(result: xr.Dataset | xr.DataArray) -> dict[str, tuple[str, tuple[str, ...]]]:
@@ -148,3 +149,25 @@ def test_odd_parameters_do_no_harm(encoding: xr.Dataset, odd: object) -> None:
     )  # fmt: skip
     assert run_checks({"a": result})
     assert make_cards({"a": result})
+
+
+def test_permutations_that_let_no_test_pass_are_looked_at(timed: xr.Dataset) -> None:
+    state, lines = check(make_coarse(timed))["Null"]
+    said = "q cannot fall below 0.12 with 99 permutations and 240 tests; take 500"
+    assert (state, lines) == ("look", (said,))
+    assert check(make_coarse(timed, 120))["Null"][0] == "good"
+
+
+def test_a_given_ceiling_and_single_bounds_are_told_in_words(
+    encoding: xr.Dataset, models: xr.Dataset
+) -> None:
+    cards = {card.title: card.lines for card in make_cards({"a": models})}
+    assert cards["Noise ceiling"] == ("lower bound 0.600", "upper bound 0.700")
+    record = json.dumps({"parameters": {"ceiling": "Dataset"}})
+    given = encoding.assign_attrs(provenance=record, ceiling_method="split_half")
+    cards = {card.title: card.lines for card in make_cards({"a": given})}
+    assert cards["Noise ceiling"][0].endswith("40 values, given (split_half)")
+    told = models.assign_attrs(metric="whitened_cosine", method="RSA (whitened_cosine)")
+    cards = {card.title: card.lines for card in make_cards({"a": told})}
+    assert cards["Score"] == ("whitened cosine",)
+    assert cards["Model and method"][-1] == "RSA (whitened cosine)"

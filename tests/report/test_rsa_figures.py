@@ -159,3 +159,23 @@ def test_messages_name_what_is_wrong(models: xr.Dataset, models_in_time: xr.Data
         report.plot_models(models.assign(mean=models["mean"] * np.nan))
     with pytest.raises(SchemaError, match=r"p_value: expected dims \('model', 'time'\)"):
         report.plot_model_courses(models_in_time, p_value=models["q_value"])
+
+
+def test_cosines_have_stars_of_permutations_only(models: xr.Dataset) -> None:
+    cosine = models.assign_attrs(metric="whitened_cosine")
+    stars = [text.get_text() for text in report.plot_models(cosine).axes[0].texts]
+    assert stars == ["", "", ""]
+    tested = cosine.assign(p_permutation=("model", [0.002, 0.62, 0.04]))
+    stars = [text.get_text() for text in report.plot_models(tested).axes[0].texts]
+    assert stars == ["**", "", "*"]
+    assert report.plot_models(tested).axes[0].get_ylabel() == "similarity (whitened cosine)"
+
+
+def test_courses_of_cosines_are_marked_by_permutations_only(models_in_time: xr.Dataset) -> None:
+    cosine = models_in_time.assign_attrs(metric="cosine")
+    p = xr.full_like(cosine["mean"], 0.3)
+    p[1, 2] = 0.01
+    for result, n in ((cosine, 0), (cosine.assign(p_permutation=p), 1)):
+        axes = report.plot_model_courses(result).axes[0]
+        marks = [len(line.get_xdata()) for line in axes.lines if line.get_gid() == "passed"]
+        assert sum(marks) == n

@@ -10,7 +10,7 @@ from neuroalign import report
 from neuroalign.report._blocks import Note, Picture, Table
 from neuroalign.report.rsa_screens import show_generalization, show_rsa
 from neuroalign.report.screens import show_estimate
-from neuroalign.report.surface import plot_volume
+from neuroalign.report.volume import plot_volume
 
 
 def list_titles(blocks: list) -> list[str]:  # type: ignore[type-arg]
@@ -25,7 +25,7 @@ def test_models_have_a_figure_with_stars_explained_and_a_table(models: xr.Datase
     )  # fmt: skip
     assert "above 0 at q < 0.05 (*)" in picture.caption
     assert "noise ceiling" in picture.caption
-    assert table.rows[0][:4] == ("all", "late", 0.5, 0.03)
+    assert table.rows[0][:4] == ("late", 0.5, 0.03, 0.44)
     assert len(table.columns) == len(table.rows[0])
 
 
@@ -114,7 +114,7 @@ def test_hostile_model_names_stay_text(models: xr.Dataset, name: str, tmp_path: 
 
 def test_a_notebook_shows_the_table_of_models(models: xr.Dataset) -> None:
     sketch = report.show(models)
-    assert [row[1] for row in sketch.table.rows] == ["late", "early", "pixels"]
+    assert [row[0] for row in sketch.table.rows] == ["late", "early", "pixels"]
 
 
 def test_no_p_of_any_table_is_zero(models: xr.Dataset, fusion: xr.Dataset) -> None:
@@ -153,3 +153,12 @@ def test_maps_of_all_models_share_one_scale(
     figure = plot_volume(score[0], limits=(0.0, 0.8))
     images = [axes.images[1] for axes in figure.axes[:-1] if len(axes.images) == 2]
     assert {image.get_clim() for image in images} == {(0.0, 0.8)}
+
+
+def test_captions_say_what_stars_of_cosines_mean(models: xr.Dataset) -> None:
+    cosine = models.assign_attrs(metric="whitened_cosine")
+    tested = cosine.assign(p_permutation=("model", [0.002, 0.62, 0.04]))
+    for result, said in ((cosine, "No stars: a cosine"), (tested, "at permutation p < 0.05 (*)")):
+        picture = next(block for block in show_rsa(result) if isinstance(block, Picture))
+        assert said in picture.caption
+        assert "above 0 at q" not in picture.caption

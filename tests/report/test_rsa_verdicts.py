@@ -68,3 +68,10 @@ def test_few_subjects_are_said_to_have_little_power(models: xr.Dataset) -> None:
     assert "power" not in state_verdict(models.assign_attrs(degrees_of_freedom=11))
     few = state_verdict(models.assign_attrs(degrees_of_freedom=3))
     assert few.endswith("With 3 degrees of freedom their power is low.")
+
+
+def test_slices_of_cosines_count_models_by_permutations(models_by_roi: xr.Dataset) -> None:
+    p = xr.full_like(models_by_roi["mean"], 0.3)
+    p[0, 1] = 0.01
+    said = state_verdict(models_by_roi.assign(p_permutation=p).assign_attrs(metric="cosine"))
+    assert "; 1 of 2 slices hold a model related to the data at permutation p < 0.05" in said

@@ -47,3 +47,9 @@ def test_a_page_shows_it(layers: dict[str, Any]) -> None:
 def test_other_results_are_refused() -> None:
     with pytest.raises(SchemaError, match="expected 'score', got none of 'score'. Take it from"):
         plot_similarities(xr.Dataset())
+
+
+def test_a_bar_names_the_measure_and_its_unit(rng: np.random.Generator) -> None:
+    layers = {"a": rng.normal(size=(9, 4)), "b": rng.normal(size=(9, 4))}
+    found = compare(layers, method="procrustes_angle")
+    assert plot_similarities(found).axes[1].get_ylabel() == "Procrustes angle [rad]"

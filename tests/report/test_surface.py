@@ -95,16 +95,6 @@ def test_whole_cortex_is_drawn_in_seconds(rng: np.random.Generator) -> None:
     assert time.perf_counter() - begin < 10
 
 
-def test_volume_slices_hold_the_values() -> None:
-    i, j, k = np.indices((3, 4, 2)).reshape(3, -1)
-    coords = {name: ("neuroid", index + 1) for name, index in zip("ijk", (i, j, k), strict=True)}
-    values = xr.DataArray(i + 10.0 * j + 100 * k, dims="neuroid", coords=coords)
-    axes = report.plot_volume(values).axes
-    assert [one.get_title() for one in axes[:2]] == ["k = 1", "k = 2"]
-    shown = np.asarray(axes[1].images[1].get_array())
-    np.testing.assert_array_equal(shown, (i + 10.0 * j + 100 * k).reshape(3, 4, 2)[:, :, 1].T)
-
-
 @pytest.mark.parametrize(
     ("values", "message"),
     [
@@ -119,25 +109,3 @@ def test_volume_slices_hold_the_values() -> None:
 def test_cortex_messages(values: xr.DataArray, message: str) -> None:
     with pytest.raises(SchemaError, match=message):
         report.plot_cortex(values)
-
-
-def test_volume_messages() -> None:
-    coords = {name: ("neuroid", [5]) for name in "ijk"}
-    values = xr.DataArray([1.0], dims="neuroid", coords=coords, attrs={"grid_shape": [2, 2, 2]})
-    with pytest.raises(SchemaError, match="expected voxels inside grid_shape"):
-        report.plot_volume(values)
-    with pytest.raises(SchemaError, match="expected coord 'k'"):
-        report.plot_volume(values.drop_vars("k"))
-    with pytest.raises(SchemaError, match="expected finite values, got none"):
-        report.plot_volume(values * np.nan)
-    with pytest.raises(SchemaError, match=r"expected dims \('neuroid',\)"):
-        report.plot_volume(values.expand_dims("fold"))
-
-
-def test_signs_differ_in_hue_where_limits_say_that_values_are_signed() -> None:
-    places = {key: ("neuroid", [0, 1]) for key in "ijk"}
-    values = xr.DataArray([-1.0, 1.0], dims="neuroid", coords=places)
-    made = [report.plot_volume(values, limits=limits) for limits in [(-1, 1), (0, 1)]]
-    drawn = [figure.axes[0].images[1] for figure in made]
-    np.testing.assert_allclose(drawn[0].cmap(0.5)[:3], 0.96, atol=0.02)
-    assert drawn[1].cmap.name != drawn[0].cmap.name

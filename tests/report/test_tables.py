@@ -7,6 +7,7 @@ import xarray as xr
 from neuroalign import report
 from neuroalign.errors import SchemaError
 from neuroalign.report.tables import list_warnings, tabulate_estimate
+from tests.report.coarse import make_coarse
 
 
 def test_rows_hold_mean_ceiling_and_share(encoding: xr.Dataset) -> None:
@@ -88,3 +89,22 @@ def test_what_the_page_says_elsewhere_is_not_told_twice() -> None:
     attrs = {"kind": "estimate", "method": "m", "model": "", "seed": 0, "provenance": "{}"}
     estimate = xr.Dataset({"alpha": 1.0}, attrs={**attrs, "verdict": "One.", "affine": [1.0]})
     assert tabulate_estimate(estimate).caption == "method m; seed 0"
+
+
+def test_provenance_does_not_open_with_ends_of_the_grid(encoding: xr.Dataset) -> None:
+    first = {"edge_low": [0.1, 0.2], **encoding.attrs}
+    result = encoding.copy()
+    result.attrs = first
+    rows = report.tabulate_provenance(result).rows
+    assert rows[0] == ("kind", "encoding")
+    told = "share of neuroids at the smallest penalty of the grid, by fold (edge_low)"
+    assert (told, "0.1, 0.2") in rows
+
+
+def test_a_table_over_times_says_so(encoding: xr.Dataset, timed: xr.Dataset) -> None:
+    assert report.tabulate_rois(timed).caption.endswith("means over all times.")
+    assert "times" not in report.tabulate_rois(encoding).caption
+
+
+def test_permutations_that_let_no_test_pass_are_a_warning(timed: xr.Dataset) -> None:
+    assert any("q cannot fall below 0.12" in line for line in list_warnings(make_coarse(timed)))

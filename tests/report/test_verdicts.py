@@ -9,6 +9,7 @@ from neuroalign.evaluate import compare_models, cross_validate
 from neuroalign.loaders import simulate_linear
 from neuroalign.report.verdicts import state_verdict
 from neuroalign.rsa import from_matrix
+from tests.report.coarse import make_coarse
 
 
 def test_encoding_states_score_ceiling_and_null(encoding: xr.Dataset) -> None:
@@ -89,3 +90,24 @@ def test_an_estimate_may_say_its_own_verdict_or_headline() -> None:
 def test_condensed_rdms_are_counted_in_conditions() -> None:
     said = state_verdict(from_matrix(np.arange(6.0), "abcd"))
     assert said == "1 RDM of 4 conditions, 6 pairs (distance not named)."
+
+
+def test_a_result_in_time_is_told_by_its_peak(timed: xr.Dataset) -> None:
+    peak = float(timed["score"].mean(("fold", "neuroid"))[2])
+    said = state_verdict(timed)
+    assert said.startswith(f"Pearson r peaks at {peak:.3f} at 0.1 s, mean over 40 neuroids [")
+    with_ceiling = timed.assign(ceiling=("neuroid", np.full(40, 0.64)))
+    assert state_verdict(with_ceiling).endswith("95 % over neuroids], ceiling there 0.800.")
+    assert "No verdict" in state_verdict(timed.assign(score=timed["score"] * np.nan))
+
+
+def test_too_few_permutations_for_so_many_tests_are_said(timed: xr.Dataset) -> None:
+    coarse = make_coarse(timed)
+    assert state_verdict(coarse).endswith(
+        ", 0 of 240 tests (neuroids by times) with q < 0.05 (q cannot fall below 0.12 with 99 "
+        "permutations and 240 tests: take 500), 20 with p < 0.05 by the max statistic."
+    )
+    fine = coarse.assign(q_value=coarse["q_value"] * 0.1)
+    assert "cannot fall" not in state_verdict(fine)
+    above = coarse.assign(p_value=coarse["p_value"] + 0.01)
+    assert "cannot fall" not in state_verdict(above)
