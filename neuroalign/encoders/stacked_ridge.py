@@ -78,7 +78,8 @@ class StackedRidge(LabelledRegressor):
 
     References
     ----------
-    Lin, Naselaris, Kay & Wehbe (2024), Network Neuroscience 8(4), doi:10.1162/netn_a_00404.
+    Lin, Naselaris, Kay & Wehbe (2024), NeuroImage 298, 120772,
+    doi:10.1016/j.neuroimage.2024.120772.
 
     Examples
     --------

@@ -121,7 +121,8 @@ def compare_steps(
 
     References
     ----------
-    Block-Recurrent Dynamics in Vision Transformers (2025), arXiv:2512.19941.
+    Jacobs, Fel, Hakim, Brondetta, Ba & Keller (2025), Block-Recurrent Dynamics in Vision
+    Transformers, arXiv:2512.19941.
 
     Examples
     --------
@@ -169,7 +170,8 @@ def stream_steps(
 
     References
     ----------
-    Block-Recurrent Dynamics in Vision Transformers (2025), arXiv:2512.19941.
+    Jacobs, Fel, Hakim, Brondetta, Ba & Keller (2025), Block-Recurrent Dynamics in Vision
+    Transformers, arXiv:2512.19941.
 
     Examples
     --------
@@ -241,7 +243,8 @@ def trace_dynamics(activations: Any, *, over: str = "layer") -> xr.Dataset:
 
     References
     ----------
-    Block-Recurrent Dynamics in Vision Transformers (2025), arXiv:2512.19941.
+    Jacobs, Fel, Hakim, Brondetta, Ba & Keller (2025), Block-Recurrent Dynamics in Vision
+    Transformers, arXiv:2512.19941.
 
     Examples
     --------

@@ -39,8 +39,8 @@ def trace_perturbation(clean: Any, perturbed: Any, *, over: str = "layer") -> xr
 
     References
     ----------
-    Block-Recurrent Dynamics in Vision Transformers (2025), arXiv:2512.19941 (return after
-    perturbation).
+    Jacobs, Fel, Hakim, Brondetta, Ba & Keller (2025), Block-Recurrent Dynamics in Vision
+    Transformers, arXiv:2512.19941 (return after perturbation).
 
     Examples
     --------

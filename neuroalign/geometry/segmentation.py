@@ -77,7 +77,8 @@ def segment_steps(
 
     References
     ----------
-    Block-Recurrent Dynamics in Vision Transformers (2025), arXiv:2512.19941.
+    Jacobs, Fel, Hakim, Brondetta, Ba & Keller (2025), Block-Recurrent Dynamics in Vision
+    Transformers, arXiv:2512.19941.
 
     Examples
     --------

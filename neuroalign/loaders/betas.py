@@ -242,9 +242,10 @@ def estimate_betas(
     ------
     LoadError, SchemaError
 
-    Notes
-    -----
-    LSS: Mumford et al. (2012), NeuroImage 59, 2636-2643.
+    References
+    ----------
+    Mumford, Turner, Ashby & Poldrack (2012), NeuroImage 59, 2636-2643,
+    doi:10.1016/j.neuroimage.2011.08.076: ``lss`` and ``lsa``.
 
     Examples
     --------

@@ -179,7 +179,8 @@ def simulate_scenes(
 
     References
     ----------
-    Rajalingham et al. (2022), bioRxiv 2021.08.02.454787: mental pong, the setting.
+    Rajalingham, Piccato & Jazayeri (2022), Nature Communications 13,
+    doi:10.1038/s41467-022-33581-6: mental pong, the setting.
 
     Examples
     --------

@@ -117,8 +117,8 @@ def bures_similarity(A: Any, B: Any) -> Array:
 
     References
     ----------
-    Tang, Maheswaranathan et al. (2020), arXiv:2003.11630; Harvey, Larsen & Williams (2024), PMLR
-    243, on its duality with Procrustes.
+    Tang, Maddox, Dickens, Diethe & Damianou (2020), arXiv:2003.11498; Harvey, Larsen & Williams
+    (2024), PMLR 243, on its duality with Procrustes.
 
     Examples
     --------

@@ -256,6 +256,11 @@ def permutation_test(
     ------
     AlignError, ValueError
 
+    References
+    ----------
+    Phipson & Smyth (2010), Stat. Appl. Genet. Mol. Biol. 9(1), doi:10.2202/1544-6115.1585: p values
+    count the observed order.
+
     Examples
     --------
     >>> import numpy as np

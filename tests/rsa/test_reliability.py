@@ -177,7 +177,8 @@ def test_a_result_is_stored_and_read_again(rng: np.random.Generator, tmp_path: P
 def test_rdms_of_word_pairs_repeat_in_the_n400(real_data) -> None:  # type: ignore[no-untyped-def]
     """Three thirds of each kind of pair: the kinds differ from 0.3 to 0.5 s, thirds do not."""
     path = real_data / "eeg_n400_wordpairs" / "subject04-epo.fif"
-    epochs = load_epochs(path, stimulus="association")
+    with pytest.warns(UserWarning, match="expected sensors within 0.3 m"):
+        epochs = load_epochs(path, stimulus="association")
     kind = np.where(epochs["event_code"].values == 6, "related", "unrelated")
     order = [(kind[:k] == kind[k]).sum() % 3 for k in range(len(kind))]
     names = [f"{one} {k}" for one, k in zip(kind, order, strict=True)]

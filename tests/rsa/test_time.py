@@ -192,7 +192,8 @@ def conditions():  # type: ignore[no-untyped-def]
 
     def make(folder: Path, n_parts: int) -> xr.DataArray:
         path = folder / "eeg_n400_wordpairs" / "subject04-epo.fif"
-        epochs = load_epochs(path, stimulus="association")
+        with pytest.warns(UserWarning, match="expected sensors within 0.3 m"):
+            epochs = load_epochs(path, stimulus="association")
         kind = np.where(epochs["event_code"].values == 6, "related", "unrelated")
         order = np.array([(kind[:k] == kind[k]).sum() for k in range(len(kind))])
         part = [f"{one} {k % n_parts}" for one, k in zip(kind, order, strict=True)]
