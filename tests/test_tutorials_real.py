@@ -35,6 +35,19 @@ def run_real(name: str, **known: Any) -> str:
     return printed.getvalue()
 
 
+def run_onward(name: str, until: str, **known: Any) -> dict[str, Any]:
+    """Run the cell that waits for real data and those after it up to a title; give the names."""
+    (path,) = FOLDER.glob(f"{name}_*.ipynb")
+    cells = nbformat.read(path, as_version=4).cells
+    imports = next(cell for cell in cells if cell.cell_type == "code")
+    (first,) = [n for n, c in enumerate(cells) if c.cell_type == "code" and "if REAL" in c.source]
+    (end,) = [n for n, cell in enumerate(cells) if cell.source.startswith(until)]
+    for cell in (imports, *cells[first:end]):
+        if cell.cell_type == "code":
+            exec(cell.source.replace("REAL = False", "REAL = True"), known)
+    return known
+
+
 def offer(patch: Patch, make: Callable[[], xr.DataArray], *subjects: str) -> None:
     """Give made data where a dataset would be loaded."""
 
@@ -61,6 +74,32 @@ def make_haxby() -> xr.DataArray:
         sampling_rate=0.4,
     )
     return made.chunk()
+
+
+def make_things() -> xr.DataArray:
+    """Test pictures in each of three runs, training pictures once, regions and voxels outside."""
+    kinds = ["V1", "V2", "V3", "hV4", "rFFA", ""]
+    pictures = np.r_[np.tile(np.arange(20), 3), 20:30]
+    signal = np.random.default_rng(0).normal(size=(30, 24))[pictures]
+    place = np.arange(24)
+    made = na.loaders.from_arrays(
+        signal + 0.5 * RNG.normal(size=signal.shape),
+        modality="fmri",
+        stimulus=[f"thing_{n:02d}s.jpg" for n in pictures],
+        run=[*np.repeat(["ses-01_run-01", "ses-01_run-02", "ses-02_run-01"], 20)]
+        + ["ses-02_run-02"] * 10,
+        roi=np.repeat(kinds, 4),
+        sample_coords={"trial_type": ["test" if n < 20 else "train" for n in pictures]},
+        neuroid_coords={"i": place % 4, "j": place // 4 % 3, "k": place // 12},
+    )
+    return made.chunk(neuroid=5)
+
+
+def make_pictures(folder: Path, names: list[str], size: int = 16) -> dict[str, Path]:
+    for name in names:
+        pixels = RNG.integers(0, 255, (size, size, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{name}.png")
+    return {name: folder / f"{name}.png" for name in names}
 
 
 def make_stories() -> xr.DataArray:
@@ -143,6 +182,32 @@ def make_assembly(path: str) -> xr.DataArray:
     )
 
 
+def test_five_minutes_go_on_with_a_real_brain(monkeypatch: Patch, tmp_path: Path) -> None:
+    offer(monkeypatch, make_things, "sub-01")
+    pictures = make_pictures(tmp_path, [f"thing_{n:02d}s.jpg" for n in range(30)])
+    monkeypatch.setattr(na.loaders, "list_stimuli", lambda *_, **__: pictures)
+    names = [f"stages.stage{stage}" for stage in (1, 2, 3, 4)]
+    network = na.models.SmallConvNet(seed=0)
+    found = run_onward("01", "## Exercise", network=network, names=names, SEED=0)
+    assert found["responses"].shape == (60, 16), "test pictures, voxels of four regions"
+    assert found["group"] is None
+    assert found["table"]["roi"].values.tolist() == ["V1", "V2", "V3", "hV4"]
+    assert float(found["table"]["estimate"].max()) < 0.5, "noise is not predicted"
+    assert found["mean_r"]["moved"] == pytest.approx(found["mean_r"]["as it was"])
+
+
+def test_a_study_of_haxby_is_read_and_run(monkeypatch: Patch, tmp_path: Path) -> None:
+    offer(monkeypatch, make_haxby, "1")
+    rooms = {name: getattr(na.study, name) for name in ("plan_study", "read_study", "run_study")}
+    said = run_real("10", folder=tmp_path, **rooms)
+    study = na.study.read_study(tmp_path / "haxby.yaml")
+    assert [*study.entries()] == ["volumes", "shown", "categories"]
+    assert "3 of 3 tasks to do" in said
+    (place,) = (tmp_path / "haxby" / "steps").glob("categories-*")
+    accuracy = na.storage.load(place / "0000.zarr")["balanced_accuracy"]
+    assert float(accuracy) > 0.9
+
+
 def test_categories_of_haxby_are_told_apart(monkeypatch: Patch) -> None:
     offer(monkeypatch, make_haxby, "1")
     assert "told apart: 0.9" in run_real("02") or "told apart: 1.0" in run_real("02")
@@ -200,11 +265,7 @@ def test_checkpoints_are_traced_against_an_assembly(monkeypatch: Patch, tmp_path
     )
     for step in (0, 10, 20):
         torch.save(net.state_dict(), f"run/step-{step}.pt")
-    pictures = {}
-    for number in range(20):
-        path = tmp_path / f"picture-{number:02d}.png"
-        Image.fromarray(RNG.integers(0, 255, (16, 16, 3), dtype=np.uint8)).save(path)
-        pictures[path.stem] = path
+    pictures = make_pictures(tmp_path, [f"picture-{number:02d}" for number in range(20)])
     monkeypatch.setattr(na.loaders, "list_stimuli", lambda *_, **__: pictures)
     monkeypatch.setattr(na.loaders, "load_brainio", make_assembly)
     said = run_real("09", net=net)
