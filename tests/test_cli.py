@@ -277,3 +277,29 @@ def test_a_study_that_fails_names_its_entry_and_one_without_a_page_says_so(tmp_p
 def test_the_doctor_speaks_text_and_json() -> None:
     assert "numpy" in run("doctor").stdout
     assert json.loads(run("doctor", "--json").stdout)["extras"]["torch"] is True
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["encode", "a.nc", "y.npy"], "FEATURES: expected a file whose array has the dim feature"),
+        (["encode", "y.npy", "a.nc"], "FEATURES: expected a .nc or .zarr that storage.save wrote"),
+        (["rsa", "y.npy", "a.nc"], "RESPONSES: expected a .nc or .zarr"),
+        (["compare", "a.nc", "y.npy"], "FILES: expected a .nc or .zarr"),
+        (["latents", "y.npy"], "of the kind: bare array. In Python, label responses by loaders."),
+        (["latents", "t.mat"], "see 'neuroalign info t.mat'; then storage.save it"),
+        (["run", "y.npy"], "expected a study, which is a YAML file, got a file of the kind: bare"),
+        (["run", "a.zarr"], "got a folder of the kind: stored array. See 'neuroalign info"),
+    ],
+)
+def test_files_that_a_command_cannot_take_are_named_by_their_kind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], named: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    np.save("y.npy", np.zeros((4, 3)))
+    Path("t.mat").write_bytes(b"")
+    for name in ("a.nc", "a.zarr"):
+        save(from_arrays(np.eye(3), modality="fmri", stimulus=[*"abc"]), name)
+    done = run(*arguments)
+    assert done.returncode == 3
+    assert named in done.stderr

@@ -115,7 +115,7 @@ def _check_count(stimulus: Array | None, n: int, n_splits: int | None) -> None:
     """Refuse more folds than there are stimuli to hold out."""
     labels = find_repeated(stimulus)
     n_units = n if labels is None else len(np.unique(labels))
-    if n_splits is not None and n_splits > n_units:
+    if n_splits is not None and n_splits > n_units > 1:
         raise ValueError(
             f"n_splits: expected at most {n_units}, as many as there are different stimuli, got "
             f"{n_splits}. Use fewer folds."

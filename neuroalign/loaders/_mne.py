@@ -29,6 +29,8 @@ MODALITY = {
     "ieeg": ("seeg", "ecog", "dbs"),
     "eeg": ("eeg", "csd"),
 }
+# [m] from the origin of a head, or of the device around it.
+LARGEST = 0.3
 BRAIN = ("mag", "grad", "eeg", "seeg", "ecog", "dbs", "csd")
 UNITS = {
     FIFF.FIFF_UNIT_V: "V",
@@ -194,9 +196,36 @@ def list_types(info: Any, name: object = "recording") -> list[str]:
     return kinds
 
 
-def label_channels(info: Any) -> dict[str, Any]:
-    """Coords on neuroid: ``channel_type``, ``units``, ``x y z`` [mm], ``bad``."""
+def check_places(info: Any, name: object, level: int = 3) -> Array:
+    """Places of the channels (neuroid, xyz) [mm]; warn when a head cannot be as large.
+
+    Parameters
+    ----------
+    info : Info
+    name : path or str
+        File or argument named in the warning.
+    level : int
+        Callers between the user and here.
+    """
     places, _ = _positions(info)
+    brain = np.isin(list_types(info, name), BRAIN)
+    reach = np.where(brain, np.linalg.norm(places, axis=1), np.nan) / 1000
+    far = np.flatnonzero(reach > LARGEST)
+    if len(far):
+        worst = far[reach[far].argmax()]
+        warnings.warn(
+            f"{name}: expected sensors within {LARGEST:g} m of the origin, got "
+            f"'{info['ch_names'][worst]}' at {reach[worst]:.2g} m ({len(far)} of {brain.sum()} are "
+            "farther). The file holds millimetres as metres, probably: divide x, y and z by 1000.",
+            NeuroalignWarning,
+            stacklevel=level,
+        )
+    return places
+
+
+def label_channels(info: Any, name: object) -> dict[str, Any]:
+    """Coords on neuroid: ``channel_type``, ``units``, ``x y z`` [mm], ``bad``."""
+    places = check_places(info, name, 4)
     return {
         "channel_type": list_types(info),
         "units": [UNITS.get(int(channel["unit"]), "a.u.") for channel in info["chs"]],

@@ -51,17 +51,17 @@ def _orient(array: Array) -> Array:
     return array
 
 
-def _collect(value: Any, name: str) -> list[tuple[str, Array]]:
+def find_stacks(value: Any, name: str) -> list[tuple[str, Array]]:
     """Arrays that can be RDMs in a variable: itself, its cells, or a field of its structs."""
     if isinstance(value, dict):
         label = value.get("name")
         label = label if isinstance(label, str) and label else name
         held = [value[key] for key in value if key.lower() in FIELDS]
-        return [pair for item in held for pair in _collect(item, label)]
+        return [pair for item in held for pair in find_stacks(item, label)]
     if isinstance(value, list):
         names = [name] if len(value) == 1 else number_names(len(value), name)
         return [
-            pair for item, own in zip(value, names, strict=True) for pair in _collect(item, own)
+            pair for item, own in zip(value, names, strict=True) for pair in find_stacks(item, own)
         ]
     if isinstance(value, np.ndarray) and is_rdm_shape(_orient(value)):
         return [(name, _orient(value))]
@@ -72,7 +72,9 @@ def _read_mat(path: Path, key: str | None, form: str | None, dtype: str) -> Foun
     content = read_mat(path)
     if key is not None and key not in content:
         raise LoadError(f"{path}: expected variable '{key}', got {some(content, 20)}. Name one.")
-    found = {name: _collect(value, name) for name, value in content.items() if key in (None, name)}
+    found = {
+        name: find_stacks(value, name) for name, value in content.items() if key in (None, name)
+    }
     found = {name: pairs for name, pairs in found.items() if pairs}
     if len(found) != 1:
         shapes = [f"{name} {np.shape(value)}" for name, value in content.items()]

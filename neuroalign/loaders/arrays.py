@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 import xarray as xr
 
-from neuroalign.errors import NeuroalignWarning, SchemaError, choose
+from neuroalign.errors import NeuroalignWarning, SchemaError, choose, some
 from neuroalign.schema import (
     MODALITIES,
     SCHEMA_VERSION,
@@ -32,6 +32,11 @@ def _coords(named: Mapping[str, Values | None], dim: str, size: int) -> dict[str
     for name, values in named.items():
         if values is None:
             continue
+        if isinstance(values, Mapping | set | frozenset):
+            raise SchemaError(
+                f"{name}: expected one label for each {dim}, got a {type(values).__name__} "
+                f"({some(values)}). Give a list of {size}, in the order of the {dim}s."
+            )
         # An array of text is checked with the whole; for a long recording once is enough.
         text = isinstance(values, np.ndarray) and values.dtype.kind == "U"
         column = _texts(values, name) if name in LABELS and not text else np.asarray(values)

@@ -152,6 +152,11 @@ def load_meg(
     ------
     FileNotFoundError, LoadError, DataCorruptionError, SchemaError
 
+    Warns
+    -----
+    NeuroalignWarning
+        When sensors lie farther than 0.3 m from the origin, as millimetres read as metres do.
+
     Examples
     --------
     >>> import mne
@@ -196,7 +201,7 @@ def load_meg(
         duration=used["duration"].to_numpy(),
         neuroid=info.ch_names,
         time=offsets[keep] / sfreq,
-        neuroid_coords=label_channels(info),
+        neuroid_coords=label_channels(info, name),
         attrs=attrs,
         dtype=dtype,
         **name_samples(len(used), run=run, session=session, subject=subject),
@@ -232,6 +237,11 @@ def load_continuous(
     ------
     FileNotFoundError, LoadError, DataCorruptionError, SchemaError
 
+    Warns
+    -----
+    NeuroalignWarning
+        When sensors lie farther than 0.3 m from the origin, as millimetres read as metres do.
+
     Examples
     --------
     >>> import mne
@@ -261,7 +271,7 @@ def load_continuous(
         onset=np.arange(raw.n_times) / sfreq,
         duration=np.full(raw.n_times, 1 / sfreq),
         neuroid=info.ch_names,
-        neuroid_coords=label_channels(info),
+        neuroid_coords=label_channels(info, name),
         attrs=attrs,
         dtype=dtype,
         **name_samples(raw.n_times, run=run, session=session, subject=subject),
@@ -315,6 +325,11 @@ def load_epochs(
     Raises
     ------
     FileNotFoundError, LoadError, DataCorruptionError, SchemaError
+
+    Warns
+    -----
+    NeuroalignWarning
+        When sensors lie farther than 0.3 m from the origin, as millimetres read as metres do.
 
     Examples
     --------

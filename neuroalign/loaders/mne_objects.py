@@ -129,6 +129,11 @@ def from_mne(
     ------
     LoadError, SchemaError
 
+    Warns
+    -----
+    NeuroalignWarning
+        When sensors lie farther than 0.3 m from the origin, as millimetres read as metres do.
+
     Examples
     --------
     >>> import mne
@@ -161,7 +166,7 @@ def from_mne(
         **facts,
         **known,
         neuroid=first.ch_names,
-        neuroid_coords=label_channels(first.info),
+        neuroid_coords=label_channels(first.info, source or "inst"),
         attrs=attrs | ({"source": source} if source else {}),
         dtype=dtype,
         **name_samples(len(values), run=run, session=session, subject=subject),

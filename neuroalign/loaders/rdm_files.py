@@ -1,5 +1,6 @@
 """Pre-computed RDMs: rsatoolbox's hdf5, MATLAB and numpy files to labelled stacks, and back."""
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,20 @@ from neuroalign.storage import write_whole
 Array = npt.NDArray[Any]
 PathLike = Path | str
 CONDITIONS = "conditions"
+# Labels that names of RDMs may hold, as in 'IT | Session: 1' or 'sub-01_ses-2'.
+HELD = {"subject": "sub(?:ject)?", "session": "ses(?:sion)?", "run": "run"}
+
+
+def _read_labels(names: Sequence[str]) -> dict[str, Array]:
+    """Labels that every name holds after its word."""
+    found = {}
+    for label, word in HELD.items():
+        pattern = rf"(?<![a-z]){word}(?:\s*[:=_-]\s*|\s+|(?=\d))([a-z0-9]+)"
+        held = [re.search(pattern, name, re.IGNORECASE) for name in names]
+        values = [one[1] for one in held if one]
+        if names and len(values) == len(names):
+            found[label] = np.array(values)
+    return found
 
 
 def _name_conditions(found: Found, labels: Sequence[str] | str | None, n: int, path: Path) -> Array:
@@ -78,8 +93,9 @@ def load_rdms(
     DataArray (rdm, pair)
         ``rdm`` names the RDMs (as the file does, where it does so uniquely); ``first`` and
         ``second`` name the conditions of a pair, in the order (0, 1), (0, 2), ... (1, 2), ...
-        that scipy's ``squareform`` and MATLAB's ``pdist`` share. attrs ``kind`` dissimilarity,
-        ``distance``, ``source``.
+        that scipy's ``squareform`` and MATLAB's ``pdist`` share. ``subject``, ``session`` and
+        ``run`` (rdm,) where every name says them, as ``"IT | subject1 | Session: 2"`` and
+        ``"sub-01_ses-2"`` do. attrs ``kind`` dissimilarity, ``distance``, ``source``.
 
     Raises
     ------
@@ -88,15 +104,38 @@ def load_rdms(
         When RDMs are asymmetric, have values on the diagonal, NaN or values below 0, or a number
         of pairs that no number of conditions gives; when labels do not fit.
 
+    Notes
+    -----
+    Several RDMs of a person are no independent people: average them by
+    `neuroalign.rsa.average_rdms` before `neuroalign.rsa.infer`, as below.
+
     Examples
     --------
     >>> from tempfile import TemporaryDirectory
     >>> import numpy as np
+    >>> import scipy.io
     >>> with TemporaryDirectory() as folder:
     ...     np.save(f"{folder}/rdms.npy", np.array([[1.0, 2.0, 3.0], [3.0, 2.0, 1.0]]))
     ...     rdms = load_rdms(f"{folder}/rdms.npy", labels=["cat", "dog", "cup"])
     >>> rdms.shape, rdms["first"].values.tolist(), rdms["second"].values.tolist()
     ((2, 3), ['cat', 'cat', 'dog'], ['dog', 'cup', 'cup'])
+
+    Two people, each in two sessions, to one RDM of each person:
+
+    >>> from neuroalign.rsa import average_rdms
+    >>> names = ["IT | BE | Session: 1", "IT | KO | Session: 1"]
+    >>> names += ["IT | BE | Session: 2", "IT | KO | Session: 2"]
+    >>> structs = np.array([(np.array([1.0, k, 3.0]), name) for k, name in enumerate(names)],
+    ...                    dtype=[("RDM", object), ("name", object)])
+    >>> with TemporaryDirectory() as folder:
+    ...     scipy.io.savemat(f"{folder}/rdms.mat", {"RDMs": structs})
+    ...     rdms = load_rdms(f"{folder}/rdms.mat")
+    >>> rdms["session"].values.tolist()
+    ['1', '1', '2', '2']
+    >>> who = np.array([name.split(" | ")[1] for name in rdms["rdm"].values])
+    >>> people = {one: average_rdms(rdms[who == one], over="rdm") for one in ("BE", "KO")}
+    >>> {name: rdm.values.tolist() for name, rdm in people.items()}
+    {'BE': [1.0, 1.0, 3.0], 'KO': [1.0, 2.0, 3.0]}
     """
     path = Path(path)
     endings = {ending: read for ending, read in READERS.items() if path.suffix.lower() == ending}
@@ -124,7 +163,8 @@ def load_rdms(
             )
         coords |= {"first_category": ("pair", groups[first])}
         coords |= {"second_category": ("pair", groups[second])}
-    coords |= {name: ("rdm", values) for name, values in found.per_rdm.items()}
+    told = _read_labels(found.names) | found.per_rdm
+    coords |= {name: ("rdm", values) for name, values in told.items()}
     unique = len(set(found.names)) == len(found.names)
     coords["rdm"] = np.array(found.names if unique else number_names(len(found.names), "rdm"))
     if not unique:

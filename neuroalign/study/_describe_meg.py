@@ -7,7 +7,14 @@ import numpy as np
 
 from neuroalign.errors import LoadError, require, some
 from neuroalign.loaders._meg_files import check_recording
-from neuroalign.loaders._mne import check_samples, describe, list_types, pick_channels, reading
+from neuroalign.loaders._mne import (
+    check_places,
+    check_samples,
+    describe,
+    list_types,
+    pick_channels,
+    reading,
+)
 from neuroalign.loaders.meg import BLOCK, load_epochs, open_raw
 from neuroalign.loaders.sources import load_source_estimates
 from neuroalign.study._findings import (
@@ -22,8 +29,10 @@ from neuroalign.study._findings import (
 mne: Any = require("mne", "meg")
 
 
-def _describe_info(info: Any) -> list[str]:
+def _describe_info(info: Any, path: Path) -> list[str]:
     facts = describe(info)
+    # Warnings become lines.
+    check_places(info, path.name)
     lines = [
         f"channels: {len(info['ch_names'])}: {count_kinds(list_types(info))}",
         f"units: {facts['units']}",
@@ -74,7 +83,7 @@ def describe_raw(path: Path) -> list[str]:
     first = [f"first sample: {raw.first_samp}"] if raw.first_samp else []
     return [
         title(path, "recording, whole"),
-        *_describe_info(raw.info),
+        *_describe_info(raw.info, path),
         f"samples: {raw.n_times}, {seconds:g} s",
         *first,
         *events,
@@ -111,7 +120,10 @@ def describe_averages(path: Path) -> list[str]:
     check_recording(path)
     with reading(path):
         averages = mne.read_evokeds(path, proj=False, verbose="warning")
-    lines = [title(path, f"averages, whole: {len(averages)}"), *_describe_info(averages[0].info)]
+    lines = [
+        title(path, f"averages, whole: {len(averages)}"),
+        *_describe_info(averages[0].info, path),
+    ]
     wrong = []
     for average in averages:
         span = f"{average.times[0]:g} to {average.times[-1]:g} s"

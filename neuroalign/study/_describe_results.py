@@ -45,6 +45,18 @@ def describe_begun(path: Path) -> list[str]:
     ]
 
 
+def describe_study(path: Path) -> list[str]:
+    """Describe the file of a study; raise when it is none."""
+    study = read_study(path)
+    counts = Counter(section for section, _ in study.entries().values())
+    return [
+        title(path, f"the study '{study.title}' of {len(study.entries())} entries"),
+        *(f"{section}: {n}" for section, n in counts.items()),
+        f"names: {some(study.entries(), limit=30)}",
+        f"a study: neuroalign run {path} --dry-run shows its plan",
+    ]
+
+
 def describe_home(path: Path) -> list[str]:
     """Describe a folder with a study file, and its results where there are some."""
     path = path.resolve()

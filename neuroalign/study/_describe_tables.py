@@ -15,6 +15,18 @@ from neuroalign.loaders.transcript import WORDS, load_transcript
 from neuroalign.study._findings import WRONG, attempt, count_names, title
 
 MISSING = ("", "n/a", "nan", "NaN")
+# Who gives labels to an array that has none.
+LABELLERS = (
+    "label responses by loaders.from_arrays(values, stimulus=..., modality=...), features by "
+    "loaders.features_from_arrays, an RDM by rsa.from_matrix"
+)
+# What tells the kinds of tables apart.
+COLUMNS = (
+    "events have the columns onset, duration [s] and trial_type, apart by tabs",
+    f"words have the columns onset, duration [s] and {' or '.join(WORDS)}",
+    "confounds have numbers only, and 'confounds' in the name of the file or a column "
+    "framewise_displacement",
+)
 
 
 def _describe_span(events: Any) -> list[str]:
@@ -57,13 +69,20 @@ def describe_confounds(path: Path, table: pd.DataFrame) -> list[str]:
 
 
 def describe_table(path: Path) -> list[str]:
-    """Describe events, words or confounds, told apart by their columns."""
+    """Describe events, words, confounds or another table, told apart by their columns."""
     table = read_table(path)
     if "confounds" in path.name or ("onset" not in table and "framewise_displacement" in table):
         return describe_confounds(path, table)
     words = [name for name in WORDS if name in table]
     if words and "trial_type" not in table:
         return describe_words(path)
+    # One column with commas in it is a table apart by commas, which the loader names.
+    if "onset" not in table and "events" not in path.name and len(table.columns) > 1:
+        return [
+            title(path, f"table of {len(table)} rows, of no kind that is known"),
+            f"columns: {some(table.columns, 12)}",
+            *COLUMNS,
+        ]
     return _describe_events(path, load_events(path), "events")
 
 
@@ -82,8 +101,7 @@ def describe_array(path: Path) -> list[str]:
     values = open_npy(path)
     lines = [
         title(path, f"array {values.shape}, {values.dtype}, without labels"),
-        "label responses by loaders.from_arrays(values, stimulus=..., modality=...), features by "
-        "loaders.features_from_arrays, an RDM by rsa.from_matrix",
+        LABELLERS,
     ]
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         lines.append(f"values: {int((~np.isfinite(values)).sum())} of {values.size} not finite")
@@ -105,7 +123,8 @@ def describe_stimuli(path: Path) -> list[str]:
     if not lines and not faults:
         held = sorted(entry.name for entry in path.iterdir())
         raise LoadError(
-            f"{path}: expected a folder of BIDS, ALF, phy, suite2p, features, images, videos or "
-            f"sounds, got {some(held)}. Name the folder that holds them."
+            f"{path}: expected a folder of BIDS, ALF, phy, suite2p, features, images, videos, "
+            f"sounds or files that 'neuroalign info' knows, got {some(held)}. Name the folder that "
+            "holds them."
         )
     return [title(path, "folder of stimuli"), *lines, *faults]

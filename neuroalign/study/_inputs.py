@@ -10,14 +10,38 @@ import numpy as np
 
 from neuroalign import storage
 from neuroalign.errors import NeuroalignError, SchemaError
+from neuroalign.study._describe_tables import LABELLERS
+from neuroalign.study.description import name_kind
 from neuroalign.study.results import WHOLE, Results
 from neuroalign.study.runner import read_study_folder
 
 Content = dict[str, Any]
 
 
+def check_stored(path: Path, argument: str) -> None:
+    """Refuse a file that is of another format than what the library stores.
+
+    Raises
+    ------
+    SchemaError
+    """
+    kind = name_kind(path) if path.exists() else ""
+    if kind in ("", "stored array"):
+        return
+    advice = (
+        LABELLERS
+        if kind == "bare array"
+        else f"read it by a loader, see 'neuroalign info {path.name}'"
+    )
+    raise SchemaError(
+        f"{argument}: expected a .nc or .zarr that storage.save wrote, got '{path.name}', of the "
+        f"kind: {kind}. In Python, {advice}; then storage.save it."
+    )
+
+
 def read_input(path: Path, argument: str, dims: Iterable[str]) -> Any:
     """Open a file and check that it has one of these dims."""
+    check_stored(path, argument)
     made = storage.load(path, verify=False)
     if not set(dims) & set(map(str, made.dims)):
         raise SchemaError(

@@ -17,6 +17,7 @@ from neuroalign import latents, rsa, storage
 from neuroalign.errors import SchemaError, choose, some
 from neuroalign.study._inputs import (
     Content,
+    check_stored,
     count_labels,
     count_runs,
     is_study,
@@ -247,6 +248,8 @@ def study_comparison(
             f"FILES: expected two or more to compare, got {some(name for name, _ in named)}. "
             "Name another."
         )
+    for _, path in named:
+        check_stored(path, "FILES")
     kinds = {str(storage.load(path, verify=False).attrs.get("kind")) for _, path in named}
     if "encoding" in kinds and len(kinds) > 1:
         raise SchemaError(

@@ -7,10 +7,11 @@ checked against its signature. Nothing outside the rooms' public names can be re
 import difflib
 import inspect
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from types import NoneType
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from neuroalign import convergence
 from neuroalign.errors import SchemaError, choose
@@ -121,6 +122,80 @@ def check_options(call: Callable[..., Any], options: Mapping[str, Any], where: s
         )
 
 
+# What may stand for null, which the command line calls 'none' and Python None.
+NOTHING = ("none", "None")
+# Options that may be null, and where 'none' is a row of a table that says something else.
+KEPT = ("find_gradients.affinity",)
+
+
+def read_nothing(call: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Take ``none`` and ``None`` for null where a callable takes None.
+
+    Parameters
+    ----------
+    call : callable
+    options : mapping
+        As YAML holds them, with objects inside.
+
+    Returns
+    -------
+    dict
+    """
+    known = inspect.signature(call).parameters
+    null = [
+        name
+        for name, one in known.items()
+        if NoneType in get_args(one.annotation) and f"{call.__name__}.{name}" not in KEPT
+    ]
+    return {
+        name: None if name in null and value in NOTHING else _read_inside(value)
+        for name, value in options.items()
+    }
+
+
+def _read_inside(value: Any) -> Any:
+    """The same for the objects inside an option; what cannot be found is named by the checks."""
+    if isinstance(value, list):
+        return [_read_inside(one) for one in value]
+    if not isinstance(value, Mapping):
+        return value
+    inside = {key: _read_inside(one) for key, one in value.items()}
+    if isinstance(value.get("use"), str):
+        with suppress(SchemaError):
+            return read_nothing(find(value["use"], OBJECTS, "use"), inside)
+    return inside
+
+
+# Calls whose Dataset has known variables; its coords, which may also be named, are not known.
+CEILING = ("ceiling", "ceiling_r", "lower", "upper")
+PARTS: dict[str, tuple[str, ...]] = {
+    "align.match": ("features", "responses"),
+    "loaders.simulate_linear": ("features", "responses", "weights", "reliability"),
+    "ceilings.split_half": CEILING,
+    "ceilings.ncsnr": (*CEILING, "ncsnr"),
+    "ceilings.explainable_variance": (
+        *CEILING, "explainable_variance", "explainable_variance_corrected"
+    ),
+    "ceilings.signal_power": (*CEILING, "signal_power", "signal_power_se", "noise_power"),
+}  # fmt: skip
+
+
+def check_part(call: str, reference: str, where: str) -> None:
+    """Refuse a part that is nearly one that a call is known to give: it is misspelt.
+
+    Raises
+    ------
+    SchemaError
+    """
+    name, _, part = reference.partition(".")
+    known = PARTS.get(call, ())
+    if part not in known and difflib.get_close_matches(part, known, cutoff=0.75):
+        raise SchemaError(
+            f"{where}: expected a part that '{name}' ({call}) has, got '@{reference}'."
+            f"{suggest(part, known)} It has: {', '.join(known)}."
+        )
+
+
 # Types that no text stands for.
 NUMBERS = {bool, int, float, NoneType}
 
@@ -150,8 +225,10 @@ def check_values(
     """
     known = inspect.signature(call).parameters
     for name, value in options.items():
-        types = set(get_args(known[name].annotation)) if name in known else set()
-        types = types or {known[name].annotation if name in known else Any}
+        kind: Any = known[name].annotation if name in known else Any
+        # What a function takes and gives is no choice of types.
+        types = set() if get_origin(kind) is Callable else set(get_args(kind))
+        types = types or {kind}
         for text in value if isinstance(value, list) else [value]:
             if not isinstance(text, str) or text.startswith("@"):
                 continue

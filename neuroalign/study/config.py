@@ -4,8 +4,10 @@ In: YAML. Out: a checked `Study`. Every key is known or refused with the nearest
 held against the signature of what they go to before anything runs.
 """
 
+import difflib
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -14,6 +16,7 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -23,9 +26,11 @@ from neuroalign.study.calls import (
     SECTIONS,
     check_objects,
     check_options,
+    check_part,
     check_values,
     find,
     list_references,
+    read_nothing,
     suggest,
 )
 from neuroalign.study.safe_yaml import read_yaml
@@ -94,6 +99,12 @@ class Study(BaseModel):
     folder: Path = Path()
     file: str = ""
 
+    @field_validator(*SECTIONS)
+    @classmethod
+    def _read_nothing(cls, entries: dict[str, Entry], info: ValidationInfo) -> dict[str, Entry]:
+        """One study, and one key for its results, however null is written."""
+        return {name: _settle(entry, str(info.field_name)) for name, entry in entries.items()}
+
     @model_validator(mode="after")
     def _check(self) -> Self:
         read_bytes(self.run.memory_budget)
@@ -139,6 +150,7 @@ class Study(BaseModel):
     def check_entries(self) -> None:
         """Check names, calls, options and references of all entries."""
         known: dict[str, str] = {}
+        entries: dict[str, Entry] = {}
         calls: dict[str, Any] = {}
         for section, rooms in SECTIONS.items():
             for name, entry in getattr(self, section).items():
@@ -161,10 +173,21 @@ class Study(BaseModel):
                             f"{suggest(first, known)} Entries run in the order "
                             f"{', '.join(SECTIONS)}."
                         )
-                known[name] = section
+                    made = entries[first]
+                    if not made.each:
+                        check_part(made.call, reference, where)
+                known[name], entries[name] = section, entry
                 calls[where] = call, entry.options
         for where, (call, options) in calls.items():
             check_values(call, options, self.folder, where)
+
+
+def _settle(entry: Entry, section: str) -> Entry:
+    # A call that is none is named by the checks.
+    with suppress(SchemaError):
+        call = find(entry.call, SECTIONS[section], section)
+        return entry.model_copy(update={"options": read_nothing(call, entry.options)})
+    return entry
 
 
 def _check_each(entry: Entry, where: str) -> None:
@@ -256,21 +279,32 @@ OURS = ("folder", "file")
 KNOWN: dict[int, type[BaseModel]] = {1: Study, 2: Run, 3: Entry}
 
 
+def _list_keys(depth: int) -> list[str]:
+    """Keys that a study knows at a depth."""
+    return [
+        field.alias or name
+        for name, field in KNOWN[min(depth, 3)].model_fields.items()
+        if name not in OURS
+    ]
+
+
 def _describe(error: ValidationError) -> str:
     """The first fault, with its place and what is near."""
     fault = error.errors(include_url=False)[0]
     place = [str(part) for part in fault["loc"]]
     where = ".".join(place)
     if fault["type"] == "extra_forbidden":
-        known = [
-            field.alias or name
-            for name, field in KNOWN[min(len(place), 3)].model_fields.items()
-            if name not in OURS
-        ]
+        known = _list_keys(len(place))
         return (
             f"{where}: expected a known key, got '{place[-1]}'.{suggest(place[-1], known)} "
             f"Known here: {', '.join(known)}."
         )
+    if fault["type"] == "missing":
+        found = [key for key in map(str, fault["input"]) if key not in _list_keys(len(place))]
+        got = ", ".join(repr(key) for key in found or map(str, fault["input"])) or "none"
+        near = difflib.get_close_matches(place[-1], found, n=1)
+        advice = f"Did you mean '{place[-1]}'?" if near else "Write call: room.function."
+        return f"{where}: expected key '{place[-1]}', got {got}. {advice}"
     if isinstance(fault.get("ctx", {}).get("error"), SchemaError):
         return str(fault["ctx"]["error"])
     wanted = fault["msg"].removeprefix("Input should be ")

@@ -5,6 +5,7 @@ on fsaverage5, so that the report can be held against the truth that was planted
 any other: its ``study.yaml`` lies in the folder, to be read, edited and run.
 """
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -172,7 +173,8 @@ def run_demo(
     )
     study = write_study(content, folder.absolute(), update=update)
     tell = (say or typer.echo) if progress else None
-    page = run_study(study, folder, say=tell, update=update)
+    starts = say is None and sys.stdout.isatty()
+    page = run_study(study, folder, say=tell, update=update, starts=starts)
     _, tasks = read_study_folder(folder)
     made = next(task for task in tasks if task.name == SUMMARY)
     summary: xr.Dataset = Results(folder).read(made).compute()

@@ -58,6 +58,9 @@ FILES: dict[str, str] = {
     ".csv": "study._describe_tables.describe_table",
     ".npy": "study._describe_tables.describe_array",
     ".textgrid": "study._describe_tables.describe_words",
+    ".mat": "study._describe_matlab.describe_matlab",
+    ".yaml": "study._describe_results.describe_study",
+    ".yml": "study._describe_results.describe_study",
 }
 
 # What a folder holds -> function, from the package on; the first that fits is taken.
@@ -75,7 +78,40 @@ FOLDERS: dict[str, str] = {
     "plane[0-9]*/*.npy": "study._describe_spikes.describe_suite2p",
     "*.*.npy": "study._describe_spikes.describe_alf",
     "study.yaml": "study._describe_results.describe_home",
-    "*": "study._describe_tables.describe_stimuli",
+    "*": "study._describe_mixed.describe_mixed",
+}
+
+# What the functions describe, in a word or two.
+KINDS: dict[str, str] = {
+    "describe_stored": "stored array",
+    "describe_image": "NIfTI image",
+    "describe_cifti": "CIFTI grayordinates",
+    "describe_gifti": "GIFTI surface",
+    "describe_annot": "FreeSurfer annotation",
+    "describe_mgh": "FreeSurfer map",
+    "describe_raw": "recording",
+    "describe_eeglab": "EEGLAB set",
+    "describe_epochs": "epochs",
+    "describe_averages": "averages",
+    "describe_space": "source space",
+    "describe_codes": "event codes",
+    "describe_sources": "source estimate",
+    "describe_nwb_file": "NWB file",
+    "describe_table": "table",
+    "describe_array": "bare array",
+    "describe_words": "transcript",
+    "describe_matlab": "MATLAB file",
+    "describe_study": "study",
+    "describe_results": "results of a study",
+    "describe_begun": "results of a study that did not end",
+    "describe_home": "study and its results",
+    "describe_fit": "stored fit",
+    "describe_features": "stored features",
+    "describe_bids": "BIDS dataset",
+    "describe_phy": "phy folder",
+    "describe_suite2p": "suite2p folder",
+    "describe_alf": "ALF folder",
+    "describe_mixed": "folder of several things",
 }
 
 
@@ -94,6 +130,14 @@ def _find_row(path: Path) -> str:
         f"{path}: expected an ending that tells the format, got '{path.suffix or 'none'}'. "
         f"Known: {some(FILES, limit=len(FILES))}."
     )
+
+
+def name_kind(path: Path) -> str:
+    """Say in a word or two what a path is, by its name and what lies in it; "" where unknown."""
+    try:
+        return KINDS[_find_row(path).rpartition(".")[2]]
+    except LoadError:
+        return ""
 
 
 def find_function(row: str) -> Callable[[Path], Any]:

@@ -1,8 +1,9 @@
 """Where tasks run: one after another here, in processes, on dask workers, in a SLURM job array.
 
-To add one: a function ``(jobs, run, out, done) -> None`` and its row in ``EXECUTORS``. It runs each
-job after those that it needs, and calls ``done(name)`` as they finish. Whatever ends it, no process
-that it started goes on computing.
+To add one: a function ``(jobs, run, out, done, begun) -> None`` and its row in ``EXECUTORS``. It
+runs each job after those that it needs, and calls ``done(name)`` as they finish, and
+``begun(name)`` as they start where it knows: elsewhere jobs wait in queues of their own. Whatever
+ends it, no process that it started goes on computing.
 """
 
 import concurrent.futures
@@ -32,6 +33,7 @@ LEAN = (
     "or features at a time."
 )
 Done = Callable[[str], None]
+Begun = Callable[[str], None]
 
 
 class WorkerError(NeuroalignError, ChildProcessError):
@@ -54,9 +56,14 @@ def count_cpus() -> int:
     return len(os.sched_getaffinity(0)) if known else os.cpu_count() or 1
 
 
-def run_here(jobs: list[Job], run: Run, out: Path, done: Done) -> None:
+def _say_nothing(name: str) -> None:
+    """Start without a word."""
+
+
+def run_here(jobs: list[Job], run: Run, out: Path, done: Done, begun: Begun = _say_nothing) -> None:
     """Run one after another in this process."""
     for job in jobs:
+        begun(job.name)
         run_task(job.description, job.others, str(out), 0)
         done(job.name)
 
@@ -103,7 +110,9 @@ def _follow(lifeline: Any) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def run_in_processes(jobs: list[Job], run: Run, out: Path, done: Done) -> None:
+def run_in_processes(
+    jobs: list[Job], run: Run, out: Path, done: Done, begun: Begun = _say_nothing
+) -> None:
     """Run in processes of this machine; what a killed process had is done again by another."""
     losses: Counter[str] = Counter()
     left = {job.name: job for job in jobs}
@@ -112,7 +121,7 @@ def run_in_processes(jobs: list[Job], run: Run, out: Path, done: Done) -> None:
     with reader, writer:
         while left:
             try:
-                _run_in_pool(left, losses, run, out, done, context, reader)
+                _run_in_pool(left, losses, run, out, done, begun, context, reader)
             except BrokenProcessPool as error:
                 # Who died was alone when it died for the second time.
                 dead = [name for name, count in losses.items() if count >= TRIES]
@@ -129,6 +138,7 @@ def _run_in_pool(
     run: Run,
     out: Path,
     done: Done,
+    begun: Begun,
     context: Any,
     lifeline: Any,
 ) -> None:
@@ -145,6 +155,7 @@ def _run_in_pool(
 
     def submit(job: Job) -> Any:
         running.add(job.name)
+        begun(job.name)
         with deafen():
             return pool.submit(run_task, job.description, job.others, str(out), threads)
 
@@ -174,7 +185,9 @@ def _run_in_pool(
             raise
 
 
-def run_on_dask(jobs: list[Job], run: Run, out: Path, done: Done) -> None:
+def run_on_dask(
+    jobs: list[Job], run: Run, out: Path, done: Done, begun: Begun = _say_nothing
+) -> None:
     """Run on dask workers: of ``run.address``, else of a cluster made here.
 
     Of a cluster made here, a worker that holds more than its share of ``run.memory_budget`` (and
@@ -204,7 +217,9 @@ def run_on_dask(jobs: list[Job], run: Run, out: Path, done: Done) -> None:
         _schedule(jobs, submit, wait, collect, done)
 
 
-def run_on_slurm(jobs: list[Job], run: Run, out: Path, done: Done) -> None:
+def run_on_slurm(
+    jobs: list[Job], run: Run, out: Path, done: Done, begun: Begun = _say_nothing
+) -> None:
     """Run as SLURM job arrays, one for each generation of tasks, by submitit."""
     submitit: Any = require("submitit", "slurm")
     folder = _make_private(out.absolute() / "slurm")
@@ -310,7 +325,7 @@ def cut_generations(jobs: list[Job]) -> list[list[Job]]:
     return rounds
 
 
-EXECUTORS: Mapping[str, Callable[[list[Job], Run, Path, Done], None]] = {
+EXECUTORS: Mapping[str, Callable[[list[Job], Run, Path, Done, Begun], None]] = {
     "serial": run_here,
     "processes": run_in_processes,
     "dask": run_on_dask,

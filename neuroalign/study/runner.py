@@ -13,6 +13,7 @@ from typing import Any
 
 from neuroalign import __version__, provenance, report, schema
 from neuroalign.errors import NeuroalignError, choose
+from neuroalign.study._progress import Progress
 from neuroalign.study._scratch import clear_scratch
 from neuroalign.study._seals import bring_home, redact
 from neuroalign.study.calls import SECTIONS
@@ -149,6 +150,7 @@ def run_study(
     say: Callable[[str], None] | None = None,
     update: bool = False,
     section: str | None = None,
+    starts: bool = False,
 ) -> Path:
     """Run what is not done, and write the report.
 
@@ -164,6 +166,8 @@ def run_study(
     section : str, optional
         Only the tasks of this section and what they need. The record and the page also hold what
         was done of the rest before.
+    starts : bool
+        Say also when a task begins, here or in processes of this machine.
 
     Returns
     -------
@@ -214,17 +218,9 @@ def run_study(
     for line in _warn_peak(study, steps):
         tell(line)
     jobs = [_as_job(task, known, todo) for task in known.values() if task.name in todo]
-    count = 0
-
-    def finish(name: str) -> None:
-        nonlocal count
-        count += 1
-        record = results.read_record(known[name])
-        tell(f"{name}: done in {record['seconds']:.3g} s ({count} of {len(todo)})")
-        for warning in record["warnings"]:
-            tell(f"{name}: warning: {warning}")
-
-    choose(EXECUTORS, study.run.executor, "run.executor")(jobs, study.run, out, finish)
+    progress = Progress(tell, results, {job.name: known[job.name] for job in jobs}, starts=starts)
+    execute = choose(EXECUTORS, study.run.executor, "run.executor")
+    execute(jobs, study.run, out, progress.finish, progress.begin)
     # What is not done goes on from there; of what is, only options that were changed left anything.
     waiting = set(whole) - set(known)
     clear_scratch(out / WORK, lambda name: name.rpartition("-")[0] not in waiting)

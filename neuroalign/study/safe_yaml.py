@@ -8,7 +8,9 @@ from typing import Any
 import yaml
 
 from neuroalign.errors import LoadError
+from neuroalign.study.description import name_kind
 
+ENDINGS = (".yaml", ".yml")
 MOST_BYTES = 1_000_000
 MOST_DEPTH = 20
 
@@ -44,6 +46,7 @@ def read_yaml(path: Path | str) -> dict[str, Any]:
     FileNotFoundError
     """
     path = Path(path)
+    _check_kind(path)
     if not path.is_file():
         beside = sorted(one.name for one in path.parent.glob("*.y*ml"))
         raise FileNotFoundError(
@@ -73,6 +76,24 @@ def read_yaml(path: Path | str) -> dict[str, Any]:
             f"{type(content).__name__}. Begin with a section."
         )
     return content
+
+
+def _check_kind(path: Path) -> None:
+    """Refuse a folder, and a file of another format, by what it is."""
+    kind = name_kind(path) if path.exists() else ""
+    if path.is_dir():
+        inside = [one.name for one in path.iterdir() if one.suffix in ENDINGS]
+        inside.sort(key=lambda name: (not name.startswith("study."), name))
+        hint = f"Name it: {path / inside[0]}" if inside else f"See 'neuroalign info {path}'"
+        raise LoadError(
+            f"{path}: expected a study, which is a YAML file, got a folder"
+            f"{f' of the kind: {kind}' if kind else ''}. {hint}."
+        )
+    if kind and path.suffix.lower() not in ENDINGS:
+        raise LoadError(
+            f"{path}: expected a study, which is a YAML file, got a file of the kind: {kind}. "
+            f"See 'neuroalign info {path}'."
+        )
 
 
 def _check_events(path: Path, events: Any) -> None:

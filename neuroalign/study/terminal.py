@@ -5,6 +5,7 @@ Rooms are imported inside functions, so that ``--help`` answers at once.
 """
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -105,6 +106,8 @@ def run_and_tell(
         say=None if quiet or as_json else tell_progress,
         update=update,
         section=section,
+        # Who watches sees what is slow; what goes into a pipe or a file stays short.
+        starts=sys.stderr.isatty(),
     )
     drawn = page.is_file()
     shown: dict[str, Any] = {}

@@ -49,6 +49,7 @@ def wordpairs(real_data: Path) -> xr.DataArray:
     from neuroalign.loaders import load_epochs
 
     path = real_data / "eeg_n400_wordpairs" / "subject04-epo.fif"
-    epochs = load_epochs(path, stimulus="association")
+    with pytest.warns(UserWarning, match="expected sensors within 0.3 m"):
+        epochs = load_epochs(path, stimulus="association")
     related = np.where(epochs["event_code"].values == 6, "related", "unrelated")
     return epochs.assign_coords(relation=("sample", related))

@@ -350,7 +350,8 @@ def test_memory_does_not_grow_with_samples_times_lags(rng: np.random.Generator) 
 
 
 def test_impulses_give_the_event_related_potential_of_real_words(real_data: Path) -> None:
-    epochs = load_epochs(real_data / "eeg_n400_wordpairs" / "subject04-epo.fif")
+    with pytest.warns(UserWarning, match="expected sensors within 0.3 m"):
+        epochs = load_epochs(real_data / "eeg_n400_wordpairs" / "subject04-epo.fif")
     n, time = epochs.sizes["sample"], epochs["time"].values
     related = epochs["event_code"].values == 6
     coords = {

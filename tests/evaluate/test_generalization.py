@@ -38,7 +38,8 @@ def wordpairs() -> Any:
 
     def make(folder: Path) -> tuple[xr.DataArray, xr.DataArray]:
         path = folder / "eeg_n400_wordpairs" / "subject04-epo.fif"
-        responses = load_epochs(path, stimulus="association")
+        with pytest.warns(UserWarning, match="expected sensors within 0.3 m"):
+            responses = load_epochs(path, stimulus="association")
         related = (responses["event_code"].values == 6).astype(float)
         stimulus = responses["stimulus"].values
         return features_from_arrays(related[:, None], stimulus=stimulus), responses

@@ -76,7 +76,8 @@ def test_lags_are_checked() -> None:
 
 def test_the_eeg_is_better_told_from_its_past(real_data: Path) -> None:
     path = real_data / "eeg_n400_wordpairs" / "subject04-epo.fif"
-    X = load_epochs(path).values[:, ::4].astype(float) * 1e6
+    with pytest.warns(UserWarning, match="expected sensors within 0.3 m"):
+        X = load_epochs(path).values[:, ::4].astype(float) * 1e6
     model = AutoregressiveHMM(2, max_iter=30, tol=1e-3, n_restarts=1).fit(X[:60])
     flat = HMM(2, max_iter=30, tol=1e-3, n_restarts=1).fit(X[:60])
     assert model.log_prob(X[60:120]).sum() > flat.log_prob(X[60:120]).sum()

@@ -238,7 +238,8 @@ def test_the_likelihood_is_that_of_elephant_and_ends_no_lower() -> None:
 
 
 def test_smooth_latents_of_the_n400_predict_hidden_channels(real_data: Path) -> None:
-    epochs = load_epochs(real_data / "eeg_n400_wordpairs" / "subject04-epo.fif")
+    with pytest.warns(UserWarning, match="expected sensors within 0.3 m"):
+        epochs = load_epochs(real_data / "eeg_n400_wordpairs" / "subject04-epo.fif")
     X = epochs[:60, ::3].sel(time=slice(0, 0.8)).coarsen(time=8, boundary="trim").mean()
     values = X.values.astype(float)
     X = X.copy(data=values / values.std(axis=(0, 2), keepdims=True))

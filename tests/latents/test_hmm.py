@@ -300,7 +300,8 @@ def test_resting_regions_have_states_in_held_out_volumes(real_data: Path, half: 
 
 def test_states_of_the_eeg_hold_in_held_out_trials(real_data: Path) -> None:
     path = real_data / "eeg_n400_wordpairs" / "subject04-epo.fif"
-    X = load_epochs(path).values[:, ::4].astype(float) * 1e6
+    with pytest.warns(UserWarning, match="expected sensors within 0.3 m"):
+        X = load_epochs(path).values[:, ::4].astype(float) * 1e6
     fits = [HMM(k, max_iter=40, tol=1e-3).fit(X[:100]).log_prob(X[100:]).sum() for k in (6, 1)]
     assert fits[0] > fits[1] + 1000
 

@@ -213,7 +213,8 @@ def test_held_out_volumes_follow_the_dynamics(real_data: Path, rng: Any) -> None
 
 def test_held_out_eeg_follows_the_dynamics(real_data: Path, rng: Any) -> None:
     path = real_data / "eeg_n400_wordpairs" / "subject04-epo.fif"
-    X = load_epochs(path).values[:, ::4].astype(float) * 1e6
+    with pytest.warns(UserWarning, match="expected sensors within 0.3 m"):
+        X = load_epochs(path).values[:, ::4].astype(float) * 1e6
     model = LinearDynamics(4, tol=1e-2).fit(X[:60])
     shuffled = X[60:][:, :, rng.permutation(X.shape[2])]
     assert model.log_prob(X[60:]).sum() > model.log_prob(shuffled).sum() + 1000

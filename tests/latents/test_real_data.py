@@ -120,7 +120,8 @@ def test_visits_to_the_place_are_states_of_the_cell_alone(model: Any, real_data:
 
 def read_eeg(folder: Path) -> xr.DataArray:
     """Sixty trials, every third channel, standardised, the word's time at 12.5 Hz."""
-    epochs = load_epochs(folder / "eeg_n400_wordpairs" / "subject04-epo.fif")
+    with pytest.warns(UserWarning, match="expected sensors within 0.3 m"):
+        epochs = load_epochs(folder / "eeg_n400_wordpairs" / "subject04-epo.fif")
     X = epochs[:60, ::3].sel(time=slice(0, 0.8)).coarsen(time=4, boundary="trim").mean()
     values = X.values.astype(float)
     return X.copy(data=values / values.std(axis=(0, 2), keepdims=True))

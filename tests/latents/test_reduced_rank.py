@@ -79,7 +79,8 @@ def test_wrong_options_are_named(options: dict[str, Any], message: str) -> None:
 
 
 def test_few_directions_tell_half_of_the_eeg_from_the_other(real_data: Any) -> None:
-    epochs = load_epochs(real_data / "eeg_n400_wordpairs" / "subject04-epo.fif")
+    with pytest.warns(UserWarning, match="expected sensors within 0.3 m"):
+        epochs = load_epochs(real_data / "eeg_n400_wordpairs" / "subject04-epo.fif")
     window = epochs.sel(time=slice(0.3, 0.5)).mean("time").values.astype(float) * 1e6
     left, right = window[:, ::2], window[:, 1::2]
     model = ReducedRankRegression(cv=4).fit(left[::2], right[::2])

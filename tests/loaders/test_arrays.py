@@ -1,5 +1,7 @@
 """Bare arrays get labels, and wrong lengths are named."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -98,3 +100,12 @@ def test_numbers_as_names_get_their_own_advice() -> None:
         from_arrays(np.zeros((2, 3)), modality="fmri", stimulus=["a", "b"], run=[1, 2])
     with pytest.raises(SchemaError, match="a missing value .* Name every row"):
         from_arrays(np.zeros((2, 3)), modality="fmri", stimulus=["a", ""])
+
+
+@pytest.mark.parametrize("labels", [{"V1": [0, 1]}, {"V1"}])
+def test_labels_without_an_order_are_refused(labels: Any) -> None:
+    kind = type(labels).__name__
+    with pytest.raises(
+        SchemaError, match=rf"roi: expected one label for each neuroid, got a {kind} \('V1'\)"
+    ):
+        from_arrays(np.zeros((2, 2)), modality="fmri", stimulus=["a", "b"], roi=labels)

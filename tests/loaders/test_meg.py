@@ -471,7 +471,8 @@ def test_other_endings_are_not_epochs(raw, tmp_path):
 
 def test_real_word_pairs_show_their_n400(real_data):
     path = real_data / "eeg_n400_wordpairs" / "subject04-epo.fif"
-    responses = load_epochs(path, dtype="float64")
+    with pytest.warns(UserWarning, match="expected sensors within 0.3 m"):
+        responses = load_epochs(path, dtype="float64")
     assert responses.shape == (200, 32, 60)
     pz = responses.values[:, responses["neuroid"].values.tolist().index("Pz")]
     unrelated = responses["stimulus"].values == "unrelated"
@@ -484,7 +485,8 @@ def test_real_word_pairs_keep_their_statistics_and_metadata(real_data):
     from scipy import stats
 
     path = real_data / "eeg_n400_wordpairs" / "subject04-epo.fif"
-    responses = load_epochs(path, stimulus="association")
+    with pytest.warns(UserWarning, match="expected sensors within 0.3 m"):
+        responses = load_epochs(path, stimulus="association")
     late = (responses["time"] >= 0.3) & (responses["time"] <= 0.5)
     pz = responses.values[:, responses["neuroid"].values == "Pz"][..., late.values].mean((1, 2))
     related = responses["event_code"].values == 6

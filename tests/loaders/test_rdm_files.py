@@ -15,6 +15,7 @@ from scipy.stats import pearsonr, spearmanr
 
 from neuroalign.errors import DataCorruptionError, LoadError, SchemaError
 from neuroalign.loaders.rdm_files import load_rdms, to_rsatoolbox
+from neuroalign.rsa import average_rdms, noise_ceiling
 from neuroalign.storage import load, save
 
 VECTORS = np.arange(1.0, 13).reshape(2, 6)
@@ -361,3 +362,36 @@ def test_an_interrupted_write_keeps_the_old_file(
         to_rsatoolbox(rdms * 2, path)
     assert path.read_bytes() == before
     assert sorted(file.name for file in tmp_path.iterdir()) == ["r.h5", "w.h5"]
+
+
+@pytest.mark.parametrize(
+    ("names", "labels"),
+    [
+        (["IT | BE | Session: 1", "IT | BE | Session: 2"], {"session": ["1", "2"]}),
+        (["judge | subject1", "judge | subject12"], {"subject": ["1", "12"]}),
+        (
+            ["sub-01_ses-a_run-1"] * 2,
+            {"subject": ["01"] * 2, "session": ["a"] * 2, "run": ["1"] * 2},
+        ),
+        (["session 1", "other"], {}),
+        (["submarine", "trunk 2"], {}),
+    ],
+)
+def test_labels_are_read_from_names_that_all_hold_them(
+    tmp_path: Path, names: list[str], labels: dict[str, list[str]]
+) -> None:
+    structs = [{"RDM": np.array([1.0, 2.0, 3.0]), "name": name} for name in names]
+    scipy.io.savemat(tmp_path / "x.mat", {"R": np.array(structs, dtype=object)})
+    rdms = load_rdms(tmp_path / "x.mat")
+    held = {"subject", "session", "run"} & set(rdms.coords)
+    assert {name: rdms[name].values.tolist() for name in held} == labels
+
+
+def test_sessions_of_the_92_images_are_labelled_and_averaged(real_data: Path) -> None:
+    rdms = load_rdms(real_data / "rsa_92images/92_brainRDMs.mat")
+    assert rdms["session"].values.tolist() == ["1"] * 4 + ["2"] * 4
+    who = np.array([name.split(" | ")[1] for name in rdms["rdm"].values])
+    people = {one: average_rdms(rdms[who == one], over="rdm") for one in np.unique(who)}
+    assert list(people) == ["BE", "KO", "SN", "TI"]
+    bounds = noise_ceiling(people, method="rho_a")
+    assert float(bounds["ceiling_lower"]) == pytest.approx(0.372, abs=5.1e-4)

@@ -1,14 +1,32 @@
 """What a study may call: public names of rooms, their options, and nothing else."""
 
+import inspect
+import re
+from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from types import NoneType
+from typing import Any, get_args
 
+import numpy as np
 import pytest
 
-from neuroalign import decoders, encoders, evaluate, loaders, storage
+from neuroalign import (
+    align,
+    ceilings,
+    decoders,
+    encoders,
+    evaluate,
+    geometry,
+    loaders,
+    rsa,
+    storage,
+)
 from neuroalign.encoders import readouts
 from neuroalign.errors import SchemaError
 from neuroalign.study import calls, pieces
+from neuroalign.study.calls import KEPT, PARTS, SECTIONS, check_part, read_nothing
+from neuroalign.study.pieces import chain
 
 NOTHING: dict[str, Any] = {}
 LOOK_UP = NOTHING.__getitem__
@@ -134,3 +152,70 @@ def test_checkpoints_are_files_and_the_network_that_takes_them(
         calls.check_objects({"c": {**value, "model": {"use": "encoders.Ridge", "alpha": 1}}}, "x")
     with pytest.raises(SchemaError, match="say which network takes them"):
         calls.find_files({"checkpoints": "*.pt"}, tmp_path, "x")
+
+
+def list_public(thing: Any, place: str) -> Iterator[tuple[str, Any]]:
+    """Every public function and class of a room, with its dotted name."""
+    for name in getattr(thing, "__all__", []):
+        found = getattr(thing, name)
+        if inspect.ismodule(found):
+            yield from list_public(found, f"{place}.{name}")
+        elif callable(found):
+            yield f"{place}.{name}", found
+
+
+def test_words_for_null_are_kept_only_where_they_are_rows_of_tables() -> None:
+    rooms = sorted({room for named in SECTIONS.values() for room in named} - {"storage", "study"})
+    kept = []
+    for room in rooms:
+        for _, one in list_public(import_module(f"neuroalign.{room}"), room):
+            text = inspect.getdoc(one) or ""
+            for name, parameter in inspect.signature(one).parameters.items():
+                row = re.search(rf'^{name} : \{{.*"none".*\}}', text, re.MULTILINE)
+                if row and NoneType in get_args(parameter.annotation):
+                    kept.append(f"{one.__name__}.{name}")
+    assert sorted(set(kept)) == sorted(KEPT)
+
+
+def test_words_for_null_are_read_where_null_may_stand() -> None:
+    read = read_nothing(rsa.infer, {"bootstrap": "none", "cross_validate": "none", "data": "@x"})
+    assert read == {"bootstrap": "none", "cross_validate": "none", "data": "@x"}
+    read = read_nothing(rsa.compute_rdm, {"noise": "none", "fold": "None", "distance": "none"})
+    assert read == {"noise": None, "fold": None, "distance": "none"}
+    assert read_nothing(geometry.find_gradients, {"affinity": "none"}) == {"affinity": "none"}
+    chained = {"steps": [{"use": "latents.GPFA", "scale": "none", "timescale": "none"}]}
+    made = read_nothing(chain, chained)["steps"][0]
+    assert made == {"use": "latents.GPFA", "scale": "none", "timescale": None}
+    assert read_nothing(chain, {"steps": {"use": "gone", "x": "none"}})["steps"]["x"] == "none"
+
+
+def test_parts_of_calls_are_what_they_give() -> None:
+    made = loaders.simulate_linear(n_samples=24, n_neuroids=3)
+    values = np.random.default_rng(0).normal(size=(24, 3))
+    responses = loaders.from_arrays(values, modality="fmri", stimulus=[*"abcdef"] * 4)
+    given = {"align.match": align.match(made.features, made.responses)}
+    given |= {"loaders.simulate_linear": made}
+    given |= {
+        name: getattr(ceilings, name.partition(".")[2])(responses)
+        for name in PARTS
+        if name.startswith("ceilings.")
+    }
+    assert {name: set(one.data_vars) for name, one in given.items()} == {
+        name: set(parts) for name, parts in PARTS.items()
+    }
+
+
+def test_misspelt_parts_are_refused_and_coords_are_not() -> None:
+    for part in ("features", "stimulus", "my_label"):
+        check_part("align.match", f"m.{part}", "here")
+    check_part("align.match", "m", "here")
+    check_part("align.average_repeats", "m.feature", "here")
+    with pytest.raises(SchemaError, match="here: .* got '@m.response'. Did you mean 'responses'"):
+        check_part("align.match", "m.response", "here")
+
+
+def test_functions_may_be_asked_for() -> None:
+    def call(make: Callable[[int], int]) -> None:
+        """Take a function."""
+
+    calls.check_values(call, {"make": "x"}, Path(), "here")

@@ -7,6 +7,7 @@ import pytest
 
 from neuroalign.errors import SchemaError
 from neuroalign.study.config import Study, read_bytes, read_study
+from neuroalign.study.tasks import list_tasks
 
 
 def test_a_study_is_read(write_study: Callable[..., Study]) -> None:
@@ -88,3 +89,51 @@ def test_workers_of_one_machine_are_counted(write_study: Callable[..., Study]) -
         ({"executor": "dask", "workers": 4, "address": "tcp://x:1"}, 1),
     ]:
         assert write_study(run=run).run.at_once == at_once
+
+
+SIMULATED = (
+    "data: {sim: {call: loaders.simulate_linear, with: {n_samples: 20}}}\n"
+    "features: {m: {call: align.match, with: {features: '@sim.features', "
+    "responses: '@sim.responses'}}}\n"
+)
+ENCODED = (
+    "encoding: {e: {call: evaluate.cross_validate, with: {encoder: {use: encoders.Ridge}, "
+    "features: '@m.features', responses: '@m.responses', group: NULL, ceiling: NULL}}}"
+)
+
+
+@pytest.mark.parametrize("word", ["none", "None"])
+def test_null_may_be_written_as_the_command_line_and_python_do(tmp_path: Path, word: str) -> None:
+    path = tmp_path / "study.yaml"
+    keys = []
+    for spelling in ("null", word, f"'{word}'"):
+        path.write_text(SIMULATED + ENCODED.replace("NULL", spelling))
+        study = read_study(path)
+        assert study.encoding["e"].options["group"] is None
+        assert study.encoding["e"].options["ceiling"] is None
+        keys.append([task.key for task in list_tasks(study)])
+    assert keys[0] == keys[1] == keys[2]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "data: {r: {cal: 3}}",
+            r"data.r.call: expected key 'call', got 'cal'. Did you mean 'call'",
+        ),
+        ("data: {r: {with: {}}}", "expected key 'call', got 'with'. Write call: room.function"),
+        ("data: {r: {}}", "expected key 'call', got none. Write call"),
+        (
+            SIMULATED + ENCODED.replace("m.features", "m.feature"),
+            r"encoding.e: .* 'm' \(align.match\) .* got '@m.feature'. Did you mean 'features'",
+        ),
+    ],
+)
+def test_what_is_misspelt_is_named_with_what_is_near(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_text(text)
+    with pytest.raises(SchemaError, match=message):
+        read_study(path)

@@ -120,3 +120,13 @@ def test_slurm_without_submitit_says_what_brings_it(tmp_path: Path, monkeypatch:
     monkeypatch.setitem(sys.modules, "submitit", None)
     with pytest.raises(MissingExtraError, match=r"neuroalign\[slurm\]"):
         executors.run_on_slurm([], Run(), tmp_path, print)
+
+
+@pytest.mark.slow
+def test_processes_say_what_begins(write_study: Callable[..., Study], tmp_path: Path) -> None:
+    lines: list[str] = []
+    study = write_study(run={"executor": "processes", "workers": 2})
+    run_study(study, tmp_path / "out", say=lines.append, starts=True)
+    begun = [line.partition(":")[0] for line in lines if ": begun (" in line]
+    assert sorted(begun) == ["brain", "net", "rdm", "ridge"]
+    assert lines[1].endswith(": begun (1 of 4)")

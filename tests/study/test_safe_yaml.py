@@ -67,3 +67,21 @@ def test_a_missing_file_names_those_that_are_there(tmp_path: Path) -> None:
     write(tmp_path, "a: 1")
     with pytest.raises(FileNotFoundError, match=r"no such file. There are: study.yaml"):
         read_yaml(tmp_path / "studi.yaml")
+
+
+def test_folders_and_files_of_other_formats_are_named_by_their_kind(tmp_path: Path) -> None:
+    (tmp_path / "brain.zarr").mkdir()
+    with pytest.raises(
+        LoadError, match=r"a YAML file, got a folder of the kind: stored array\. See"
+    ):
+        read_yaml(tmp_path / "brain.zarr")
+    (tmp_path / "y.npy").write_bytes(b"")
+    with pytest.raises(LoadError, match="got a file of the kind: bare array. See 'neuroalign info"):
+        read_yaml(tmp_path / "y.npy")
+    (tmp_path / "own").mkdir()
+    with pytest.raises(LoadError, match="which is a YAML file, got a folder. See 'neuroalign info"):
+        read_yaml(tmp_path / "own")
+    for name in ("a.yaml", "study.yml"):
+        (tmp_path / "own" / name).write_text("data: {}")
+    with pytest.raises(LoadError, match=r"Name it: .*own/study\.yml"):
+        read_yaml(tmp_path / "own")

@@ -99,3 +99,18 @@ def test_numbers_are_picked_as_json_holds_them() -> None:
 def test_a_study_without_a_page_says_so(write_study: Callable[..., Study], capsys: Any) -> None:
     terminal.run_and_tell(write_study(encoding={}, rsa={}))
     assert capsys.readouterr().out.splitlines()[-1] == terminal.NO_PAGE
+
+
+@pytest.mark.usefixtures("plain_page")
+def test_what_begins_is_said_on_a_terminal_alone(
+    write_study: Callable[..., Study], capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = write_study()
+    terminal.run_and_tell(study)
+    assert "begun" not in capsys.readouterr().err
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    terminal.run_and_tell(study, resume=False)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[1] == "brain: begun (1 of 4)"
+    assert lines[2].startswith("brain: done in ")
+    assert lines[5] == "ridge: begun (3 of 4)"
