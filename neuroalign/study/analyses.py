@@ -129,6 +129,19 @@ def choose_distance(responses: xr.DataArray, fold: str) -> str:
     return "crossnobis" if folds and min(folds) > 1 else "correlation"
 
 
+# Distances on one scale with those of responses, so that a model can be proportional to them.
+SQUARED = ("squared_euclidean", "mahalanobis", "crossnobis", "linear_discriminant_contrast")
+
+
+def choose_model_distance(distance: str) -> str:
+    """The distance of models that belongs to one of responses."""
+    if distance in SQUARED:
+        return "squared_euclidean"
+    row = rsa.DISTANCES.get(distance)
+    plain = row is not None and not (row.folds or row.counts or row.noise == "required")
+    return distance if plain else "correlation"
+
+
 def study_rsa(
     folder: Path,
     responses: Path,
@@ -136,9 +149,9 @@ def study_rsa(
     *,
     distance: str = "auto",
     fold: str = "run",
-    model_distance: str = "correlation",
+    model_distance: str = "auto",
     method: str = "auto",
-    permutations: int = 0,
+    permutations: int = 1000,
     seed: int = 0,
 ) -> Content:
     """Compare the geometry of responses with those of models.
@@ -152,13 +165,16 @@ def study_rsa(
     models : sequence of Path
         Features, responses of others, or RDMs.
     distance, model_distance : str
-        See `neuroalign.rsa.compute_rdm`; ``"auto"`` for `choose_distance`.
+        See `neuroalign.rsa.compute_rdm`; ``"auto"`` for `choose_distance`, and for models
+        `choose_model_distance`.
     fold : str
         Coord of independent data, for cross-validated distances.
     method : str
-        See `neuroalign.rsa.infer`; ``"auto"`` for the cosine of cross-validated distances, whose
-        zero has a meaning, and rank correlation of others.
-    permutations, seed : int
+        See `neuroalign.rsa.infer`; ``"auto"`` for the whitened cosine of cross-validated distances,
+        whose zero has a meaning, and rank correlation of others.
+    permutations : int
+        Of condition labels: they say whether a model is related to the responses at all.
+    seed : int
 
     Returns
     -------
@@ -169,7 +185,7 @@ def study_rsa(
     entries: Content = {}
     data: Content = {"responses": load_entry(responses, folder)}
     crossed = float(brain.min()) < 0 if "neuroid" not in brain.dims else False
-    rdm = "@responses"
+    rdm, kind = "@responses", str(brain.attrs.get("distance", ""))
     if "neuroid" in brain.dims:
         kind = choose_distance(brain, fold) if distance == "auto" else distance
         row = choose(rsa.DISTANCES, kind, "distance")
@@ -187,7 +203,8 @@ def study_rsa(
         data[name] = load_entry(path, folder)
         references[name] = f"@{name}"
         if {"feature", "neuroid"} & set(model.dims):
-            call = {"responses": f"@{name}", "distance": model_distance}
+            chosen = choose_model_distance(kind) if model_distance == "auto" else model_distance
+            call = {"responses": f"@{name}", "distance": chosen}
             entries[f"{name}-rdm"] = {"call": "rsa.compute_rdm", "with": call}
             references[name] = f"@{name}-rdm"
     entries["models"] = {
@@ -195,7 +212,7 @@ def study_rsa(
         "with": {
             "models": references,
             "data": rdm if subjects > 1 else {"responses": rdm},
-            "method": method if method != "auto" else ("cosine" if crossed else "rho_a"),
+            "method": method if method != "auto" else ("whitened_cosine" if crossed else "rho_a"),
             "bootstrap": "both" if subjects > 1 else "stimuli",
             "n_permutations": permutations,
         },

@@ -118,15 +118,20 @@ def rsa(
     ] = "auto",
     fold: Annotated[str, typer.Option(help="Coord of independent data.")] = "run",
     model_distance: Annotated[
-        str, typer.Option(help="Of models that are no RDMs.")
-    ] = "correlation",
+        str,
+        typer.Option(
+            help="Of models that are no RDMs. 'auto': squared_euclidean beside crossnobis, else "
+            "that of the responses."
+        ),
+    ] = "auto",
     method: Annotated[
         str,
         typer.Option(
-            help="How RDMs are compared. 'auto': cosine for cross-validated distances, else rho_a."
+            help="How RDMs are compared. 'auto': whitened_cosine for cross-validated distances, "
+            "else rho_a."
         ),
     ] = "auto",
-    permutations: Permutations = 0,
+    permutations: Permutations = 1000,
     seed: Seed = 0,
     out: Out = Path("neuroalign-rsa"),
     dry_run: DryRun = False,
@@ -142,7 +147,7 @@ def rsa(
     from neuroalign.study.analyses import study_rsa  # noqa: PLC0415
 
     _pick(distance, ["auto", *room.DISTANCES], "--distance")
-    _pick(model_distance, room.DISTANCES, "--model-distance")
+    _pick(model_distance, ["auto", *room.DISTANCES], "--model-distance")
     _pick(method, ["auto", *room.COMPARISONS], "--method")
 
     def build(folder: Path) -> dict[str, Any]:

@@ -91,7 +91,9 @@ def test_rdms_are_made_of_what_is_none_yet(files: Path) -> None:
     assert content["rsa"]["rdm"]["with"]["distance"] == "crossnobis"
     call = content["rsa"]["models"]["with"]
     assert call["models"] == {"layer-4": "@layer-4-rdm", "rdm-2": "@rdm-2"}
-    assert (call["data"], call["method"]) == ({"responses": "@rdm"}, "cosine")
+    assert (call["data"], call["method"]) == ({"responses": "@rdm"}, "whitened_cosine")
+    assert content["rsa"]["layer-4-rdm"]["with"]["distance"] == "squared_euclidean"
+    assert call["n_permutations"] == 1000
     assert call["bootstrap"] == "stimuli"
     write_study(content, files)
     ready = analyses.study_rsa(files, files / "rdm.nc", models[:1])
@@ -99,6 +101,24 @@ def test_rdms_are_made_of_what_is_none_yet(files: Path) -> None:
         ["layer-4-rdm", "models"],
         "rho_a",
     )
+
+
+@pytest.mark.parametrize(
+    ("distance", "expected"),
+    [
+        ("crossnobis", "squared_euclidean"),
+        ("mahalanobis", "squared_euclidean"),
+        ("correlation", "correlation"),
+        ("cosine", "cosine"),
+        ("poisson", "correlation"),
+        ("decoding_accuracy", "correlation"),
+        ("unknown", "correlation"),
+    ],
+)
+def test_models_take_the_distance_that_belongs_to_the_responses(
+    distance: str, expected: str
+) -> None:
+    assert analyses.choose_model_distance(distance) == expected
 
 
 def test_several_subjects_are_what_tests_extend_to(files: Path) -> None:

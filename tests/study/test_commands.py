@@ -71,7 +71,8 @@ def test_encodings_are_made_kept_and_compared(command: Command, tmp_path: Path) 
 def test_geometries_are_compared(command: Command) -> None:
     code, said, _ = command("rsa", "brain.nc", "good.zarr", "bad.nc", "--out", "geometry")
     assert code == 0
-    assert "models: 'good' is the most similar model: cosine 0." in said
+    assert "models: 'good' is the most similar model: whitened cosine 0." in said
+    assert "related to these data: permutation p " in said
 
 
 def test_representations_are_compared(command: Command) -> None:
