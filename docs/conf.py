@@ -21,6 +21,7 @@ extensions = [
     "myst_nb",
     "rooms",
     "formulas",
+    "sample",
 ]
 exclude_patterns = ["_build", "_notebooks/.ipynb_checkpoints"]
 
@@ -32,6 +33,8 @@ html_show_sourcelink = False
 html_math_renderer = "mathml"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_extra_path = ["_extra"]
+(HERE / "_extra").mkdir(exist_ok=True)
 
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3

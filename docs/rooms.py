@@ -2,7 +2,6 @@
 
 import inspect
 import re
-import shutil
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -318,7 +317,8 @@ def write_sources(path: Path) -> None:
     ]
     for row in list_sources():
         tests = ", ".join(f"``{one}``" for one in row.tests[:3])
-        lines += [f"   * - ``{row.shown}``", f"     - {row.paper}"]
+        target = f"neuroalign.{row.room}.{row.name}"
+        lines += [f"   * - :py:obj:`{row.shown} <{target}>`", f"     - {row.paper}"]
         lines += [f"     - {row.where}".rstrip(), f"     - {tests}".rstrip()]
     path.write_text("\n".join([*lines, ""]), encoding="utf-8")
 
@@ -330,13 +330,18 @@ def write_pages(app: Any) -> None:
     for room in ROOMS:
         write_room(room, folder)
     names = "\n".join(f"   {room.replace('.', '_')}" for room in ROOMS)
-    text = f"Reference\n=========\n\n.. toctree::\n   :maxdepth: 1\n\n{names}\n"
+    table = "".join(
+        f"* :doc:`neuroalign.{room} <{room.replace('.', '_')}>`: {sign(room)}\n" for room in ROOMS
+    )
+    text = f"Reference\n=========\n\n{table}\n.. toctree::\n   :hidden:\n\n{names}\n"
     (folder / "index.rst").write_text(text, encoding="utf-8")
     write_sources(folder / "sources.rst")
     notebooks = HERE / "_notebooks"
     notebooks.mkdir(exist_ok=True)
     for notebook in sorted((ROOT / "tutorials").glob("*.ipynb")):
-        shutil.copy(notebook, notebooks / notebook.name)
+        # Pages lie beside the folder of notebooks here, and in docs/ seen from tutorials/.
+        text = notebook.read_text(encoding="utf-8").replace("](../docs/", "](../")
+        (notebooks / notebook.name).write_text(text, encoding="utf-8")
 
 
 def setup(app: Any) -> dict[str, bool]:
