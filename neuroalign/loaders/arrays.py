@@ -71,8 +71,8 @@ def _check_turned(
 ) -> None:
     """Say so when labels fit the other axis: recordings often come as (channel, trial)."""
     n_rows, n_columns = array.shape[:2]
-    rows = {len(labels) for labels in samples.values() if labels is not None}
-    across = {len(labels) for labels in columns.values() if labels is not None}
+    rows = {np.size(labels) for labels in samples.values() if labels is not None}
+    across = {np.size(labels) for labels in columns.values() if labels is not None}
     if n_rows != n_columns and rows == {n_columns} and across <= {n_rows}:
         turned = "values.T" if array.ndim == 2 else "values.swapaxes(0, 1)"
         raise SchemaError(
