@@ -92,7 +92,7 @@ def test_encoding_model_on_bids_derivatives(tmp_path: Path, rng: np.random.Gener
     write_bids(tmp_path / "study", layer, rng)
     out = tmp_path / "out"
     said = run("encode_bids.py", tmp_path / "study", "01", "look", tmp_path / "images", out)
-    assert "64 trials of 24 voxels" in said
+    assert f"{N_IMAGES * N_RUNS} trials of 24 voxels" in said
     found = {
         name: (float(r), int(n))
         for name, r, n in re.findall(r"(stages\.\w+): mean r (\S+), (\d+) voxels", said)

@@ -46,8 +46,18 @@ def opened(browser: Any, path: Path) -> Iterator[Any]:
     assert trouble == []
 
 
+def unfold(page: Any) -> int:
+    """Open every section that is folded, as a reader does; how many there were."""
+    folded = page.locator("details.fold:not([open]) > summary")
+    n = int(folded.count())
+    for _ in range(n):
+        folded.first.click()
+    return n
+
+
 def check_sorting(page: Any) -> int:
     """Sort every table that sorts, up and down; how many there are."""
+    unfold(page)
     tables = page.locator("table.sortable")
     for number in range(tables.count()):
         table = tables.nth(number)

@@ -15,7 +15,14 @@ from neuroalign.study.config import read_study
 from neuroalign.study.demo import PLANTED, describe_demo, run_demo
 from neuroalign.study.runner import plan_study
 from neuroalign.study.writing import write_study
-from tests.report.browsing import browser, check_pictures, check_sorting, opened, take_picture
+from tests.report.browsing import (
+    browser,
+    check_pictures,
+    check_sorting,
+    opened,
+    take_picture,
+    unfold,
+)
 
 __all__ = ["browser"]
 
@@ -54,9 +61,16 @@ def test_the_page_of_the_demo_moves_and_is_quiet(tmp_path: Path, browser: Any) -
     assert page.stat().st_size < 5_000_000
     with opened(browser, page) as shown:
         check_pictures(shown)
+        assert unfold(shown) == len(PLANTED) - 1, "all encodings but the first"
         assert check_sorting(shown) >= 6
         maps = shown.locator("figure.cortex", has=shown.locator("canvas"))
         assert maps.count() == 1 + len(PLANTED), "that of the layers, and that of each encoding"
+        folded = maps.last.locator("canvas")
+        blank = folded.evaluate(
+            "one => { const it = document.createElement('canvas'); it.width = one.width; "
+            "it.height = one.height; return it.toDataURL(); }"
+        )
+        assert take_picture(folded) != blank, "what was folded is drawn once it is open"
         canvas, slider = maps.first.locator("canvas"), maps.first.locator("input[type=range]").first
         seen = set()
         for number, layer in enumerate(PLANTED.values()):
