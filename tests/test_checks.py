@@ -42,6 +42,4 @@ def test_numbers_as_labels_are_refused() -> None:
 
 def test_labels_that_are_numbers_are_told_how_to_become_names() -> None:
     with pytest.raises(SchemaError, match=r"got 1 \(int\) in row 0. .*asarray\(run\).astype"):
-        SchemaError, match=r"got 1 \(int\) in row 0. .*asarray\(run\).astype\(str\)"
-    ):
         as_labels([1, 2], "run")
