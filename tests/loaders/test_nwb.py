@@ -130,7 +130,8 @@ def test_the_file_is_closed_after_reading(recorded: Path) -> None:
     counts = load_nwb(recorded, window=(0, 1), bin_width=0.5)
     recorded.unlink()
     assert float(counts.sum()) > 0
-    assert not h5py.h5f.get_obj_count(h5py.h5f.OBJ_ALL, h5py.h5f.OBJ_FILE)
+    left_open = h5py.h5f.get_obj_ids(h5py.h5f.OBJ_ALL, h5py.h5f.OBJ_FILE)
+    assert bytes(recorded) not in [one.name for one in left_open]
 
 
 def test_bytes_are_decoded(recorded: Path) -> None:

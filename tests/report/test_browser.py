@@ -324,7 +324,9 @@ def test_folds_open_by_link_and_by_key(show: Any, layers: xr.Dataset) -> None:
     is_open = [folds.nth(number).get_attribute("open") is not None for number in range(3)]
     assert is_open == [True, False, False]
     tab.page.locator("nav a[href='#result-3-2']").click()
-    tab.page.wait_for_function("document.querySelectorAll('details.fold[open]').length === 2")
+    opened = tab.page.locator("details.fold[open]")
+    opened.nth(1).wait_for(state="attached")
+    assert opened.count() == 2
     folds.nth(1).locator("summary").focus()
     tab.page.keyboard.press("Enter")
     assert folds.nth(1).get_attribute("open") is not None
@@ -345,4 +347,4 @@ def test_a_phone_scrolls_wide_figures_inside_their_card(show: Any, encoding: xr.
     box = "one => [one.scrollWidth > one.clientWidth, one.clientWidth <= 390]"
     assert wide.first.evaluate(box) == [True, True]
     tab.page.set_viewport_size(DESK)
-    tab.page.wait_for_function("!document.querySelector('.paper[tabindex]')")
+    tab.page.locator(".paper[tabindex]").first.wait_for(state="detached")
