@@ -281,7 +281,7 @@ def read_methods(methods: Methods, texts: dict[str, str]) -> list[Source]:
         where = find_places(kernel, paper) or defined.get(key, "")
         if not paper:
             paper, where = "By definition.", where or describe(value)
-        rows.append(Source(methods.room, key, shown, paper, where, tests))
+        rows.append(Source(methods.room, methods.door, shown, paper, where, tests))
     return rows
 
 

@@ -202,9 +202,13 @@ def warn_small(responses: xr.DataArray, folds: Folds) -> list[str]:
     return [message]
 
 
-def drop_clashing(responses: xr.DataArray) -> tuple[xr.DataArray, list[str]]:
-    """Leave out coords of responses that are named as what a result holds, and say so."""
-    clashing = [name for name in RESULTS if name in responses.coords]
+def drop_clashing(responses: xr.DataArray, *, with_samples: bool) -> tuple[xr.DataArray, list[str]]:
+    """Leave out coords that a result would take over from responses under names of its own."""
+    clashing = [
+        name
+        for name in RESULTS
+        if name in responses.coords and (with_samples or "sample" not in responses[name].dims)
+    ]
     if not clashing:
         return responses, []
     message = (

@@ -169,8 +169,8 @@ def cross_validate(
             "each row would be tested several times. Use n_repeats=1."
         )
 
-    responses, messages = drop_clashing(responses)
     inner = find_inner(responses, group)
+    responses, messages = drop_clashing(responses, with_samples="prediction" in keep)
     parts, prediction, said = run_folds(
         encoder, features, responses, folds, inner, metric, "weights" in keep, progress
     )

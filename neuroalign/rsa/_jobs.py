@@ -116,11 +116,14 @@ def find_labels(responses: xr.DataArray, by: str) -> Array:
     return np.asarray(names[np.sort(place)])
 
 
+def _number_conditions(responses: xr.DataArray, labels: Array, by: str) -> Array:
+    order = np.argsort(labels)
+    return np.asarray(order[np.searchsorted(labels, responses[by].values, sorter=order)])
+
+
 def describe_conditions(responses: xr.DataArray, labels: Array, by: str) -> dict[str, Array]:
     """What all rows of each condition agree on and no presentation sets: its category, a rating."""
-    names = responses[by].values
-    order = np.argsort(labels)
-    codes = order[np.searchsorted(labels, names, sorter=order)]
+    codes = _number_conditions(responses, labels, by)
     first = np.unique(codes, return_index=True)[1]
     known = {}
     for key, coord in responses.coords.items():
@@ -135,8 +138,7 @@ def describe_conditions(responses: xr.DataArray, labels: Array, by: str) -> dict
 
 def make_rows(responses: xr.DataArray, labels: Array, job: Job) -> Rows:
     """Number the condition and the fold of each row."""
-    order = np.argsort(labels)
-    codes = order[np.searchsorted(labels, responses[job.by].values, sorter=order)]
+    codes = _number_conditions(responses, labels, job.by)
     fold_names, folds = np.array(["all"]), np.zeros(len(codes), dtype=np.intp)
     if job.fold is not None:
         fold_names, folds = np.unique(responses[job.fold].values, return_inverse=True)

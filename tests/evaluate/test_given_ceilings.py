@@ -64,3 +64,20 @@ def test_folds_of_two_stimuli_are_said(study: tuple[xr.DataArray, xr.DataArray])
     assert "Use fewer and larger folds" in result.attrs["warnings"]
     with pytest.raises(ValueError, match="n_splits: expected at most 20, as many as there are"):
         cross_validate(Ridge(), data.features, data.responses, n_splits=100, **options)
+
+
+def test_folds_may_be_named_fold(study: tuple[xr.DataArray, xr.DataArray]) -> None:
+    features, responses = study
+    data = match(features, average_repeats(responses))
+    dealt = data.responses.assign_coords(fold=("sample", [*"abcde"] * 4))
+    plain = dealt.rename(fold="part")
+    results = [
+        cross_validate(Ridge(), data.features, one, group=group, ceiling=None)
+        for one, group in ((dealt, "fold"), (plain, "part"))
+    ]
+    xr.testing.assert_equal(*results)
+    with pytest.warns(NeuroalignWarning, match="coords 'fold' are left out"):
+        kept = cross_validate(
+            Ridge(), data.features, dealt, group="fold", ceiling=None, keep=["prediction"]
+        )
+    assert np.isfinite(kept["prediction"]).all()
